@@ -1,0 +1,53 @@
+# The project's verbs. `make run` and `make test` need Python 3.11 to 3.13 and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup setup-dev run test lint coverage bench docs lock clean
+
+setup: $(VENV)/.users  ## install what `make run` needs
+setup-dev: $(VENV)/.developers  ## install what `make test` needs beside it
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.users: $(VENV)/bin/python requirements/users.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/users.txt -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.developers: $(VENV)/.users requirements/developers.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/developers.txt
+	touch $@
+
+run: setup  ## start everything on this machine
+	$(BIN)/reportgen up
+
+lint: setup-dev  ## formatting, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## everything that CI runs
+	tests/install-debian-packages
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/coverage report --fail-under=85 >/dev/null
+
+coverage: test  ## write htmlcov/
+	$(BIN)/coverage html
+
+bench: setup-dev  ## ratios against hand-written peers
+	$(BIN)/python -m tests.bench
+
+docs: setup-dev  ## write the generated pages
+	$(BIN)/python docs/build.py
+
+lock: setup-dev  ## compile the lock files anew
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/users.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/developers.txt
+	$(BIN)/uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/build.txt
+
+clean:  ## remove what the verbs made, but not .reportgen
+	rm -rf $(VENV) htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,1 @@
+"""The metadata catalog in PostgreSQL: tables, queries, one unit of work that commits, migrations."""

@@ -1,0 +1,285 @@
+"""The catalog's tables, as SQLAlchemy models. Queries do not belong here, nor do rules about who may see what.
+
+Times are aware and in UTC. Ids are 32 hex digits (`identity.new_id`). JSON columns hold plain data.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from reportgen_dagster.identity import new_id
+
+RUN_STATES = ("accepted", "running", "succeeded", "failed", "cancelled")
+FINAL_STATES = ("succeeded", "failed", "cancelled")
+STAGES = ("waiting", "ingest", "validate", "transform", "publish", "done")
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; constraint names follow one convention so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[str]: JSONB,
+        int: BigInteger,
+    }
+
+
+Id = String(32)
+
+
+class User(Base):
+    """Somebody who has an account."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    email: Mapped[str] = mapped_column(Text, unique=True)  # lower case
+    name: Mapped[str] = mapped_column(Text)
+    password_hash: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    disabled_at: Mapped[datetime | None]
+
+
+class Session(Base):
+    """One sign-in. Ending it refuses its access tokens and its refresh tokens at once."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_used_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    revoked_reason: Mapped[str | None] = mapped_column(Text)
+    user_agent: Mapped[str] = mapped_column(Text, default="")
+    address: Mapped[str] = mapped_column(Text, default="")
+
+    user: Mapped[User] = relationship()
+
+
+class RefreshToken(Base):
+    """One refresh token, kept as its digest. Used once; a second use ends the session."""
+
+    __tablename__ = "refresh_tokens"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    parent_digest: Mapped[str | None] = mapped_column(String(64))
+    issued_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Dataset(Base):
+    """A named logical table of one owner: `default-input`, or the files of a named report."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("owner_id", "name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    owner: Mapped[User] = relationship()
+
+
+class DatasetVersion(Base):
+    """An immutable snapshot of a dataset. The bytes lie in storage under their digest."""
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    number: Mapped[int]  # 1, 2, 3 ... within the dataset
+    digest: Mapped[str] = mapped_column(String(64), index=True)  # SHA-256 of the bytes as uploaded
+    size_bytes: Mapped[int]
+    filename: Mapped[str] = mapped_column(Text)  # the client's name, for show only
+    header: Mapped[list[str]]  # the column names, as read when it was uploaded
+    encoding: Mapped[str] = mapped_column(Text)  # how the bytes are to be decoded
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    dataset: Mapped[Dataset] = relationship()
+
+
+class Ruleset(Base):
+    """A named set of rules of one owner."""
+
+    __tablename__ = "rulesets"
+    __table_args__ = (UniqueConstraint("owner_id", "name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    owner: Mapped[User] = relationship()
+
+
+class RulesetVersion(Base):
+    """An immutable text of rules, as it was uploaded (at most 1 MiB)."""
+
+    __tablename__ = "ruleset_versions"
+    __table_args__ = (UniqueConstraint("ruleset_id", "number"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    ruleset_id: Mapped[str] = mapped_column(ForeignKey("rulesets.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))
+    text: Mapped[str] = mapped_column(Text)
+    syntax: Mapped[str] = mapped_column(String(8))  # yaml or json
+    filename: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    ruleset: Mapped[Ruleset] = relationship()
+
+
+class Schedule(Base):
+    """A named report that runs by a cron expression, with its files and rules pinned."""
+
+    __tablename__ = "schedules"
+    __table_args__ = (UniqueConstraint("owner_id", "report_name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    report_name: Mapped[str] = mapped_column(Text)
+    cron: Mapped[str] = mapped_column(Text)  # five fields, as the user wrote them
+    timezone: Mapped[str] = mapped_column(Text)  # an IANA name
+    ruleset_version_id: Mapped[str] = mapped_column(ForeignKey("ruleset_versions.id"))
+    inputs: Mapped[dict[str, Any]]  # name of the file in the rules -> dataset version id
+    paused_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+    owner: Mapped[User] = relationship()
+    ruleset_version: Mapped[RulesetVersion] = relationship()
+
+
+class Run(Base):
+    """One generation of a report with its inputs pinned. The queue of record."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        CheckConstraint("state in ('accepted', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
+        Index("ix_runs_owner_accepted", "owner_id", text("accepted_at DESC"), text("id DESC")),
+        Index("ix_runs_unfinished", "state", postgresql_where=text("state in ('accepted', 'running')")),
+        # A tick and a Dagster run that nobody accepted beforehand make one run each, however often they are told.
+        UniqueConstraint("schedule_id", "due_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    trigger: Mapped[str] = mapped_column(String(16))  # api, schedule, or dagster (materialize, re-execution)
+    report_name: Mapped[str] = mapped_column(Text, default="default")
+    schedule_id: Mapped[str | None] = mapped_column(ForeignKey("schedules.id", ondelete="SET NULL"))
+    due_at: Mapped[datetime | None]  # of a tick; None for the run that a new schedule makes at once
+    origin_dagster_run_id: Mapped[str | None] = mapped_column(Text, unique=True)  # trigger dagster only
+    ruleset_version_id: Mapped[str] = mapped_column(ForeignKey("ruleset_versions.id"))
+    inputs: Mapped[dict[str, Any]]  # name of the file in the rules -> dataset version id
+
+    state: Mapped[str] = mapped_column(String(16), default="accepted")
+    stage: Mapped[str] = mapped_column(String(16), default="waiting")
+    progress: Mapped[int] = mapped_column(default=0)  # percent
+    accepted_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    launched_at: Mapped[datetime | None]  # when Dagster was last asked to run it
+    launches: Mapped[int] = mapped_column(default=0)  # how often it was asked since it was last claimed
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    reported_at: Mapped[datetime | None]  # when Dagster got the events of a success
+
+    fence: Mapped[int] = mapped_column(default=0)  # grows with each claim; guards every write of an attempt
+    lost_attempts: Mapped[int] = mapped_column(default=0)  # claims whose worker died
+    dagster_run_id: Mapped[str | None] = mapped_column(Text, index=True)  # of the last claim or launch
+
+    row_count: Mapped[int | None]  # rows of the report
+    input_count: Mapped[int | None]  # rows of the input
+    reject_count: Mapped[int | None]
+    outcome: Mapped[dict[str, Any] | None]  # of a success: output columns and types, preview, checks
+    error: Mapped[dict[str, Any] | None]  # of a failure: `ReportgenError.to_json`
+
+    owner: Mapped[User] = relationship()
+    schedule: Mapped[Schedule | None] = relationship()
+    ruleset_version: Mapped[RulesetVersion] = relationship()
+
+
+class Lease(Base):
+    """The sign of life of one attempt, which is one Dagster run. Its worker's supervisor renews it."""
+
+    __tablename__ = "leases"
+
+    dagster_run_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    fence: Mapped[int | None]  # of the run, once claimed
+    worker: Mapped[str] = mapped_column(Text)  # host and process id
+    started_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    beat_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    ended_at: Mapped[datetime | None]
+    # How the process ended: done (it said all that it had to say), lost (it died), interrupted (a server was away).
+    ending: Mapped[str | None] = mapped_column(String(16))
+
+
+class Artifact(Base):
+    """A published file of a run, write-once."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (UniqueConstraint("run_id", "format"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    format: Mapped[str] = mapped_column(String(16))  # csv
+    digest: Mapped[str] = mapped_column(String(64), index=True)
+    size_bytes: Mapped[int]
+    media_type: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    run: Mapped[Run] = relationship()
+
+
+class Rejects(Base):
+    """The rows that a run diverted, as one CSV file in storage. A run without rejects has no row here."""
+
+    __tablename__ = "rejects"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), index=True)
+    size_bytes: Mapped[int]
+    row_count: Mapped[int]
+
+
+class LoadedDefinitions(Base):
+    """What a Dagster code location last built its definitions from, so that a change is noticed and reloaded."""
+
+    __tablename__ = "loaded_definitions"
+
+    location: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    loaded_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())

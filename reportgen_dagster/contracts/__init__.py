@@ -1,0 +1,1 @@
+"""Contracts of tables: which columns and types hold, rendered to pandera schemas."""

@@ -1,0 +1,1 @@
+"""Everything Dagster, a file a concept: thin decorated functions over services."""

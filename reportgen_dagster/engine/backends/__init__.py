@@ -1,0 +1,1 @@
+"""Where a compiled query runs, one module a backend."""

@@ -1,0 +1,1 @@
+"""Writers of report files, one module a format."""

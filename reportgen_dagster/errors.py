@@ -1,0 +1,242 @@
+"""The one tree of errors. An error is data: code, title, what happened in this case, how to mend it.
+
+What belongs here: error classes that more than one layer raises or shows. What does not: HTTP statuses (the gateway
+maps `fault` and class to one), Dagster events, rich text.
+
+Three branches keep blame apart: `BadRequestError` (who asked is wrong), `BadDataError` (a file's content is wrong),
+`ServiceError` (we, or a server that we need, are at fault).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, at one place.
+
+    Attributes:
+        message: What is wrong and how to mend it, one line for a person.
+        path: Where in the document, as `steps[2].derive.gross`, or the column of a file; empty when it has no place.
+        line: 1-based line in the rules file or data file, if known.
+        column: 1-based column in that line, if known.
+        source: The file the line is in (`rules.yaml`, `input`), if known.
+    """
+
+    message: str
+    path: str = ""
+    line: int | None = None
+    column: int | None = None
+    source: str = ""
+
+    def __str__(self) -> str:
+        """Show as `rules.yaml:14:17  steps[2].derive.gross  unknown column`."""
+        place = ":".join(str(part) for part in (self.source, self.line, self.column) if part)
+        return "  ".join(part for part in (place, self.path, self.message) if part)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members of an `errors` entry in problem+json."""
+        return asdict(self)
+
+
+class ReportgenError(Exception):
+    """The root of the tree.
+
+    Class attributes:
+        code: Stable name for programs, in kebab-case.
+        title: The same for every case of this class, one short line.
+        hint: How to mend it, where that is the same for every case.
+        fault: Whose fault it is: `request`, `data` or `service`.
+        exit_code: What the command line exits with.
+    """
+
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong on our side"
+    hint: ClassVar[str] = ""
+    fault: ClassVar[str] = "service"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, detail: str = "", *, problems: Iterable[Problem] = (), hint: str = "") -> None:
+        """Describe one case.
+
+        Args:
+            detail: What happened in this case; defaults to the title.
+            problems: Every single thing that is wrong, when there are several or they have places.
+            hint: How to mend this case, instead of the class's hint.
+        """
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        self.detail = detail or self._detail_from_problems() or self.title
+        self.case_hint = hint or self.hint
+        super().__init__(self.detail)
+
+    def _detail_from_problems(self) -> str:
+        if not self.problems:
+            return ""
+        more = len(self.problems) - 1
+        return f"{self.problems[0]}{f' (and {more} more)' if more else ''}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the error as plain data: code, title, fault, detail, hint and problems."""
+        return {
+            "code": self.code,
+            "title": self.title,
+            "fault": self.fault,
+            "detail": self.detail,
+            "hint": self.case_hint,
+            "problems": [problem.to_json() for problem in self.problems],
+        }
+
+
+class BadRequestError(ReportgenError):
+    """Who asked sent something wrong or left something out."""
+
+    code = "bad-request"
+    title = "The request cannot be carried out as it is"
+    fault = "request"
+    exit_code = 2
+
+
+class RulesError(BadRequestError):
+    """The rules are wrong; `problems` lists every place."""
+
+    code = "rules-invalid"
+    title = "The rules have problems"
+
+
+class CronError(BadRequestError):
+    """A cron expression or time zone is not valid; the detail names the field."""
+
+    code = "cron-invalid"
+    title = "The schedule's times are not valid"
+
+
+class MissingInputError(BadRequestError):
+    """A file that the call needs was neither sent nor uploaded before."""
+
+    code = "input-missing"
+    title = "A needed file is missing"
+
+
+class FileRefusedError(BadRequestError):
+    """A file was refused when it was uploaded: empty, not text, a header that cannot be used."""
+
+    code = "file-refused"
+    title = "The file cannot be used"
+
+
+class TooLargeError(BadRequestError):
+    """A body, file or text exceeds its bound; the detail names both sizes."""
+
+    code = "too-large"
+    title = "Too large"
+
+
+class NotFoundError(BadRequestError):
+    """There is no such thing, or it belongs to somebody else (the two are told alike on purpose)."""
+
+    code = "not-found"
+    title = "Not found"
+
+
+class ConflictError(BadRequestError):
+    """The state of a thing does not allow the call."""
+
+    code = "conflict"
+    title = "Not possible in the present state"
+
+
+class AuthenticationError(BadRequestError):
+    """Nobody valid is asking: no token, or one that is wrong, expired or revoked."""
+
+    code = "not-authenticated"
+    title = "Authentication is needed"
+
+
+class BadDataError(ReportgenError):
+    """The content of a file does not allow a report; `problems` gives lines and columns."""
+
+    code = "data-refused"
+    title = "The data does not allow this report"
+    fault = "data"
+    exit_code = 3
+
+
+class UnreadableFileError(BadDataError):
+    """A file as a whole cannot be read: encoding, an unclosed quote, not a CSV file."""
+
+    code = "file-unreadable"
+    title = "A file cannot be read"
+
+
+class DuplicateKeyError(BadDataError):
+    """A lookup key of a reference is there more than once; the detail names key and a few duplicates."""
+
+    code = "duplicate-key"
+    title = "A lookup key is not unique"
+
+
+class ContractError(BadDataError):
+    """Data breaks a contract that does not divert rows: a reference's or the output's."""
+
+    code = "contract-broken"
+    title = "A contract is broken"
+
+
+class LimitError(BadDataError):
+    """A run reached its memory, time or disk limit."""
+
+    code = "limit-reached"
+    title = "A limit of the run was reached"
+
+
+class ServiceError(ReportgenError):
+    """A fault of ours or of a server that we need."""
+
+    code = "internal"
+    title = "Something went wrong on our side"
+    hint = "Try again; if it stays, give the request id to whoever runs this service."
+
+
+class UnavailableError(ServiceError):
+    """A server that we need does not answer; the work stays accepted and is tried again."""
+
+    code = "unavailable"
+    title = "A needed service is not available"
+    hint = "Try again in a few seconds."
+
+
+class AccountingError(ServiceError):
+    """Rows in are not rows out plus rows rejected. Never published."""
+
+    code = "rows-unaccounted"
+    title = "Rows are unaccounted for"
+
+
+class WorkerLostError(ServiceError):
+    """The workers of a run died as often as a run may be tried."""
+
+    code = "worker-lost"
+    title = "The run's worker was lost"
+
+
+def error_from_json(data: Mapping[str, Any]) -> ReportgenError:
+    """Rebuild an error from `ReportgenError.to_json`, e.g. one that crossed a process border.
+
+    Raises:
+        KeyError: If `data` lacks `code` or `detail`.
+    """
+    classes = {cls.code: cls for cls in reversed(error_classes())}
+    cls = classes.get(data["code"], ServiceError)
+    problems = [Problem(**problem) for problem in data.get("problems", ())]
+    return cls(data["detail"], problems=problems, hint=data.get("hint", ""))
+
+
+def error_classes() -> list[type[ReportgenError]]:
+    """List every class of the tree, parents first, for the reference page."""
+    found: list[type[ReportgenError]] = [ReportgenError]
+    for cls in found:
+        found.extend(cls.__subclasses__())
+    return found

@@ -1,0 +1,40 @@
+"""Ids, digests and the clock: how things are named and told apart. Nothing here reads or writes anything."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import uuid
+from datetime import UTC, datetime
+
+DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
+
+
+def new_id() -> str:
+    """Return a new random id: 32 hex digits (a UUID4 without dashes), safe in URLs, keys and Dagster names."""
+    return uuid.uuid4().hex
+
+
+def new_secret(size_bytes: int = 32) -> str:
+    """Return a random URL-safe text of `size_bytes` random bytes."""
+    return secrets.token_urlsafe(size_bytes)
+
+
+def digest_text(text: str) -> str:
+    """Return the SHA-256 of a text's UTF-8 bytes as 64 hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def utc_now() -> datetime:
+    """Return the present time, aware, in UTC. Leases never use it: they go by the database's clock."""
+    return datetime.now(UTC)
+
+
+def slug(name: str) -> str:
+    """Turn a report's name into letters, digits and `_`, as Dagster's names demand; never empty.
+
+    >>> slug("Desk margin (daily)")
+    'Desk_margin__daily_'
+    """
+    return re.sub(r"[^A-Za-z0-9_]", "_", name) or "_"

@@ -1,0 +1,161 @@
+"""The settings of every process, one typed object. The only place that reads the environment.
+
+Each field is the environment variable `REPORTGEN_<FIELD>`; `docs/settings.md` is made from this file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+
+MINIMUM_SECRET_BYTES = 32
+
+
+def _strong(secret: SecretStr | None) -> SecretStr | None:
+    """Refuse a signing key that is short or has hardly any variety (a placeholder)."""
+    if secret is not None:
+        text = secret.get_secret_value()
+        if len(text.encode()) < MINIMUM_SECRET_BYTES or len(set(text)) < MINIMUM_SECRET_BYTES // 4:
+            raise ValueError(
+                f"must be at least {MINIMUM_SECRET_BYTES} random bytes; make one with: openssl rand -hex 32"
+            )
+    return secret
+
+
+def _byte_size(text: str) -> str:
+    """Refuse what is not a whole number with B, KB, MB or GB."""
+    byte_count(text)
+    return text
+
+
+def byte_count(text: str) -> int:
+    """Return the number of bytes of a text like `512MB` (powers of 1000, as DuckDB counts).
+
+    Raises:
+        ValueError: If it is not a whole number followed by B, KB, MB or GB.
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*(B|KB|MB|GB)\s*", text, re.IGNORECASE)
+    if not match:
+        raise ValueError(f"{text!r} is not a size such as 512MB or 2GB")
+    return int(match[1]) * {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3}[match[2].upper()]
+
+
+ByteSize = Annotated[str, AfterValidator(_byte_size)]
+
+
+class Settings(BaseSettings):
+    """What a process of reportgen can be told. Frozen; build it with `Settings()` where a process starts."""
+
+    model_config = SettingsConfigDict(env_prefix="REPORTGEN_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path(".reportgen"), description="Folder of everything that this installation keeps.")
+    host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port of the gateway.")
+    dagster_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback only.")
+    code_server_port: int = Field(
+        4266, ge=1, le=65535, description="Port of Dagster's code server, loopback only."
+    )
+    dagster_url: str = Field(
+        "", description="Address of the Dagster webserver; empty: loopback and DAGSTER_PORT."
+    )
+    dagster_public_url: str = Field(
+        "", description="Address of the Dagster UI as operators reach it, for links; empty: DAGSTER_URL."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="The catalog's PostgreSQL, as postgresql://user:password@host/name; empty: an embedded server."
+        " Dagster's storage is the database <name>_dagster beside it.",
+    )
+    broker_url: SecretStr | None = Field(
+        None, description="Valkey or Redis for Celery, as redis://host:6379/0; empty: an embedded server."
+    )
+    storage_url: str = Field("", description="Where files are kept, as file:///path; empty: HOME/storage.")
+    secret_key: Annotated[SecretStr | None, AfterValidator(_strong)] = Field(
+        None, description="Signs access tokens; empty: made on first start and kept in HOME/secret_key."
+    )
+    workers: int = Field(2, ge=1, le=64, description="Reports that run at the same time on this machine.")
+    memory_limit: ByteSize = Field("1GB", description="Memory of one run for DuckDB's buffers.")
+    time_limit_seconds: int = Field(3600, ge=1, description="Seconds that one run may take.")
+    max_upload_bytes: int = Field(10 * 1000**3, ge=1, description="Largest file that an upload may bring.")
+    demo: bool = Field(True, description="Make the example report on the first start of an empty home.")
+    worker: bool = Field(
+        False, description="Set by the worker for itself: define only what the run at hand needs."
+    )
+
+    @cached_property
+    def storage_path(self) -> Path:
+        """The folder behind STORAGE_URL.
+
+        Raises:
+            ValueError: If the URL is not a file URL.
+        """
+        if not self.storage_url:
+            return self.home.absolute() / "storage"
+        if not self.storage_url.startswith("file://"):
+            raise ValueError(f"REPORTGEN_STORAGE_URL must begin with file://, not {self.storage_url!r}")
+        return Path(self.storage_url.removeprefix("file://"))
+
+    @property
+    def dagster_graphql_url(self) -> str:
+        """Where the gateway asks Dagster."""
+        return f"{(self.dagster_url or f'http://127.0.0.1:{self.dagster_port}').rstrip('/')}/graphql"
+
+    @property
+    def dagster_ui_url(self) -> str:
+        """Where links into the Dagster UI lead."""
+        return (
+            self.dagster_public_url or self.dagster_url or f"http://127.0.0.1:{self.dagster_port}"
+        ).rstrip("/")
+
+    @property
+    def catalog_url(self) -> str:
+        """DATABASE_URL for SQLAlchemy with psycopg 3.
+
+        Raises:
+            ValueError: If DATABASE_URL is not set (`reportgen up` sets it for the processes that it starts).
+        """
+        return self._database_url("postgresql+psycopg", "")
+
+    @property
+    def dagster_database_url(self) -> str:
+        """The database `<name>_dagster` beside the catalog, for dagster-postgres (psycopg 2).
+
+        Raises:
+            ValueError: If DATABASE_URL is not set.
+        """
+        return self._database_url("postgresql+psycopg2", "_dagster")
+
+    def _database_url(self, driver: str, suffix: str) -> str:
+        if self.database_url is None:
+            raise ValueError("REPORTGEN_DATABASE_URL is not set; `reportgen up` sets it for what it starts")
+        url = make_url(self.database_url.get_secret_value())
+        return url.set(drivername=driver, database=f"{url.database}{suffix}").render_as_string(
+            hide_password=False
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment for a process that is to see these settings, and Dagster's own variables.
+
+        Everything of this process's environment comes along; paths are absolute.
+        """
+        own = {
+            f"REPORTGEN_{name.upper()}": _as_text(value)
+            for name, value in self
+            if value is not None and value != ""
+        }
+        own["REPORTGEN_HOME"] = str(self.home.absolute())
+        own["DAGSTER_HOME"] = str(self.home.absolute() / "dagster")
+        if self.database_url is not None:
+            own["REPORTGEN_DAGSTER_DATABASE_URL"] = self.dagster_database_url
+        return {**os.environ, **own}
+
+
+def _as_text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -1,0 +1,39 @@
+"""Documentation is an assertion: generated pages are fresh, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("rules/**/*.md")])
+
+
+def _builder():
+    spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+BUILDER = _builder()
+
+
+@pytest.mark.parametrize("page", list(BUILDER.PAGES), ids=lambda path: path.name)
+def test_generated_page_is_fresh(page: Path) -> None:
+    assert page.read_text() == BUILDER.PAGES[page](), f"{page.name} is stale: run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_the_readme_is_among_the_pages_checked() -> None:
+    assert ROOT / "README.md" in PAGES
+    assert len(PAGES) >= 6
