@@ -37,6 +37,8 @@ def settings_page() -> str:
 
 def errors_page() -> str:
     """Return the tree of errors with code, meaning and cure."""
+    import api_gateway.errors  # noqa: F401 - it adds the errors that only HTTP knows
+
     rows = [
         (f"`{cls.code}`", cls.fault, cls.title, _first_sentence(cls), cls.hint)
         for cls in error_classes()

@@ -32,9 +32,12 @@ def utc_now() -> datetime:
 
 
 def slug(name: str) -> str:
-    """Turn a report's name into letters, digits and `_`, as Dagster's names demand; never empty.
+    """Turn a name into letters, digits and `_`, as Dagster's names demand; different names stay different.
 
-    >>> slug("Desk margin (daily)")
-    'Desk_margin__daily_'
+    >>> slug("trades")
+    'trades'
+    >>> slug("Desk margin")
+    'Desk_margin_7fb8e2'
     """
-    return re.sub(r"[^A-Za-z0-9_]", "_", name) or "_"
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return plain if plain == name and name else f"{plain}_{digest_text(name)[:6]}"

@@ -84,9 +84,8 @@ class Settings(BaseSettings):
     memory_limit: ByteSize = Field("1GB", description="Memory of one run for DuckDB's buffers.")
     time_limit_seconds: int = Field(3600, ge=1, description="Seconds that one run may take.")
     max_upload_bytes: int = Field(10 * 1000**3, ge=1, description="Largest file that an upload may bring.")
-    demo: bool = Field(True, description="Make the example report on the first start of an empty home.")
-    worker: bool = Field(
-        False, description="Set by the worker for itself: define only what the run at hand needs."
+    demo: bool = Field(
+        default=True, description="Make the example report on the first start of an empty home."
     )
 
     @cached_property

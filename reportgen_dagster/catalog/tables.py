@@ -1,4 +1,4 @@
-"""The catalog's tables, as SQLAlchemy models. Queries do not belong here, nor do rules about who may see what.
+"""The catalog's tables, as SQLAlchemy models. No queries here, and no rules about who may see what.
 
 Times are aware and in UTC. Ids are 32 hex digits (`identity.new_id`). JSON columns hold plain data.
 """
@@ -6,7 +6,7 @@ Times are aware and in UTC. Ids are 32 hex digits (`identity.new_id`). JSON colu
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -43,7 +43,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
         list[str]: JSONB,
@@ -190,9 +190,14 @@ class Run(Base):
     __tablename__ = "runs"
     __table_args__ = (
         CheckConstraint("state in ('accepted', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
-        Index("ix_runs_owner_accepted", "owner_id", text("accepted_at DESC"), text("id DESC")),
+        Index("ix_runs_owner_accepted", "owner_id", "accepted_at", "id"),  # read backwards: the newest first
         Index("ix_runs_unfinished", "state", postgresql_where=text("state in ('accepted', 'running')")),
-        # A tick and a Dagster run that nobody accepted beforehand make one run each, however often they are told.
+        Index(
+            "ix_runs_unreported",
+            "finished_at",
+            postgresql_where=text("state = 'succeeded' and reported_at is null"),
+        ),
+        # A tick makes one run, however often it is told; so does a Dagster run (origin_dagster_run_id).
         UniqueConstraint("schedule_id", "due_at"),
     )
 
@@ -243,7 +248,7 @@ class Lease(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     beat_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     ended_at: Mapped[datetime | None]
-    # How the process ended: done (it said all that it had to say), lost (it died), interrupted (a server was away).
+    # How the process ended: done (it said all it had to), lost (it died), interrupted (a server was away).
     ending: Mapped[str | None] = mapped_column(String(16))
 
 
@@ -276,7 +281,7 @@ class Rejects(Base):
 
 
 class LoadedDefinitions(Base):
-    """What a Dagster code location last built its definitions from, so that a change is noticed and reloaded."""
+    """What a Dagster code location last built its definitions from, so that a change is noticed."""
 
     __tablename__ = "loaded_definitions"
 

@@ -1,0 +1,109 @@
+"""Register, log in, refresh, log out. The rules behind them are services/accounts.py."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request
+from python_multipart.multipart import parse_options_header
+
+from api_gateway.auth.schemas import (
+    LoginBody,
+    MessageView,
+    RefreshBody,
+    RegisterBody,
+    SessionView,
+    TokensView,
+    UserView,
+)
+from api_gateway.dependencies import CallerDep, ContextDep
+from api_gateway.documentation import problems
+from api_gateway.errors import MediaTypeError
+from reportgen_dagster.services import accounts
+from reportgen_dagster.services.accounts import Client, SignedIn
+
+
+def _json_only(request: Request) -> None:
+    media_type, _ = parse_options_header(request.headers.get("content-type"))
+    if media_type not in (b"", b"application/json"):
+        raise MediaTypeError("Send the body as application/json.")
+
+
+router = APIRouter(prefix="/api/auth", tags=["accounts"])
+json_body = [Depends(_json_only)]
+
+
+@router.post(
+    "/register",
+    status_code=201,
+    response_description="The account and its first pair of tokens.",
+    dependencies=json_body,
+    responses=problems(
+        400, 413, 415, 503, status_400="An e-mail, name or password that cannot be used, or a taken e-mail."
+    ),
+)
+def register(body: RegisterBody, request: Request, context: ContextDep) -> SessionView:
+    """Make an account and sign in."""
+    signed_in = accounts.register(
+        context, email=body.email, name=body.name, password=body.password, client=_client(request)
+    )
+    return _session(signed_in)
+
+
+@router.post(
+    "/login",
+    response_description="The account and a pair of tokens.",
+    dependencies=json_body,
+    responses=problems(
+        400, 401, 413, 415, 503, status_400="A field is missing.", status_401="E-mail or password is wrong."
+    ),
+)
+def login(body: LoginBody, request: Request, context: ContextDep) -> SessionView:
+    """Sign in."""
+    return _session(
+        accounts.login(context, email=body.email, password=body.password, client=_client(request))
+    )
+
+
+@router.post(
+    "/refresh",
+    response_description="A new pair of tokens.",
+    dependencies=json_body,
+    responses=problems(
+        400,
+        401,
+        413,
+        415,
+        503,
+        status_400="The refresh token is missing.",
+        status_401="It is invalid, expired, revoked or was used before.",
+    ),
+)
+def refresh(body: RefreshBody, context: ContextDep) -> TokensView:
+    """Exchange a refresh token for a new pair. Each works once; a second use ends the session."""
+    signed_in = accounts.refresh(context, body.refresh)
+    return TokensView(access=signed_in.access, refresh=signed_in.refresh)
+
+
+@router.get("/logout", name="logout", response_description="Signed out.", responses=problems(401, 503))
+@router.post(
+    "/logout", name="logout_by_post", response_description="Signed out.", responses=problems(401, 503)
+)
+def logout(caller: CallerDep, context: ContextDep) -> MessageView:
+    """End the session: its access and refresh tokens are refused from now on."""
+    accounts.logout(context, caller.session_id)
+    return MessageView(message="Signed out.")
+
+
+def _client(request: Request) -> Client:
+    return Client(
+        user_agent=request.headers.get("user-agent", ""),
+        address=request.client.host if request.client else "",
+    )
+
+
+def _session(signed_in: SignedIn) -> SessionView:
+    user = signed_in.user
+    return SessionView(
+        user=UserView(id=user.id, email=user.email, name=user.name),
+        access=signed_in.access,
+        refresh=signed_in.refresh,
+    )

@@ -1,0 +1,159 @@
+"""The only speaker of Dagster's GraphQL: launch a run, reload the code location, ask whether it is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+
+from reportgen_dagster.errors import ServiceError, UnavailableError
+
+LOCATION = "reports"
+REPOSITORY = "__repository__"
+JOB = "generate_report"
+TIMEOUT_SECONDS = 10.0
+RELOAD_SECONDS = 120.0  # 1,000 reports take 6 s
+
+_LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on Error { message }
+  }
+}
+"""
+_RELOAD = """
+mutation Reload($location: String!) {
+  reloadRepositoryLocation(repositoryLocationName: $location) {
+    __typename
+    ... on WorkspaceLocationEntry { locationOrLoadError { __typename } }
+    ... on Error { message }
+  }
+}
+"""
+_SCHEDULE_STATE = """
+query ScheduleState($selector: ScheduleSelector!) {
+  scheduleOrError(scheduleSelector: $selector) { ... on Schedule { scheduleState { status } } }
+}
+"""
+_RESET_SCHEDULE = """
+mutation ResetSchedule($selector: ScheduleSelector!) {
+  resetSchedule(scheduleSelector: $selector) { __typename }
+}
+"""
+_LOADED = """
+query Loaded($location: String!) {
+  workspaceLocationEntryOrError(name: $location) {
+    ... on WorkspaceLocationEntry {
+      locationOrLoadError { ... on RepositoryLocation { repositories { jobs { name } } } }
+    }
+  }
+}
+"""
+
+
+class DagsterClient:
+    """Asks one Dagster webserver."""
+
+    def __init__(self, graphql_url: str) -> None:
+        """Prepare to ask.
+
+        Args:
+            graphql_url: Where the webserver answers GraphQL.
+        """
+        self._url = graphql_url
+        self._http = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    async def launch(self, run_id: str, owner_id: str) -> str:
+        """Ask for a Dagster run of an accepted run and return the Dagster run's id.
+
+        Raises:
+            UnavailableError: If Dagster does not answer.
+            ServiceError: If it refuses.
+        """
+        params = {
+            "selector": {
+                "repositoryLocationName": LOCATION,
+                "repositoryName": REPOSITORY,
+                "jobName": JOB,
+            },
+            "runConfigData": {"ops": {"claim": {"config": {"run_id": run_id}}}},
+            "executionMetadata": {
+                "tags": [
+                    {"key": "reportgen/run_id", "value": run_id},
+                    {"key": "reportgen/owner", "value": owner_id},
+                ]
+            },
+        }
+        result = (await self._ask(_LAUNCH, {"params": params}))["launchRun"]
+        if result["__typename"] != "LaunchRunSuccess":
+            raise ServiceError(f"Dagster does not launch: {_refusal(result)}")
+        return str(result["run"]["runId"])
+
+    async def reload(self) -> None:
+        """Have the code location build its definitions again.
+
+        Raises:
+            UnavailableError: If Dagster does not answer.
+            ServiceError: If the definitions cannot be loaded.
+        """
+        data = await self._ask(_RELOAD, {"location": LOCATION}, seconds=RELOAD_SECONDS)
+        result = data["reloadRepositoryLocation"]
+        loaded = (result.get("locationOrLoadError") or {}).get("__typename")
+        if loaded != "RepositoryLocation":
+            raise ServiceError(f"Dagster does not reload: {loaded or _refusal(result)}")
+
+    async def show_paused(self, schedule_id: str) -> None:
+        """Let a paused schedule show as stopped, though an operator once switched it on by hand.
+
+        Raises:
+            UnavailableError: If Dagster does not answer.
+        """
+        selector = {
+            "repositoryLocationName": LOCATION,
+            "repositoryName": REPOSITORY,
+            "scheduleName": f"s_{schedule_id}",
+        }
+        data = await self._ask(_SCHEDULE_STATE, {"selector": selector})
+        state = (data.get("scheduleOrError") or {}).get("scheduleState") or {}
+        if state.get("status") == "RUNNING":
+            await self._ask(_RESET_SCHEDULE, {"selector": selector})
+
+    async def is_loaded(self) -> bool:
+        """Tell whether the code location is loaded without errors and holds the job.
+
+        Raises:
+            UnavailableError: If Dagster does not answer.
+        """
+        data = await self._ask(_LOADED, {"location": LOCATION})
+        location = (data.get("workspaceLocationEntryOrError") or {}).get("locationOrLoadError") or {}
+        return any(
+            job["name"] == JOB
+            for repository in location.get("repositories", ())
+            for job in repository["jobs"]
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _ask(
+        self, query: str, variables: dict[str, Any], *, seconds: float = TIMEOUT_SECONDS
+    ) -> dict[str, Any]:
+        try:
+            answer = await self._http.post(
+                self._url, json={"query": query, "variables": variables}, timeout=seconds
+            )
+            body = answer.json()
+        except (httpx2.HTTPError, ValueError) as error:
+            raise UnavailableError(f"Dagster does not answer ({type(error).__name__}).") from error
+        if not isinstance(body, dict) or body.get("data") is None:
+            raise UnavailableError(f"Dagster answers with status {answer.status_code} and no data.")
+        data: dict[str, Any] = body["data"]
+        return data
+
+
+def _refusal(result: dict[str, Any]) -> str:
+    """Return the first line of Dagster's words; what follows is its stack."""
+    return f"{result['__typename']}: {str(result.get('message', '')).strip().partition(chr(10))[0]}"

@@ -1,0 +1,40 @@
+"""Liveness and readiness, for whoever runs the service."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from api_gateway.dependencies import ReadinessDep
+from api_gateway.documentation import problems
+from reportgen_dagster.errors import Problem, UnavailableError
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """All is well."""
+
+    status: str
+
+
+@router.get("/healthz", response_description="The gateway answers.")
+def healthz() -> Health:
+    """Tell that the gateway answers."""
+    return Health(status="ok")
+
+
+@router.get(
+    "/readyz",
+    response_description="Everything answers.",
+    responses=problems(503, status_503="`errors` names each server that does not answer; see Retry-After."),
+)
+async def readyz(readiness: ReadinessDep) -> Health:
+    """Tell whether reports can be made: database, broker, Dagster's definitions and a worker answer."""
+    failures = await readiness.failures()
+    if failures:
+        raise UnavailableError(
+            f"Not ready: {', '.join(failures)}.",
+            problems=[Problem(why, path=name) for name, why in failures.items()],
+        )
+    return Health(status="ready")

@@ -1,0 +1,325 @@
+"""Reads `multipart/form-data` while it arrives: files go straight into storage, never whole into memory or a temp folder.
+
+Which parts a call takes is said by the call's `FormShape`; what a file must look like is said by services/uploads.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol
+
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+
+from api_gateway.errors import MediaTypeError
+from reportgen_dagster.errors import BadRequestError, TooLargeError
+from reportgen_dagster.services import uploads
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.uploads import Receiver, RulesText, Upload
+
+MAX_PARTS = 16
+MAX_FIELD_BYTES = 64 * 1024
+MAX_RULES_BYTES = 1024 * 1024
+MAX_HEADERS = 8
+MAX_HEADER_BYTES = 8 * 1024
+MAX_FILENAME_BYTES = 255
+MAX_NAME_CHARACTERS = 200
+BATCH_BYTES = 1024 * 1024  # what is parsed, hashed and written in one go in a thread
+
+_PART_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+_UNSHOWABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # control, bidi marks, surrogates, unassigned
+
+
+@dataclass(frozen=True, slots=True)
+class FormShape:
+    """The parts that a call takes.
+
+    Attributes:
+        files: Part name -> the file's name in the rules (`input`, `reference`).
+        fields: Names of short texts.
+        rules: Name of the part that brings rules; empty if the call takes none.
+        any_reference: Whether any other part is a reference of that name.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+    rules: str = ""
+    any_reference: bool = False
+
+    def file_name(self, part: str) -> str | None:
+        """Return the name in the rules of the file that a part brings; None if it brings no file."""
+        if part in self.files:
+            return self.files[part]
+        return part if self.any_reference and _PART_NAME.fullmatch(part) else None
+
+    def names(self) -> str:
+        """List the parts for a message."""
+        return ", ".join(name for name in (*self.files, self.rules, *self.fields) if name)
+
+
+@dataclass(slots=True)
+class Form:
+    """What arrived, complete: files are on disk and durable, in no catalog yet."""
+
+    files: dict[str, Upload] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
+    rules: RulesText | None = None
+
+
+async def read_form(
+    request: Request, context: Context, shape: FormShape, *, rules_type: str | None = None
+) -> Form:
+    """Read a request's body.
+
+    Args:
+        request: The request; its body has not been read.
+        context: Where files are stored.
+        shape: The parts that the call takes.
+        rules_type: `json` or `yaml` for rules whose file name does not say so.
+
+    Raises:
+        MediaTypeError: If the body is not multipart/form-data.
+        TooLargeError: If a file, field or text exceeds its bound.
+        FileRefusedError: If a file cannot be used.
+        BadRequestError: For a malformed or cut off body, or parts that the call does not take.
+        ClientDisconnect: If the client went away; nothing is kept then.
+    """
+    boundary = _boundary(request)
+    _refuse_early(request, context, shape)
+    with _FormReader(context, shape, boundary, rules_type) as reader:
+        await _receive(request, reader)
+        return await run_in_threadpool(reader.finish)
+
+
+async def _receive(request: Request, reader: _FormReader) -> None:
+    """Hand the body to the reader in batches; a thread writes one while the next arrives."""
+    writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    writing.set_result(None)
+    try:
+        async for batch in _batches(request):
+            await writing
+            writing = asyncio.ensure_future(run_in_threadpool(reader.feed, batch))
+        await writing
+    finally:
+        # The thread must be through with the files before they are closed.
+        await asyncio.wait([writing])
+        if not writing.cancelled():
+            writing.exception()  # raised above, or less telling than what was
+
+
+async def _batches(request: Request) -> AsyncIterator[bytes]:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= BATCH_BYTES:
+            yield b"".join(chunks)
+            chunks, size = [], 0
+    yield b"".join(chunks)
+
+
+def has_body(request: Request) -> bool:
+    """Tell whether a request brings a body, from its headers."""
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+
+
+def safe_filename(name: str, *, fallback: str) -> str:
+    """Return a client's file name without path, control and direction characters, at most 255 bytes."""
+    last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
+    shown = "".join(letter for letter in last if unicodedata.category(letter) not in _UNSHOWABLE).strip()
+    short = shown.encode()[:MAX_FILENAME_BYTES].decode(errors="ignore")
+    return fallback if short in ("", ".", "..") else short
+
+
+def _boundary(request: Request) -> bytes:
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    if media_type != b"multipart/form-data":
+        raise MediaTypeError("Send the files as multipart/form-data.")
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise BadRequestError("The Content-Type names no boundary.")
+    return boundary
+
+
+def _refuse_early(request: Request, context: Context, shape: FormShape) -> None:
+    """Refuse what is too large by its own account, before a byte of it is read."""
+    files = MAX_PARTS if shape.any_reference else len(shape.files)
+    bound = files * context.settings.max_upload_bytes + MAX_PARTS * MAX_FIELD_BYTES + MAX_RULES_BYTES
+    told = request.headers.get("content-length", "")
+    if told.isdecimal() and int(told) > bound:
+        raise TooLargeError(f"The body has {int(told):,} bytes; this call takes at most {bound:,}.")
+
+
+class _Part(Protocol):
+    """Where a part's bytes go. `finish` adds the part to the form, `abort` leaves nothing of it."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def finish(self, form: Form) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class _FilePart:
+    def __init__(self, context: Context, name: str, filename: str) -> None:
+        self._name = name
+        self._receiver = Receiver(context, filename, name)
+
+    def write(self, data: bytes) -> None:
+        self._receiver.write(data)
+
+    def finish(self, form: Form) -> None:
+        form.files[self._name] = self._receiver.finish()
+
+    def abort(self) -> None:
+        self._receiver.abort()
+
+
+class _TextPart:
+    def __init__(self, name: str, limit: int, keep: Callable[[Form, bytes], None]) -> None:
+        self._name = name
+        self._limit = limit
+        self._keep = keep
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self._data += data
+        if len(self._data) > self._limit:
+            raise TooLargeError(f"{self._name} has more than {self._limit:,} bytes.")
+
+    def finish(self, form: Form) -> None:
+        self._keep(form, bytes(self._data))
+
+    def abort(self) -> None:
+        self._data.clear()
+
+
+class _FormReader:
+    """Takes the body's bytes in order; runs in threads, one call at a time."""
+
+    def __init__(self, context: Context, shape: FormShape, boundary: bytes, rules_type: str | None) -> None:
+        self._context = context
+        self._shape = shape
+        self._rules_type = rules_type
+        self._parts: dict[str, _Part] = {}
+        self._write: Callable[[bytes], None] = _drop
+        self._header = (bytearray(), bytearray())
+        self._disposition = ""
+        self._complete = False
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._on_part_begin,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_end": self._on_end,
+                },
+                max_header_count=MAX_HEADERS,
+                max_header_size=MAX_HEADER_BYTES,
+            )
+        except FormParserError as error:
+            raise BadRequestError(f"The body is not valid multipart/form-data: {error}") from None
+
+    def __enter__(self) -> _FormReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part in self._parts.values():
+            part.abort()
+
+    def feed(self, data: bytes) -> None:
+        """Parse more of the body."""
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise BadRequestError(f"The body is not valid multipart/form-data: {error}") from None
+
+    def finish(self) -> Form:
+        """Make all files durable."""
+        if not self._complete:
+            raise BadRequestError("The body was cut off before its end; nothing was kept.")
+        form = Form()
+        for part in self._parts.values():
+            part.finish(form)
+        return form
+
+    def _on_part_begin(self) -> None:
+        if len(self._parts) >= MAX_PARTS:
+            raise BadRequestError(f"A form may have at most {MAX_PARTS} parts.")
+        self._disposition = ""
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header[0].extend(data[start:end])
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1].extend(data[start:end])
+
+    def _on_header_end(self) -> None:
+        name, value = self._header
+        if name.lower() == b"content-disposition":
+            self._disposition = value.decode("latin-1")
+        self._header = (bytearray(), bytearray())
+
+    def _on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        name = _text(options.get(b"name", b""))
+        if not name:
+            raise BadRequestError("A part of the form has no name.")
+        if name in self._parts:
+            raise BadRequestError(f"The form has more than one part named {name[:MAX_NAME_CHARACTERS]!r}.")
+        self._parts[name] = self._open(name, options.get(b"filename"))
+        self._write = self._parts[name].write
+
+    def _open(self, name: str, filename: bytes | None) -> _Part:
+        shown = safe_filename(_text(filename or b""), fallback=name)
+        if filename == b"":
+            return _TextPart(name, 0, lambda _form, _data: None)  # a browser's file field left empty
+        if name == self._shape.rules:
+            return _TextPart(name, MAX_RULES_BYTES, lambda form, data: self._keep_rules(form, data, shown))
+        if name in self._shape.fields:
+            return _TextPart(name, MAX_FIELD_BYTES, lambda form, data: _keep_field(form, name, data))
+        file_name = self._shape.file_name(name)
+        if file_name is None:
+            raise BadRequestError(
+                f"This call takes no part named {name[:MAX_NAME_CHARACTERS]!r}; it takes {self._shape.names()}."
+            )
+        return _FilePart(self._context, file_name, shown)
+
+    def _keep_rules(self, form: Form, data: bytes, filename: str) -> None:
+        form.rules = uploads.rules_text(data, filename, self._rules_type)
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._write(data[start:end])
+
+    def _on_end(self) -> None:
+        self._complete = True
+
+
+def _drop(_: bytes) -> None:
+    """Take the bytes of no part; there are none before the first part's headers."""
+
+
+def _keep_field(form: Form, name: str, data: bytes) -> None:
+    text = _text(data)
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+        raise BadRequestError(f"{name} must be one line of text in UTF-8 without control characters.")
+    form.fields[name] = text
+
+
+def _text(data: bytes) -> str:
+    """Decode a name or field; what is not UTF-8 becomes visible marks."""
+    return data.decode(errors="replace")

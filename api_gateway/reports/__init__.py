@@ -1,0 +1,1 @@
+"""Making, watching and downloading reports over HTTP."""

@@ -1,0 +1,199 @@
+"""Generate, watch and download reports, and schedule them: the original contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from api_gateway.dependencies import CallerDep, ContextDep, LauncherDep
+from api_gateway.documentation import multipart_body, problems
+from api_gateway.downloads import file_response
+from api_gateway.multipart import Form, FormShape, has_body, read_form
+from api_gateway.reports.schemas import (
+    ScheduleAccepted,
+    TaskAccepted,
+    TaskEnded,
+    TaskState,
+    TaskStatus,
+    download_path,
+    error_text,
+    status_path,
+    task_status,
+)
+from reportgen_dagster.errors import BadRequestError, MissingInputError, Problem
+from reportgen_dagster.services import runs, schedules
+from reportgen_dagster.services.accounts import Caller
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.runs import RunView
+from reportgen_dagster.services.schedules import ScheduleView
+
+router = APIRouter(prefix="/api", tags=["reports"])
+
+GENERATE_SHAPE = FormShape(
+    files={"input": "input", "reference": "reference"}, rules="rules", any_reference=True
+)
+SCHEDULE_SHAPE = FormShape(
+    files={"input_file": "input", "reference_file": "reference"},
+    rules="rules_file",
+    fields=("cron", "report_name", "timezone"),
+)
+_DOWNLOAD_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The report.", "content": {"text/csv": {"schema": {"type": "string"}}}},
+    202: {"description": "It is not ready yet.", "model": TaskState},
+    206: {"description": "The asked range of the report."},
+    304: {"description": "The client has it (If-None-Match)."},
+    409: {"description": "It failed or was cancelled, and why (plain JSON).", "model": TaskEnded},
+    **problems(400, 401, 404, 416, 503, status_400="A format that there is not."),
+}
+
+FormatQuery = Annotated[str, Query(alias="format", description="csv; there are no others yet.")]
+
+
+@router.post(
+    "/generate-report",
+    response_description="Accepted: the report will be made.",
+    status_code=202,
+    responses=problems(
+        400,
+        401,
+        413,
+        415,
+        503,
+        status_400="Something is missing, or rules and files do not fit; `errors` lists it all.",
+    ),
+    openapi_extra=multipart_body(
+        {
+            "input": "The CSV to report on; default: the last upload.",
+            "reference": "The CSV to look up in; default: the last upload.",
+            "rules": "The rules; default: the last upload.",
+        }
+    ),
+)
+async def generate_report(
+    request: Request, caller: CallerDep, context: ContextDep, launcher: LauncherDep
+) -> TaskAccepted:
+    """Generate a report. What is left out is the caller's last upload; what is sent is for this run only.
+
+    202 means that the report will be made, even if everything is killed a moment later.
+    """
+    form = await read_form(request, context, GENERATE_SHAPE) if has_body(request) else Form()
+    run = await run_in_threadpool(
+        runs.accept_run, context, caller.user_id, files=form.files, rules=form.rules
+    )
+    launcher.launch_soon(run.id, caller.user_id)
+    return TaskAccepted(
+        task_id=run.id, status=run.state, status_url=status_path(run.id), download_url=download_path(run.id)
+    )
+
+
+@router.get(
+    "/task-status/{task_id}",
+    response_description="State, progress, counts and links.",
+    responses=problems(401, 404, 503),
+)
+def show_task_status(task_id: str, caller: CallerDep, context: ContextDep) -> TaskStatus:
+    """Show how far a report is."""
+    return task_status(runs.find_run(context, caller.user_id, task_id), context.settings)
+
+
+@router.get("/download-report-view", response_class=FileResponse, responses=_DOWNLOAD_ANSWERS)
+@router.head("/download-report-view", include_in_schema=False)
+def download_latest_report(
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    task_id: Annotated[str | None, Query(description="Default: the run that was accepted last.")] = None,
+    format_: FormatQuery = "csv",
+) -> Response:
+    """Download the caller's latest report, or the one of a task."""
+    return _download(request, context, caller, task_id, format_)
+
+
+@router.get("/download-report/{task_id}", response_class=FileResponse, responses=_DOWNLOAD_ANSWERS)
+@router.head("/download-report/{task_id}", include_in_schema=False)
+def download_report(
+    task_id: str, request: Request, caller: CallerDep, context: ContextDep, format_: FormatQuery = "csv"
+) -> Response:
+    """Download the report of a task."""
+    return _download(request, context, caller, task_id, format_)
+
+
+@router.post(
+    "/trigger-scheduled-report",
+    response_description="The schedule stands and a first report will be made.",
+    status_code=201,
+    responses=problems(
+        400,
+        401,
+        413,
+        415,
+        503,
+        status_400="A bad cron expression (which field, and why), a missing or wrong file, or rules with problems.",
+    ),
+    openapi_extra=multipart_body(
+        {
+            "input_file": "The CSV to report on.",
+            "reference_file": "The CSV to look up in.",
+            "rules_file": "The rules.",
+        },
+        {
+            "cron": "Five fields: minute, hour, day of month, month, day of week.",
+            "report_name": "The same name again replaces the schedule; default: one is made.",
+            "timezone": "An IANA name such as Europe/Berlin; default: UTC.",
+        },
+        required=("input_file", "reference_file", "rules_file", "cron"),
+    ),
+)
+async def trigger_scheduled_report(
+    request: Request, caller: CallerDep, context: ContextDep, launcher: LauncherDep
+) -> ScheduleAccepted:
+    """Make a report now and then by a cron schedule, from these files and rules."""
+    form = await read_form(request, context, SCHEDULE_SHAPE)
+    schedule, run = await run_in_threadpool(_put_schedule, context, caller, form)
+    launcher.launch_soon(run.id, caller.user_id)
+    return ScheduleAccepted(
+        message="Scheduled; a first report is being made.",
+        task_id=run.id,
+        report_name=schedule.report_name,
+        cron=schedule.cron,
+        next_run=schedule.next_run,
+    )
+
+
+def _put_schedule(context: Context, caller: Caller, form: Form) -> tuple[ScheduleView, RunView]:
+    missing = [
+        *(part for part, name in SCHEDULE_SHAPE.files.items() if name not in form.files),
+        *(["rules_file"] if form.rules is None else []),
+        *(["cron"] if not form.fields.get("cron") else []),
+    ]
+    if missing or form.rules is None:
+        raise MissingInputError(problems=[Problem("is missing", path=name) for name in missing])
+    return schedules.put_schedule(
+        context,
+        caller.user_id,
+        report_name=form.fields.get("report_name") or None,
+        cron=form.fields["cron"],
+        timezone=form.fields.get("timezone") or "UTC",
+        files=form.files,
+        rules=form.rules,
+    )
+
+
+def _download(
+    request: Request, context: Context, caller: Caller, task_id: str | None, format_: str
+) -> Response:
+    if format_ not in runs.FORMATS:
+        raise BadRequestError(
+            problems=[Problem(f"there is no such format; there is {', '.join(runs.FORMATS)}", path="format")]
+        )
+    run = runs.find_run(context, caller.user_id, task_id or None)
+    if run.state in ("accepted", "running"):
+        waiting = TaskState(task_id=run.id, status=run.state)
+        return JSONResponse(waiting.model_dump(), status_code=202, headers={"Retry-After": "1"})
+    if run.state != "succeeded":
+        ended = TaskEnded(task_id=run.id, status=run.state, error=error_text(run))
+        return JSONResponse(ended.model_dump(), status_code=409)
+    return file_response(request, runs.report_file(context, caller.user_id, run.id, format_))

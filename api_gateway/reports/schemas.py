@@ -1,0 +1,129 @@
+"""Answers about reports and their runs, as the original contract names their members."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from reportgen_dagster.services.runs import RunView
+from reportgen_dagster.settings import Settings
+
+State = Literal["accepted", "running", "succeeded", "failed", "cancelled"]
+
+
+class TaskAccepted(BaseModel):
+    """A report that will be made, whatever is killed from now on."""
+
+    task_id: str
+    status: State
+    status_url: str
+    download_url: str
+
+
+class TaskState(BaseModel):
+    """A report that is not ready yet."""
+
+    task_id: str
+    status: State
+
+
+class TaskEnded(TaskState):
+    """A report that was not made."""
+
+    error: str | None = Field(description="Why, in words to act on.")
+
+
+class Links(BaseModel):
+    """Where else to look."""
+
+    self: str
+    download: str
+    rejects: str | None = Field(description="Null if no row was rejected.")
+    dagster: str | None = Field(description="The last attempt in the Dagster UI, for operators.")
+
+
+class TaskStatus(TaskEnded):
+    """How far a report is."""
+
+    stage: Literal["waiting", "ingest", "validate", "transform", "publish", "done"]
+    progress: int = Field(description="0 to 100.")
+    rows: int | None = Field(description="Rows of the report, once made.")
+    rejected: int | None = Field(description="Rows of the input that are in the rejects instead.")
+    dagster_run_id: str | None
+    links: Links
+
+
+class RunItem(TaskStatus):
+    """A run in a list."""
+
+    report_name: str
+    trigger: Literal["api", "schedule", "dagster"]
+    schedule_id: str | None
+    due_at: datetime | None = Field(description="The tick that it belongs to, of a schedule.")
+    accepted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class ScheduleAccepted(BaseModel):
+    """A scheduled report, and the run that was accepted with it."""
+
+    message: str
+    task_id: str
+    report_name: str
+    cron: str
+    next_run: datetime | None
+
+
+def status_path(run_id: str) -> str:
+    """Return where the status of a run is."""
+    return f"/api/task-status/{run_id}/"
+
+
+def download_path(run_id: str) -> str:
+    """Return where the report of a run is."""
+    return f"/api/download-report/{run_id}/"
+
+
+def error_text(run: RunView) -> str | None:
+    """Return why a run failed and how to mend it; None if it did not."""
+    if run.error is None:
+        return None
+    detail, hint = str(run.error["detail"]), str(run.error.get("hint") or "")
+    return f"{detail.rstrip('.')}. {hint}" if hint else detail
+
+
+def task_status(run: RunView, settings: Settings) -> TaskStatus:
+    """Show a run to its owner."""
+    return TaskStatus(
+        task_id=run.id,
+        status=run.state,
+        error=error_text(run),
+        stage=run.stage,
+        progress=run.progress,
+        rows=run.row_count,
+        rejected=run.reject_count,
+        dagster_run_id=run.dagster_run_id,
+        links=Links(
+            self=status_path(run.id),
+            download=download_path(run.id),
+            rejects=f"/api/v1/runs/{run.id}/rejects" if run.has_rejects else None,
+            dagster=f"{settings.dagster_ui_url}/runs/{run.dagster_run_id}" if run.dagster_run_id else None,
+        ),
+    )
+
+
+def run_item(run: RunView, settings: Settings) -> RunItem:
+    """Show a run in a list."""
+    return RunItem(
+        **dict(task_status(run, settings)),
+        report_name=run.report_name,
+        trigger=run.trigger,
+        schedule_id=run.schedule_id,
+        due_at=run.due_at,
+        accepted_at=run.accepted_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+    )

@@ -1,0 +1,49 @@
+"""Runs as a resource: list them, download what they rejected."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, Response
+
+from api_gateway.dependencies import CallerDep, ContextDep
+from api_gateway.documentation import problems
+from api_gateway.downloads import file_response
+from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
+from api_gateway.reports.schemas import RunItem, run_item
+from reportgen_dagster.services import runs
+
+router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+
+
+@router.get("", response_description="One page of runs.", responses=problems(400, 401, 503))
+def list_runs(
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
+) -> Page[RunItem]:
+    """List the caller's runs, the last accepted first, whatever started them."""
+    found, cursor = runs.list_runs(context, caller.user_id, limit=limit, cursor=cursor)
+    return Page(
+        items=[run_item(run, context.settings) for run in found],
+        next=next_link(request.scope["path"], limit, cursor),
+    )
+
+
+@router.get(
+    "/{run_id}/rejects",
+    response_class=FileResponse,
+    responses={
+        200: {"description": "The rejects.", "content": {"text/csv": {"schema": {"type": "string"}}}},
+        206: {"description": "The asked range of the rejects."},
+        304: {"description": "The client has it (If-None-Match)."},
+        **problems(401, 404, 416, 503, status_404="No such run, or it rejected nothing."),
+    },
+)
+@router.head("/{run_id}/rejects", include_in_schema=False)
+def download_rejects(run_id: str, request: Request, caller: CallerDep, context: ContextDep) -> Response:
+    """Download the rows that a run rejected, each with its line and the reason, as CSV."""
+    return file_response(request, runs.rejects_file(context, caller.user_id, run_id))

@@ -1,0 +1,46 @@
+"""Schedules as a resource: list, pause, resume, delete. They are made by `POST /api/trigger-scheduled-report/`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from api_gateway.dependencies import CallerDep, ContextDep
+from api_gateway.documentation import problems
+from api_gateway.paging import Page
+from api_gateway.schedules.schemas import ScheduleItem, schedule_item
+from reportgen_dagster.services import schedules
+
+router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
+
+
+@router.get("", response_description="All schedules.", responses=problems(401, 503))
+def list_schedules(caller: CallerDep, context: ContextDep) -> Page[ScheduleItem]:
+    """List the caller's schedules, all on one page."""
+    found = schedules.list_schedules(context, caller.user_id)
+    return Page(items=[schedule_item(schedule, context.settings) for schedule in found], next=None)
+
+
+@router.post(
+    "/{schedule_id}/pause", response_description="The schedule, paused.", responses=problems(401, 404, 503)
+)
+def pause_schedule(schedule_id: str, caller: CallerDep, context: ContextDep) -> ScheduleItem:
+    """Stop a schedule's ticks until it is resumed. Acts at once; pausing twice is no error."""
+    schedule = schedules.pause(context, caller.user_id, schedule_id)
+    return schedule_item(schedule, context.settings)
+
+
+@router.post(
+    "/{schedule_id}/resume", response_description="The schedule, ticking.", responses=problems(401, 404, 503)
+)
+def resume_schedule(schedule_id: str, caller: CallerDep, context: ContextDep) -> ScheduleItem:
+    """Let a schedule tick again, from its next time on."""
+    schedule = schedules.resume(context, caller.user_id, schedule_id)
+    return schedule_item(schedule, context.settings)
+
+
+@router.delete(
+    "/{schedule_id}", status_code=204, response_description="It is gone.", responses=problems(401, 404, 503)
+)
+def delete_schedule(schedule_id: str, caller: CallerDep, context: ContextDep) -> None:
+    """Delete a schedule. Its runs and their reports stay."""
+    schedules.delete_schedule(context, caller.user_id, schedule_id)

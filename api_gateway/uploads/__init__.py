@@ -1,0 +1,1 @@
+"""Uploads of rules and files over HTTP."""

@@ -1,0 +1,73 @@
+"""Upload rules and files. A 2xx means that they are on disk, hashed and in the catalog."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+
+from api_gateway.dependencies import CallerDep, ContextDep
+from api_gateway.documentation import multipart_body, problems
+from api_gateway.multipart import FormShape, read_form
+from api_gateway.uploads.schemas import FilesUploaded, FileUploaded, RulesUploaded
+from reportgen_dagster.errors import MissingInputError
+from reportgen_dagster.services import check, uploads
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.uploads import RulesText
+
+router = APIRouter(prefix="/api", tags=["uploads"])
+
+RULES_SHAPE = FormShape(rules="file")
+FILES_SHAPE = FormShape(files={"input": "input", "reference": "reference"})
+
+
+@router.post(
+    "/upload-rules",
+    response_description="The rules are checked, durable and the last upload.",
+    responses=problems(
+        400,
+        401,
+        413,
+        415,
+        503,
+        status_400="The rules have problems; `errors` lists every one with its place.",
+    ),
+    openapi_extra=multipart_body({"file": "Rules as .json, .yaml or .yml."}, required=("file",)),
+)
+async def upload_rules(
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    type_: Annotated[
+        Literal["json", "yaml"] | None,
+        Query(alias="type", description="For a file whose name does not end in .json, .yaml or .yml."),
+    ] = None,
+) -> RulesUploaded:
+    """Upload rules. They are checked here, and become the caller's last rules."""
+    form = await read_form(request, context, RULES_SHAPE, rules_type=type_)
+    if form.rules is None:
+        raise MissingInputError("Send the rules as the part `file`.")
+    return await run_in_threadpool(_accept_rules, context, caller.user_id, form.rules)
+
+
+@router.post(
+    "/upload-files",
+    response_description="The files are durable and the last upload.",
+    responses=problems(400, 401, 413, 415, 503, status_400="A file cannot be used, or none was sent."),
+    openapi_extra=multipart_body({"input": "The CSV to report on.", "reference": "The CSV to look up in."}),
+)
+async def upload_files(request: Request, caller: CallerDep, context: ContextDep) -> FilesUploaded:
+    """Upload an input, a reference or both. Each becomes the caller's last one."""
+    form = await read_form(request, context, FILES_SHAPE)
+    if not form.files:
+        raise MissingInputError("Send a file as the part `input`, `reference` or both.")
+    accepted = await run_in_threadpool(uploads.accept_files, context, caller.user_id, form.files)
+    return FilesUploaded(
+        message="Stored.", **{name: FileUploaded.model_validate(kept) for name, kept in accepted.items()}
+    )
+
+
+def _accept_rules(context: Context, owner_id: str, rules: RulesText) -> RulesUploaded:
+    check.check_report(rules, None)
+    return RulesUploaded(message="Checked and stored.", **uploads.accept_rules(context, owner_id, rules))

@@ -1,0 +1,118 @@
+"""Queries on users, sessions and refresh tokens. Passwords, signing and the rules of sign-in are services/accounts.py.
+
+Each function works in the caller's transaction and goes by the database's clock.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session as Transaction
+
+from reportgen_dagster.catalog.tables import RefreshToken, Session, User
+from reportgen_dagster.identity import new_id
+
+
+def add_user(transaction: Transaction, *, email: str, name: str, password_hash: str) -> User | None:
+    """Add a user; None if the e-mail is taken, also when two ask for it at the same moment."""
+    row = (
+        insert(User)
+        .values(id=new_id(), email=email, name=name, password_hash=password_hash)
+        .on_conflict_do_nothing(index_elements=[User.email])
+        .returning(User)
+    )
+    return transaction.scalars(row).one_or_none()
+
+
+def find_user(transaction: Transaction, email: str) -> User | None:
+    """Return the enabled user with this e-mail."""
+    return transaction.scalars(
+        select(User).where(User.email == email, User.disabled_at.is_(None))
+    ).one_or_none()
+
+
+def set_password_hash(transaction: Transaction, user_id: str, password_hash: str) -> None:
+    """Store a password's new hash."""
+    transaction.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+
+
+def add_session(
+    transaction: Transaction, user_id: str, *, lifetime: timedelta, user_agent: str, address: str
+) -> str:
+    """Begin a session that ends after `lifetime` at the latest; return its id."""
+    session = Session(
+        id=new_id(),
+        user_id=user_id,
+        expires_at=func.now() + lifetime,
+        user_agent=user_agent,
+        address=address,
+    )
+    transaction.add(session)
+    transaction.flush()
+    return session.id
+
+
+def add_refresh_token(
+    transaction: Transaction, session_id: str, *, digest: str, parent_digest: str | None, idle: timedelta
+) -> None:
+    """Add a refresh token that lives for `idle`, but never longer than its session."""
+    session_end = select(Session.expires_at).where(Session.id == session_id).scalar_subquery()
+    transaction.execute(
+        insert(RefreshToken).values(
+            digest=digest,
+            session_id=session_id,
+            parent_digest=parent_digest,
+            expires_at=func.least(func.now() + idle, session_end),
+        )
+    )
+
+
+def use_refresh_token(transaction: Transaction, digest: str) -> str | None:
+    """Mark a valid, unused token of a live session as used and return the session's id; None for any other token."""
+    session_id = transaction.scalars(
+        update(RefreshToken)
+        .where(
+            RefreshToken.digest == digest,
+            RefreshToken.used_at.is_(None),
+            RefreshToken.expires_at > func.now(),
+            exists().where(Session.id == RefreshToken.session_id, *_live()),
+        )
+        .values(used_at=func.now())
+        .returning(RefreshToken.session_id)
+    ).one_or_none()
+    if session_id is not None:
+        transaction.execute(update(Session).where(Session.id == session_id).values(last_used_at=func.now()))
+    return session_id
+
+
+def session_of_used_token(transaction: Transaction, digest: str) -> str | None:
+    """Return the session whose refresh token this is, if the token was used before."""
+    return transaction.scalars(
+        select(RefreshToken.session_id).where(
+            RefreshToken.digest == digest, RefreshToken.used_at.is_not(None)
+        )
+    ).one_or_none()
+
+
+def user_of_session(transaction: Transaction, session_id: str) -> User | None:
+    """Return the enabled user of a session that is neither revoked nor over."""
+    return transaction.scalars(
+        select(User)
+        .join(Session, Session.user_id == User.id)
+        .where(Session.id == session_id, User.disabled_at.is_(None), *_live())
+    ).one_or_none()
+
+
+def revoke_session(transaction: Transaction, session_id: str, reason: str) -> None:
+    """End a session; the first reason stays."""
+    transaction.execute(
+        update(Session)
+        .where(Session.id == session_id, Session.revoked_at.is_(None))
+        .values(revoked_at=func.now(), revoked_reason=reason)
+    )
+
+
+def _live() -> tuple[ColumnElement[bool], ...]:
+    return Session.revoked_at.is_(None), Session.expires_at > func.now()

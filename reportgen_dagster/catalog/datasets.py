@@ -1,0 +1,84 @@
+"""Queries on datasets and their versions. What a name means (`default-input`) is for the services to say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.catalog.tables import Dataset, DatasetVersion
+from reportgen_dagster.identity import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A stored file that is to become a version of a dataset.
+
+    Attributes:
+        digest: SHA-256 under which storage holds it.
+        size_bytes: Its length as uploaded.
+        filename: The client's name for it, for show only.
+        header: Its column names.
+        encoding: How its bytes are to be decoded.
+    """
+
+    digest: str
+    size_bytes: int
+    filename: str
+    header: list[str]
+    encoding: str
+
+
+def add_version(session: Session, owner_id: str, name: str, new: NewVersion) -> DatasetVersion:
+    """Return the new last version of a dataset, made if missing; the last one itself if its bytes are the same."""
+    statement = insert(Dataset).values(id=new_id(), owner_id=owner_id, name=name)
+    # The pointless update locks the row, so that two at once get different numbers.
+    locked = statement.on_conflict_do_update(
+        index_elements=["owner_id", "name"], set_={"name": statement.excluded.name}
+    ).returning(Dataset.id)
+    dataset_id = session.execute(locked).scalar_one()
+    last = session.scalars(
+        select(DatasetVersion)
+        .where(DatasetVersion.dataset_id == dataset_id)
+        .order_by(DatasetVersion.number.desc())
+        .limit(1)
+    ).first()
+    if last is not None and last.digest == new.digest:
+        return last
+    version = DatasetVersion(
+        dataset_id=dataset_id,
+        number=last.number + 1 if last else 1,
+        digest=new.digest,
+        size_bytes=new.size_bytes,
+        filename=new.filename,
+        header=new.header,
+        encoding=new.encoding,
+    )
+    session.add(version)
+    session.flush()
+    return version
+
+
+def last_versions(session: Session, owner_id: str, names: Collection[str]) -> dict[str, DatasetVersion]:
+    """Return the last version of each of these datasets of an owner that exists, by dataset name."""
+    rows = session.execute(
+        select(Dataset.name, DatasetVersion)
+        .join(DatasetVersion.dataset)
+        .where(Dataset.owner_id == owner_id, Dataset.name.in_(names))
+        .ext(distinct_on(Dataset.id))
+        .order_by(Dataset.id, DatasetVersion.number.desc())
+    )
+    return {row.name: row.DatasetVersion for row in rows}
+
+
+def named_versions(session: Session, version_ids: Collection[str]) -> dict[str, tuple[str, DatasetVersion]]:
+    """Return dataset name and version for each version id that exists."""
+    rows = session.execute(
+        select(Dataset.name, DatasetVersion)
+        .join(DatasetVersion.dataset)
+        .where(DatasetVersion.id.in_(version_ids))
+    )
+    return {version.id: (name, version) for name, version in rows}

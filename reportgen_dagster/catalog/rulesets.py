@@ -1,0 +1,63 @@
+"""Queries on rulesets and their versions. Whether a text is valid does not belong here: `rules/` says."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.catalog.tables import Ruleset, RulesetVersion
+from reportgen_dagster.identity import digest_text, new_id
+
+
+def add_version(
+    session: Session, owner_id: str, name: str, *, text: str, syntax: str, filename: str
+) -> RulesetVersion:
+    """Return the new last version of a ruleset, made if missing; the last one itself if its text is the same."""
+    statement = insert(Ruleset).values(id=new_id(), owner_id=owner_id, name=name)
+    # The pointless update locks the row, so that two at once get different numbers.
+    locked = statement.on_conflict_do_update(
+        index_elements=["owner_id", "name"], set_={"name": statement.excluded.name}
+    ).returning(Ruleset.id)
+    ruleset_id = session.execute(locked).scalar_one()
+    last = session.scalars(
+        select(RulesetVersion)
+        .where(RulesetVersion.ruleset_id == ruleset_id)
+        .order_by(RulesetVersion.number.desc())
+        .limit(1)
+    ).first()
+    digest = digest_text(text)
+    if last is not None and (last.digest, last.syntax) == (digest, syntax):
+        return last
+    version = RulesetVersion(
+        ruleset_id=ruleset_id,
+        number=last.number + 1 if last else 1,
+        digest=digest,
+        text=text,
+        syntax=syntax,
+        filename=filename,
+    )
+    session.add(version)
+    session.flush()
+    return version
+
+
+def last_version(session: Session, owner_id: str, name: str) -> RulesetVersion | None:
+    """Return the last version of an owner's ruleset, or None if there is none."""
+    return session.scalars(
+        select(RulesetVersion)
+        .join(RulesetVersion.ruleset)
+        .where(Ruleset.owner_id == owner_id, Ruleset.name == name)
+        .order_by(RulesetVersion.number.desc())
+        .limit(1)
+    ).first()
+
+
+def named_version(session: Session, version_id: str) -> tuple[str, RulesetVersion]:
+    """Return ruleset name and version of a version that is known to exist."""
+    name, version = session.execute(
+        select(Ruleset.name, RulesetVersion)
+        .join(RulesetVersion.ruleset)
+        .where(RulesetVersion.id == version_id)
+    ).one()
+    return name, version

@@ -1,0 +1,160 @@
+"""The catalog's connections: the one unit of work that commits, and making and migrating databases.
+
+Queries do not belong here. Nobody else commits, and nobody else judges a lost connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, exc, make_url, text
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.errors import UnavailableError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATION_LOCK = 7_301_001  # key of the advisory lock that one migrating process holds
+CONNECT_SECONDS = 5
+DUPLICATE_DATABASE = {"42P04", "23505"}  # it is there already, or somebody else makes it at this moment
+
+
+class Catalog:
+    """The pool of connections to the catalog's database."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare the pool; nothing is connected yet.
+
+        Args:
+            url: The database, as `Settings.catalog_url` gives it.
+        """
+        self._engine = create_engine(
+            psycopg_url(url),
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=15,
+            pool_timeout=10,
+            connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "reportgen"},
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Open a session whose changes are committed together at the end, or not at all.
+
+        Raises:
+            UnavailableError: If the server does not answer or went away. Whether a commit that was under way
+                arrived is then unknown; every write that matters can be repeated or is guarded by a fence.
+        """
+        with (
+            told_as_unavailable(),
+            Session(self._engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life.
+
+        Raises:
+            UnavailableError: If it does not answer.
+        """
+        with self.transaction() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+@contextmanager
+def told_as_unavailable() -> Iterator[None]:
+    """Turn a lost, refused or overloaded connection into `UnavailableError`; other errors pass.
+
+    Raises:
+        UnavailableError: If the server does not answer or went away.
+    """
+    try:
+        yield
+    except exc.DBAPIError as error:
+        if isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated:
+            raise UnavailableError("The database does not answer.") from error
+        raise
+    except exc.TimeoutError as error:
+        raise UnavailableError("The database has no connection left for this.") from error
+
+
+def psycopg_url(url: str | URL) -> URL:
+    """Return a database URL for psycopg 3, whichever driver it names."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def short_lived_engine(url: str | URL) -> Engine:
+    """Return an engine that keeps no connection; for start-up work and for databases that are not ours."""
+    return create_engine(
+        psycopg_url(url), poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS}
+    )
+
+
+def create_database(url: str) -> bool:
+    """Create the database that a URL names, unless it is there.
+
+    Args:
+        url: The database to make; the account in it must be allowed to, and to connect to `postgres`.
+
+    Returns:
+        Whether it was made.
+
+    Raises:
+        UnavailableError: If the server does not answer.
+    """
+    target = psycopg_url(url)
+    engine = short_lived_engine(target.set(database="postgres"))
+    with told_as_unavailable(), engine.connect() as plain:
+        connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+        found = connection.execute(
+            text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": target.database}
+        )
+        if found.scalar():
+            return False
+        name = engine.dialect.identifier_preparer.quote_identifier(target.database or "")
+        return _create(connection, name)
+
+
+def _create(connection: Connection, quoted_name: str) -> bool:
+    """Create a database; False if another process was faster."""
+    try:
+        connection.exec_driver_sql(f"CREATE DATABASE {quoted_name} ENCODING 'UTF8' TEMPLATE template0")
+    except exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in DUPLICATE_DATABASE:
+            return False
+        raise
+    return True
+
+
+def migrate(url: str) -> None:
+    """Bring the catalog's tables up to date. Of several processes at once, one works and the others wait.
+
+    Raises:
+        UnavailableError: If the server does not answer.
+    """
+    with told_as_unavailable(), short_lived_engine(url).connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
+        try:
+            command.upgrade(migration_config(connection), "head")
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+
+
+def migration_config(connection: Connection) -> Config:
+    """Return Alembic's configuration, which migrates through the given connection."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,87 @@
+"""The `reportgen` command: its subcommands, and how an error is shown.
+
+A subcommand lives in a module of its own and imports what is heavy inside its function. No work is done here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+from pydantic import ValidationError
+
+from reportgen_dagster.cli.check import check_command
+from reportgen_dagster.cli.explain import explain_command
+from reportgen_dagster.cli.fsck import fsck_command
+from reportgen_dagster.cli.functions import functions_command
+from reportgen_dagster.cli.run import run_command
+from reportgen_dagster.cli.up import up_command
+from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, ServiceError
+
+app = typer.Typer(
+    name="reportgen",
+    help="Readable, checked rules turn CSV files into reports.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(up_command)
+app.command("run")(run_command)
+app.command("check")(check_command)
+app.command("explain")(explain_command)
+app.command("functions")(functions_command)
+app.command("fsck")(fsck_command)
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its code.
+
+    Errors are shown as lines, or as JSON on standard error when `--json` was given; never as a stack trace, except under
+    `python -X dev`.
+    """
+    try:
+        app()
+    except ReportgenError as error:
+        _exit_with(error)
+    except ValidationError as error:
+        _exit_with(_settings_error(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        hint = "`python -X dev -m reportgen_dagster.cli.main ...` shows where it happened."
+        _exit_with(ServiceError(f"{type(error).__name__}: {error}", hint=hint))
+
+
+def _exit_with(error: ReportgenError) -> None:
+    if "--json" in sys.argv:
+        sys.stderr.write(json.dumps(error.to_json(), ensure_ascii=False) + "\n")
+    else:
+        sys.stderr.write("\n".join(_lines(error)) + "\n")
+    sys.exit(error.exit_code)
+
+
+def _lines(error: ReportgenError) -> list[str]:
+    """Return an error for a person: title, what happened, every problem, the cure."""
+    detail = [] if error.detail == error.title or error.problems else [f"  {error.detail}"]
+    problems = [f"  {problem}" for problem in error.problems]
+    hint = [error.case_hint] if error.case_hint else []
+    return [f"Error: {error.title}", *detail, *problems, *hint]
+
+
+def _settings_error(error: ValidationError) -> ReportgenError:
+    """Return what is wrong with the environment's settings, or our own fault if it is something else."""
+    if error.title != "Settings":
+        return ServiceError(f"{error.title}: {error.error_count()} values are not valid")
+    problems = [
+        Problem(wrong["msg"], path=f"REPORTGEN_{str(wrong['loc'][0]).upper()}")
+        for wrong in error.errors(include_input=False)
+    ]
+    return BadRequestError(problems=problems, hint="docs/settings.md lists every setting.")
+
+
+if __name__ == "__main__":
+    main()

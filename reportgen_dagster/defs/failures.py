@@ -1,0 +1,73 @@
+"""How an op's failure is told: to the catalog (and so to the user), and to Dagster (and so to the operator)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from dagster import Failure, MetadataValue
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from reportgen_dagster.errors import (
+    ConflictError,
+    LimitError,
+    ReportgenError,
+    ServiceError,
+    UnavailableError,
+)
+from reportgen_dagster.services import attempts
+from reportgen_dagster.services.context import Context
+
+
+@contextmanager
+def telling_failures(context: object, service: Context, claim: attempts.Claim) -> Iterator[None]:
+    """End the catalog's run as an exception demands, then fail the op with words instead of a stack trace.
+
+    Bad rules and bad data fail the run for good. A server that is away gives the run back. A claim that is
+    no longer ours ends quietly. Everything else is our fault: the log has the trace, the user has a sentence.
+
+    Raises:
+        Failure: With the error's title, detail and problems as metadata.
+    """
+    try:
+        yield
+    except DagsterExecutionInterruptedError:
+        raise
+    except UnavailableError as error:
+        with suppress(UnavailableError):
+            attempts.release(service, claim)
+        raise _failure(error) from error
+    except ConflictError as error:
+        raise _failure(error) from error
+    except ReportgenError as error:
+        _fail(service, claim, error)
+        raise _failure(error) from error
+    except MemoryError as error:
+        limit = LimitError(f"The run needed more memory than it may have ({service.settings.memory_limit}).")
+        _fail(service, claim, limit)
+        raise _failure(limit) from error
+    except Exception:
+        context.log.exception("an unexpected error")  # type: ignore[attr-defined]  # op and asset contexts share no base
+        fault = ServiceError(f"The run failed for a reason that is ours to find (run {claim.run_id}).")
+        _fail(service, claim, fault)
+        raise _failure(fault) from None
+
+
+def _fail(service: Context, claim: attempts.Claim, error: ReportgenError) -> None:
+    """Write the failure; if the catalog is away, the lease's end makes the run start anew."""
+    with suppress(UnavailableError):
+        attempts.fail(service, claim, error)
+
+
+def _failure(error: ReportgenError) -> Failure:
+    problems = "\n".join(f"- {problem}" for problem in error.problems)
+    return Failure(
+        description=f"{error.title}: {error.detail}",
+        metadata={
+            "code": error.code,
+            "fault": error.fault,
+            "how to mend it": error.case_hint or "see the problems",
+            "problems": MetadataValue.md(problems or "none"),
+        },
+        allow_retries=False,
+    )

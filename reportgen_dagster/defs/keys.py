@@ -1,0 +1,35 @@
+"""How things of the catalog are called in Dagster: asset keys, schedule names, tags."""
+
+from __future__ import annotations
+
+from dagster import AssetKey
+
+from reportgen_dagster.identity import slug
+
+JOB_NAME = "generate_report"
+LOCATION = "reports"
+RUN_ID_TAG = "reportgen/run_id"
+OWNER_TAG = "reportgen/owner"
+ARTIFACT_TAG = "reportgen/artifact"
+CONTRACT_CHECK = "output_contract"
+REJECTS_CHECK = "no_rejects"
+
+
+def report_key(owner_id: str, report_name: str) -> AssetKey:
+    """Return the asset key of a report."""
+    return AssetKey([owner_id, "reports", slug(report_name)])
+
+
+def dataset_key(owner_id: str, name: str) -> AssetKey:
+    """Return the asset key of a dataset."""
+    return AssetKey([owner_id, "datasets", slug(name)])
+
+
+def ruleset_key(owner_id: str, name: str) -> AssetKey:
+    """Return the asset key of a ruleset."""
+    return AssetKey([owner_id, "rulesets", slug(name)])
+
+
+def schedule_name(schedule_id: str) -> str:
+    """Return the name of a schedule; Dagster allows letters, digits and `_` only."""
+    return f"s_{schedule_id}"

@@ -1,0 +1,124 @@
+"""The sensors that keep catalog and Dagster in step: launch what is accepted, end what died, report what a kill kept silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    RunStatusSensorContext,
+    SensorEvaluationContext,
+    SkipReason,
+    run_status_sensor,
+    sensor,
+)
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+from reportgen_dagster.defs import events
+from reportgen_dagster.defs.jobs import generate_report, run_config
+from reportgen_dagster.defs.keys import ARTIFACT_TAG, OWNER_TAG, RUN_ID_TAG, report_key
+from reportgen_dagster.defs.process import context_of_process
+from reportgen_dagster.services import attempts, reaper
+from reportgen_dagster.services.attempts import Reportable
+from reportgen_dagster.services.context import Context
+
+INTERVAL_SECONDS = 5
+RECENT_MATERIALIZATIONS = 50
+
+
+@sensor(
+    job=generate_report,
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Launches accepted runs that have no live Dagster run: the gateway or Dagster was away.",
+)
+def launch_accepted_runs(context: SensorEvaluationContext) -> Iterator[RunRequest]:
+    """Ask for a Dagster run for each accepted run that has none."""
+    service = context_of_process()
+    for launch in reaper.launchable(service):
+        if _has_live_dagster_run(context.instance, launch.run_id):
+            continue
+        number = reaper.mark_launched(service, launch.run_id, None)
+        yield RunRequest(
+            run_key=f"{launch.run_id}:{number}",
+            run_config=run_config(launch.run_id),
+            tags={RUN_ID_TAG: launch.run_id, OWNER_TAG: launch.owner_id},
+        )
+
+
+def _has_live_dagster_run(instance: DagsterInstance, run_id: str) -> bool:
+    living = RunsFilter(tags={RUN_ID_TAG: run_id}, statuses=NOT_FINISHED_STATUSES)
+    return bool(instance.get_runs_count(living))
+
+
+@sensor(
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Ends or relaunches runs whose worker gives no sign of life any more.",
+)
+def reap_lost_runs(_context: SensorEvaluationContext) -> SkipReason:
+    """Let the catalog's reaper look; it starts nothing itself."""
+    told = reaper.reap(context_of_process())
+    return SkipReason("; ".join(told) or "Every running report is alive.")
+
+
+@sensor(
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Writes the asset events of reports that were published by a worker that was killed right after.",
+)
+def report_published_runs(context: SensorEvaluationContext) -> SkipReason:
+    """Write what is missing, once for each artifact."""
+    service = context_of_process()
+    published = attempts.unreported(service)
+    failures = []
+    for reportable in published:
+        try:
+            _report(service, context.instance, reportable)
+        except Exception as error:
+            # One run that cannot be told of must not silence the others; the tick still ends as failed.
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return SkipReason(
+        f"Reported {len(published)} runs." if published else "Every published report is reported."
+    )
+
+
+def _report(service: Context, instance: DagsterInstance, reportable: Reportable) -> None:
+    if not _is_reported(instance, reportable):
+        for event in events.of_run(service, reportable.run_id, instance):
+            instance.report_runless_asset_event(event)
+        _note(instance, reportable)
+    attempts.mark_reported(service, reportable.run_id)
+
+
+def _is_reported(instance: DagsterInstance, published: Reportable) -> bool:
+    key = report_key(published.owner_id, published.report_name)
+    records = instance.fetch_materializations(key, limit=RECENT_MATERIALIZATIONS).records
+    tags = [record.asset_materialization.tags or {} for record in records if record.asset_materialization]
+    return any(tag.get(ARTIFACT_TAG) == published.artifact_id for tag in tags)
+
+
+def _note(instance: DagsterInstance, published: Reportable) -> None:
+    run = instance.get_run_by_id(published.dagster_run_id) if published.dagster_run_id else None
+    if run is not None:
+        instance.report_engine_event(
+            "The report was published before this run's process was killed; its events were written later.",
+            run,
+        )
+
+
+@run_status_sensor(
+    run_status=DagsterRunStatus.CANCELED,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Cancels the accepted run of a Dagster run that an operator cancelled.",
+)
+def cancel_with_dagster(context: RunStatusSensorContext) -> None:
+    """Bring an operator's decision into the catalog, also for a run that no worker had started."""
+    run = context.dagster_run
+    attempts.cancel(context_of_process(), run.run_id, run.tags.get(RUN_ID_TAG))

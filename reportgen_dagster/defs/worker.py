@@ -1,0 +1,96 @@
+"""The Celery worker: a warm process that forks a fresh one for each Dagster run.
+
+Heavy modules are imported here once, before any fork, and those that start threads are never used here: they do not survive a
+fork. Definitions are imported by the forked process, so they are those of the moment. Started as
+`celery -A reportgen_dagster.defs.worker worker`.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+from typing import Any
+
+from celery import Celery
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import unpack_value
+from dagster_celery.config import TASK_EXECUTE_JOB_NAME
+
+from reportgen_dagster.defs.attempt_process import run_in_fresh_process
+from reportgen_dagster.rules.compile import TableShape, compile_ruleset
+from reportgen_dagster.rules.kinds import ColumnKind
+from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.settings import Settings
+
+PRELOADED = (
+    "dagster._core.execution.api",
+    "dagster._core.execution.plan.execute_plan",
+    "dagster._core.executor.in_process",
+    "dagster._core.storage.mem_io_manager",
+    "dagster_postgres",
+    "duckdb",
+    "numpy",
+    "pandas",
+    "pandera.backends.pandas.container",
+    "pandera.backends.pandas.register",
+    "pandera.pandas",
+    "polars",
+    "pyarrow",
+    "pyarrow.compute",
+    "pyarrow.pandas_compat",
+    "tabulate",
+    "reportgen_dagster.defs.assets",
+    "reportgen_dagster.defs.jobs",
+    "reportgen_dagster.defs.schedules",
+    "reportgen_dagster.defs.sensors",
+    "reportgen_dagster.engine.report",
+    "reportgen_dagster.engine.transform",
+)
+
+
+def _broker_url() -> str:
+    secret = Settings().broker_url
+    if secret is None:
+        raise ValueError("REPORTGEN_BROKER_URL is not set; `reportgen up` sets it for what it starts")
+    return secret.get_secret_value()
+
+
+def _warm_up() -> None:
+    """Import what runs need, and compile a small ruleset once: what the compiler caches, each forked process has."""
+    for module in PRELOADED:
+        importlib.import_module(module)
+    ruleset = load_ruleset("- {output: total, formula: 'max(a, b) + c'}")
+    number = ColumnKind("number", 1.0)
+    compile_ruleset(
+        ruleset,
+        input=TableShape("input", ("key", "a", "b"), {"a": number, "b": number}),
+        references={"reference": TableShape("reference", ("key", "c"), {"c": number})},
+    )
+    gc.freeze()  # what is here now stays shared with the forked processes
+
+
+_warm_up()
+
+app = Celery("reportgen", broker=_broker_url())
+app.conf.update(
+    accept_content=["json"],
+    broker_connection_retry_on_startup=True,
+    task_default_queue="dagster",
+    task_ignore_result=True,
+    task_serializer="json",
+    worker_hijack_root_logger=False,
+    # Early acknowledgement and no prefetch: what a dead worker held is launched anew by the catalog, never redelivered.
+    worker_prefetch_multiplier=1,
+    worker_redirect_stdouts=False,
+)
+
+
+@app.task(name=TASK_EXECUTE_JOB_NAME)
+def execute_run(execute_job_args_packed: Any) -> None:
+    """Carry out one Dagster run in a process of its own.
+
+    Args:
+        execute_job_args_packed: Dagster's packed `ExecuteRunArgs`; only the run's id is used.
+    """
+    arguments = unpack_value(execute_job_args_packed, as_type=ExecuteRunArgs)
+    run_in_fresh_process(arguments.run_id)

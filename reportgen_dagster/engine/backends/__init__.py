@@ -1,1 +1,0 @@
-"""Where a compiled query runs, one module a backend."""

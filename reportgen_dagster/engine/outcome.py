@@ -1,0 +1,78 @@
+"""What came out of making a report, as plain data that can be stored, shown and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+PREVIEW_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The figures and descriptions of one finished report.
+
+    Attributes:
+        input_count: Rows of the input, the header not counted.
+        row_count: Rows of the report.
+        reject_count: Rows of the input that were diverted; `input_count` is the sum of the other two.
+        columns: Name and type of each column of the report.
+        sources: For each column of the report the file and column names that it is computed from.
+        preview: The first rows as a Markdown table.
+        contract: Whether the output's contract holds, and what breaks it.
+        sql: The query that made the report.
+        reject_samples: The first few rejects, a mapping of the rejects file's columns each.
+        files: For each file its `rows`, `columns` and a `preview` of the first ones, in Markdown.
+    """
+
+    input_count: int
+    row_count: int
+    reject_count: int
+    columns: list[dict[str, str]]
+    sources: dict[str, list[list[str]]]
+    preview: str
+    contract: dict[str, Any]
+    sql: str
+    reject_samples: list[dict[str, str]]
+    files: dict[str, dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as data for JSON."""
+        return asdict(self)
+
+
+class Preview:
+    """Collects the first rows of a stream of batches."""
+
+    def __init__(self) -> None:
+        self._batches: list[pa.RecordBatch] = []
+        self._missing = PREVIEW_ROWS
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Keep what is still missing of the first rows."""
+        if self._missing > 0:
+            head = batch.slice(0, self._missing)
+            # A copy: a slice would keep the whole batch in memory.
+            self._batches.append(pa.RecordBatch.from_pylist(head.to_pylist(), schema=head.schema))
+            self._missing -= head.num_rows
+
+    def markdown(self, columns: Sequence[str]) -> str:
+        """Show the rows as a Markdown table, cells as they are in the report."""
+        rows: list[Mapping[str, Any]] = [row for batch in self._batches for row in batch.to_pylist()]
+        return markdown(columns, [[row[name] for name in columns] for row in rows])
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> str:
+    """Show a few rows of texts as a Markdown table."""
+    import pandas as pd  # half a second that only this needs
+
+    frame = pd.DataFrame([[_cell(cell) for cell in row] for row in rows], columns=[*columns])
+    return frame.rename(columns=_cell).to_markdown(index=False, disable_numparse=True)
+
+
+def _cell(value: str | None) -> str:
+    """Write a text so that it stays inside its cell."""
+    return "" if value is None else value.replace("|", "\\|").replace("\r", " ").replace("\n", " ")

@@ -1,0 +1,69 @@
+"""How DuckDB reads a CSV text: every column as text, nothing guessed, rows that cannot be read left out.
+
+What belongs here: the SQL of reading. What does not: which rows were left out (`rejects.py` finds them and proves
+that none is missing), and what cells mean (`rules/`). DuckDB's own tables of rejects are not used: it keeps several
+kilobytes for each missing cell.
+"""
+
+from __future__ import annotations
+
+import duckdb
+from sqlglot import exp
+
+from reportgen_dagster.engine.records import MAX_RECORD_BYTES
+from reportgen_dagster.engine.text_files import TextFile
+
+SURVEY = "__survey"
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, file: TextFile) -> None:
+    """Make the rows of a file that can be read two views: one that is called as the file, and `SURVEY`.
+
+    DuckDB hands out Arrow batches in no order where several threads read a file. The first view is read by one thread and keeps
+    the file's order; the second is for aggregates over all rows.
+    """
+    _create(connection, "VIEW", file.name, _read_csv(file, parallel=False))
+    _create(connection, "VIEW", SURVEY, _read_csv(file, parallel=True))
+
+
+def create_table(connection: duckdb.DuckDBPyConnection, file: TextFile) -> int:
+    """Load the rows of a file that can be read into a table that is called as the file, and return how many there are."""
+    _create(connection, "TABLE", file.name, _read_csv(file, parallel=True))
+    query = exp.select("count(*)").from_(_table(file.name))
+    return int(connection.execute(query.sql("duckdb")).fetchall()[0][0])
+
+
+def _create(connection: duckdb.DuckDBPyConnection, kind: str, name: str, source: exp.Expression) -> None:
+    statement = exp.Create(this=_table(name), kind=kind, expression=exp.select("*").from_(source))
+    connection.execute(statement.sql("duckdb"))
+
+
+def _table(name: str) -> exp.Table:
+    return exp.Table(this=exp.to_identifier(name, quoted=True))
+
+
+def _read_csv(file: TextFile, *, parallel: bool) -> exp.Expression:
+    columns = exp.Struct(
+        expressions=[
+            exp.PropertyEQ(this=exp.Literal.string(column), expression=exp.Literal.string("VARCHAR"))
+            for column in file.header.columns
+        ]
+    )
+    options: dict[str, exp.Expression] = {
+        "auto_detect": exp.false(),
+        "header": exp.true(),
+        "delim": exp.Literal.string(","),
+        "quote": exp.Literal.string('"'),
+        "escape": exp.Literal.string('"'),
+        "columns": columns,
+        "strict_mode": exp.true(),
+        "ignore_errors": exp.true(),
+        "max_line_size": exp.Literal.number(MAX_RECORD_BYTES),
+        "buffer_size": exp.Literal.number(MAX_RECORD_BYTES),
+        "compression": exp.Literal.string("none"),
+        "hive_partitioning": exp.false(),
+        "parallel": exp.true() if parallel else exp.false(),
+    }
+    arguments: list[exp.Expression] = [exp.Literal.string(str(file.path))]
+    arguments += [exp.EQ(this=exp.to_identifier(name), expression=value) for name, value in options.items()]
+    return exp.Anonymous(this="read_csv", expressions=arguments)

@@ -1,0 +1,406 @@
+"""Use case: one attempt at a run, which is one Dagster run: its sign of life, its claim, its end.
+
+Whatever an attempt writes is guarded by the fence that its claim got: a zombie's write changes nothing. What follows
+from a lost sign of life is `reaper.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.catalog import datasets, leases, rulesets
+from reportgen_dagster.catalog import runs as queue
+from reportgen_dagster.catalog.leases import LEASE_SECONDS
+from reportgen_dagster.catalog.tables import STAGES, Artifact, Rejects, Run
+from reportgen_dagster.errors import (
+    AccountingError,
+    ConflictError,
+    NotFoundError,
+    ReportgenError,
+    ServiceError,
+)
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.uploads import RulesText, as_rules_text
+from reportgen_dagster.storage.store import Stored
+
+__all__ = [
+    "BEAT_SECONDS",
+    "LEASE_SECONDS",
+    "Claim",
+    "ClaimedFile",
+    "Reportable",
+    "beat",
+    "begin",
+    "cancel",
+    "claim",
+    "end",
+    "enter_stage",
+    "fail",
+    "is_alive",
+    "mark_reported",
+    "publish",
+    "release",
+    "reportable",
+    "unreported",
+]
+
+BEAT_SECONDS = 3
+CSV_TYPE = "text/csv"
+
+Ending = Literal["done", "lost", "interrupted"]
+
+_CANCELLED = {
+    "code": "cancelled",
+    "title": "The run was cancelled",
+    "fault": "request",
+    "detail": "Whoever runs this service cancelled the run.",
+    "hint": "Generate the report again if you still need it.",
+    "problems": [],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedFile:
+    """A file that a run is pinned to.
+
+    Attributes:
+        path: Where its bytes lie, as they were uploaded.
+        digest: Their SHA-256.
+        dataset_name: The dataset it is a version of.
+        version: The version's number.
+        filename: The client's name for it, for show only.
+    """
+
+    path: Path
+    digest: str
+    dataset_name: str
+    version: int
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right of one attempt to carry out a run, as long as nobody else got a newer one.
+
+    Attributes:
+        fence: The number that guards every write; a newer claim has a higher one.
+        due_at: When the tick was due that asked for the run.
+        files: By what they are to the rules.
+    """
+
+    run_id: str
+    fence: int
+    owner_id: str
+    report_name: str
+    schedule_id: str | None
+    due_at: datetime | None
+    rules: RulesText
+    ruleset_name: str
+    ruleset_version: int
+    files: dict[str, ClaimedFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Reportable:
+    """A published report as Dagster is told of it."""
+
+    run_id: str
+    owner_id: str
+    report_name: str
+    schedule_id: str | None
+    dagster_run_id: str | None
+    outcome: dict[str, Any]
+    files: dict[str, ClaimedFile]
+    ruleset_name: str
+    ruleset_version: int
+    ruleset_digest: str
+    rules_text: str
+    artifact_id: str
+    artifact_digest: str
+
+
+def begin(context: Context, dagster_run_id: str, worker: str) -> bool:
+    """Begin to give signs of life for a Dagster run.
+
+    Args:
+        context: The installation.
+        dagster_run_id: The Dagster run, which is the attempt.
+        worker: Who gives them: host and process id.
+
+    Returns:
+        False if another worker does so, or has carried the Dagster run out or claimed a run for it.
+    """
+    with context.catalog.transaction() as session:
+        return leases.begin(session, dagster_run_id, worker)
+
+
+def beat(context: Context, dagster_run_id: str) -> bool:
+    """Give a sign of life; due every `BEAT_SECONDS`. False if the attempt was given up already."""
+    with context.catalog.transaction() as session:
+        return leases.beat(session, dagster_run_id)
+
+
+def end(context: Context, dagster_run_id: str, ending: Ending) -> None:
+    """Write how an attempt's process ended; the first word counts.
+
+    Args:
+        context: The installation.
+        dagster_run_id: The attempt.
+        ending: `done`: it said all it had to; `lost`: it died; `interrupted`: a server was away, nobody's death.
+    """
+    with context.catalog.transaction() as session:
+        leases.end(session, [dagster_run_id], ending)
+
+
+def is_alive(context: Context, dagster_run_id: str) -> bool | None:
+    """Tell whether an attempt gave a sign of life in the last `LEASE_SECONDS`; None if it never began."""
+    with context.catalog.transaction() as session:
+        return leases.is_alive(session, dagster_run_id)
+
+
+def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
+    """Take an accepted run; of several attempts exactly one gets it.
+
+    Returns:
+        None if somebody else has or had it, or if there is no such run.
+    """
+    with context.catalog.transaction() as session:
+        fence = queue.claim(session, run_id, dagster_run_id)
+        if fence is None:
+            return None
+        leases.note_claim(session, dagster_run_id, run_id, fence)
+        run = session.get_one(Run, run_id, populate_existing=True)
+        ruleset_name, version = rulesets.named_version(session, run.ruleset_version_id)
+        return Claim(
+            run_id=run_id,
+            fence=fence,
+            owner_id=run.owner_id,
+            report_name=run.report_name,
+            schedule_id=run.schedule_id,
+            due_at=run.due_at,
+            rules=as_rules_text(version),
+            ruleset_name=ruleset_name,
+            ruleset_version=version.number,
+            files=_files(context, session, run),
+        )
+
+
+def _files(context: Context, session: Session, run: Run) -> dict[str, ClaimedFile]:
+    versions = datasets.named_versions(session, list(run.inputs.values()))
+    files = {}
+    for name, version_id in sorted(run.inputs.items()):
+        dataset_name, version = versions[version_id]
+        files[name] = ClaimedFile(
+            path=context.store.path(version.digest),
+            digest=version.digest,
+            dataset_name=dataset_name,
+            version=version.number,
+            filename=version.filename,
+        )
+    return files
+
+
+def enter_stage(context: Context, claim: Claim, stage: str, progress: int) -> None:
+    """Show how far an attempt is.
+
+    Args:
+        context: The installation.
+        claim: The attempt's claim.
+        stage: One of `STAGES`.
+        progress: Percent of the whole.
+
+    Raises:
+        ValueError: If there is no such stage.
+        ConflictError: If the claim is no longer ours; the attempt should end.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"{stage!r} is not one of {STAGES}")
+    percent = max(0, min(100, progress))
+    with context.catalog.transaction() as session:
+        if not queue.change_claimed(session, claim.run_id, claim.fence, stage=stage, progress=percent):
+            raise ConflictError("The run was given to another attempt, or was cancelled.")
+
+
+def publish(
+    context: Context, claim: Claim, *, report: Stored, rejects: Stored | None, outcome: Mapping[str, Any]
+) -> bool:
+    """Make stored files a run's result, in one transaction.
+
+    Args:
+        context: The installation.
+        claim: The attempt's claim.
+        report: The report, in storage already.
+        rejects: The rejects, in storage already, if there are any.
+        outcome: `input_count`, `row_count`, `reject_count`, and whatever is to be told of the result.
+
+    Returns:
+        False if the claim is no longer ours; nothing is published then.
+
+    Raises:
+        AccountingError: If rows in are not rows out plus rejects. Nothing is published then.
+        ServiceError: If a file is not in storage. Nothing is published then.
+    """
+    counts = {name: int(outcome[name]) for name in ("input_count", "row_count", "reject_count")}
+    _check_accounts(counts, rejects)
+    for stored in (report, rejects):
+        if stored is not None and not context.store.exists(stored.digest):
+            raise ServiceError("A file of the report is missing in storage.")
+    with context.catalog.transaction() as session:
+        ours = queue.change_claimed(
+            session,
+            claim.run_id,
+            claim.fence,
+            state="succeeded",
+            stage="done",
+            progress=100,
+            finished_at=func.clock_timestamp(),
+            outcome=_storable(dict(outcome)),
+            **counts,
+        )
+        if not ours:
+            return False
+        _add_files(session, claim.run_id, report, rejects, counts["reject_count"])
+    return True
+
+
+def _check_accounts(counts: Mapping[str, int], rejects: Stored | None) -> None:
+    """Refuse a result whose rows do not add up.
+
+    Raises:
+        AccountingError: With the counts.
+    """
+    if counts["input_count"] != counts["row_count"] + counts["reject_count"]:
+        raise AccountingError(
+            f"{counts['input_count']} rows in, but {counts['row_count']} out and {counts['reject_count']} rejected."
+        )
+    if (rejects is None) != (counts["reject_count"] == 0):
+        raise AccountingError(
+            f"{counts['reject_count']} rows rejected, and the file of rejects says otherwise."
+        )
+
+
+def _add_files(
+    session: Session, run_id: str, report: Stored, rejects: Stored | None, reject_count: int
+) -> None:
+    session.add(
+        Artifact(
+            run_id=run_id,
+            format="csv",
+            digest=report.digest,
+            size_bytes=report.size_bytes,
+            media_type=CSV_TYPE,
+        )
+    )
+    if rejects is not None:
+        session.add(
+            Rejects(
+                run_id=run_id,
+                digest=rejects.digest,
+                size_bytes=rejects.size_bytes,
+                row_count=reject_count,
+            )
+        )
+
+
+def _storable(value: Any) -> Any:
+    """Return JSON data with the characters replaced that PostgreSQL does not store: NUL and lone surrogates."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
+    if isinstance(value, Mapping):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    return value
+
+
+def fail(context: Context, claim: Claim, error: ReportgenError) -> bool:
+    """End a run as failed, for good; False if the claim is no longer ours."""
+    with context.catalog.transaction() as session:
+        return queue.change_claimed(
+            session,
+            claim.run_id,
+            claim.fence,
+            state="failed",
+            finished_at=func.clock_timestamp(),
+            error=_storable(error.to_json()),
+        )
+
+
+def release(context: Context, claim: Claim) -> bool:
+    """Give a run back as accepted because a server was away; not counted. False if it is no longer ours."""
+    with context.catalog.transaction() as session:
+        return queue.change_claimed(
+            session,
+            claim.run_id,
+            claim.fence,
+            state="accepted",
+            stage="waiting",
+            progress=0,
+            launched_at=None,
+        )
+
+
+def cancel(context: Context, dagster_run_id: str, run_id: str | None = None) -> bool:
+    """Cancel the run that a cancelled Dagster run carries out, or was launched for.
+
+    Args:
+        context: The installation.
+        dagster_run_id: The cancelled Dagster run.
+        run_id: The run that its tag names; needed where a sensor launched it and nobody claimed it yet.
+
+    Returns:
+        False if there is no such unfinished run.
+    """
+    with context.catalog.transaction() as session:
+        return queue.cancel(session, dagster_run_id, run_id, _CANCELLED)
+
+
+def mark_reported(context: Context, run_id: str) -> None:
+    """Write that Dagster has all events of a published report."""
+    with context.catalog.transaction() as session:
+        queue.mark_reported(session, run_id)
+
+
+def reportable(context: Context, run_id: str) -> Reportable:
+    """Return a published report as Dagster is told of it.
+
+    Raises:
+        NotFoundError: If the run did not succeed.
+    """
+    with context.catalog.transaction() as session:
+        row = queue.published(session, run_id)
+        if row is None:
+            raise NotFoundError("This run has no report.")
+        return _reportable(context, session, *row)
+
+
+def unreported(context: Context) -> list[Reportable]:
+    """Return published reports that Dagster was not told of and whose worker is gone, oldest first."""
+    with context.catalog.transaction() as session:
+        return [_reportable(context, session, *row) for row in queue.unreported(session)]
+
+
+def _reportable(context: Context, session: Session, run: Run, artifact: Artifact) -> Reportable:
+    ruleset_name, version = rulesets.named_version(session, run.ruleset_version_id)
+    return Reportable(
+        run_id=run.id,
+        owner_id=run.owner_id,
+        report_name=run.report_name,
+        schedule_id=run.schedule_id,
+        dagster_run_id=run.dagster_run_id,
+        outcome=run.outcome or {},
+        files=_files(context, session, run),
+        ruleset_name=ruleset_name,
+        ruleset_version=version.number,
+        ruleset_digest=version.digest,
+        rules_text=version.text,
+        artifact_id=artifact.id,
+        artifact_digest=artifact.digest,
+    )

@@ -1,0 +1,84 @@
+"""Use case: check that catalog, storage and Dagster agree. Nothing is changed here, only told.
+
+On a service at work a sentence may be about what is happening at this moment; ask again after a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, exc
+
+from reportgen_dagster.catalog import audit
+from reportgen_dagster.catalog.session import short_lived_engine
+from reportgen_dagster.services.context import Context
+
+LEFT_ALONE_SECONDS = 120
+
+
+def fsck(context: Context) -> list[str]:
+    """Check everything and return a sentence for each thing that is wrong; none if all agree.
+
+    Reads every file in storage.
+
+    Raises:
+        UnavailableError: If the catalog's database is away.
+    """
+    return [*_catalog(context), *_storage(context), *_dagster(context)]
+
+
+def _catalog(context: Context) -> Iterator[str]:
+    with context.catalog.transaction() as session:
+        yield from audit.contradictions(session)
+        for run_id, state in audit.left_alone(session, LEFT_ALONE_SECONDS):
+            yield (
+                f"Run {run_id} was accepted more than {LEFT_ALONE_SECONDS} seconds ago, is {state},"
+                " and no living worker has it."
+            )
+
+
+def _storage(context: Context) -> Iterator[str]:
+    with context.catalog.transaction() as session:
+        files = audit.stored_files(session)
+    for digest, what in files:
+        if not context.store.exists(digest):
+            yield f"The file {digest} is missing in storage: {what}."
+        elif not context.store.verify(digest):
+            yield f"The file {digest} in storage is damaged: {what}."
+
+
+def _dagster(context: Context) -> list[str]:
+    """Compare the states of runs in the catalog and in Dagster's database."""
+    try:
+        with _dagster_database(context) as dagster:
+            return [*_outlived(context, dagster), *_untold(context, dagster)]
+    except exc.DBAPIError:
+        with context.catalog.transaction() as session:
+            known = audit.has_dagster_runs(session)
+        return ["Dagster's runs cannot be read from its database."] if known else []
+
+
+@contextmanager
+def _dagster_database(context: Context) -> Iterator[Connection]:
+    with short_lived_engine(context.settings.dagster_database_url).connect() as connection:
+        yield connection
+
+
+def _outlived(context: Context, dagster: Connection) -> Iterator[str]:
+    """Tell of Dagster runs that go on although their run in the catalog is final and no process works on it."""
+    live = audit.live_in_dagster(dagster)
+    with context.catalog.transaction() as session:
+        final = audit.final_among(session, {run_id for _, run_id in live if run_id})
+    for dagster_run_id, run_id in live:
+        if run_id in final:
+            yield f"Run {run_id} is {final[run_id]}, but its Dagster run {dagster_run_id} is not finished."
+
+
+def _untold(context: Context, dagster: Connection) -> Iterator[str]:
+    """Tell of succeeded runs whose events Dagster got neither from the run nor afterwards."""
+    with context.catalog.transaction() as session:
+        unreported = audit.unreported(session)
+    for dagster_run_id, status in audit.not_succeeded_in_dagster(dagster, unreported).items():
+        told = f"its Dagster run {dagster_run_id} is {status}" if status else "Dagster does not know its run"
+        yield f"Run {unreported[dagster_run_id]} succeeded, but {told} and Dagster was not told of it."

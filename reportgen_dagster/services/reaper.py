@@ -1,0 +1,122 @@
+"""Use case: what becomes of accepted and running runs that nobody takes care of. The only authority that retries.
+
+Called every few seconds by a Dagster sensor and by the gateway; of two at once, one works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.catalog import leases
+from reportgen_dagster.catalog import runs as queue
+from reportgen_dagster.catalog.tables import Run
+from reportgen_dagster.errors import WorkerLostError
+from reportgen_dagster.services.context import Context
+
+MAX_LOST_ATTEMPTS = 3
+MAX_LAUNCHES = 20
+LAUNCH_AFTER_SECONDS = 10
+REAPER_LOCK = 7_301_002  # key of the advisory lock
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """An accepted run that is to be launched in Dagster."""
+
+    run_id: str
+    owner_id: str
+
+
+def reap(context: Context) -> list[str]:
+    """Make running runs whose worker is gone accepted again, or failed when that happened too often.
+
+    A worker that died counts; one that ended because a server was away does not.
+
+    Returns:
+        What was done, a sentence for each run.
+
+    Raises:
+        UnavailableError: If the database is away; nothing is done then.
+    """
+    with context.catalog.transaction() as session:
+        if not leases.try_lock(session, REAPER_LOCK):
+            return []
+        dead = queue.dead(session)
+        told = [_settle(run, ending) for run, ending in dead]
+        leases.end(session, [run.dagster_run_id for run, _ in dead if run.dagster_run_id], "lost")
+        return [*told, *_give_up_unclaimed(session)]
+
+
+def _settle(run: Run, ending: str | None) -> str:
+    """Decide what becomes of a run whose attempt is over without a word.
+
+    A process that came to its own end and left no word could not write one: the database was away then.
+    """
+    if ending in ("interrupted", "done"):
+        _accept_again(run)
+        return f"Run {run.id} was interrupted by a server that was away; it is accepted again."
+    run.lost_attempts += 1
+    count = f"{run.lost_attempts} of {MAX_LOST_ATTEMPTS}"
+    if run.lost_attempts < MAX_LOST_ATTEMPTS:
+        _accept_again(run)
+        return f"Run {run.id} lost its worker ({count}); it is accepted again."
+    _fail(
+        run, WorkerLostError(f"The worker of this run died {run.lost_attempts} times; it is not tried again.")
+    )
+    return f"Run {run.id} lost its worker ({count}); it failed."
+
+
+def _accept_again(run: Run) -> None:
+    run.state = "accepted"
+    run.stage = "waiting"
+    run.progress = 0
+    run.launched_at = None
+
+
+def _fail(run: Run, error: WorkerLostError) -> None:
+    run.state = "failed"
+    run.error = error.to_json()
+    run.finished_at = func.clock_timestamp()
+
+
+def _give_up_unclaimed(session: Session) -> list[str]:
+    told = []
+    for run in queue.never_taken_up(session, MAX_LAUNCHES):
+        _fail(
+            run, WorkerLostError(f"The run was launched {run.launches} times and no worker ever took it up.")
+        )
+        told.append(f"Run {run.id} was launched {run.launches} times and never taken up; it failed.")
+    return told
+
+
+def launchable(context: Context, *, older_than_seconds: float = LAUNCH_AFTER_SECONDS) -> list[Launch]:
+    """Return accepted runs that nobody asked Dagster for lately, longest waiting first.
+
+    Args:
+        context: The installation.
+        older_than_seconds: How long after acceptance, or after its first launch, a run is launched again; later
+            launches wait up to six times as long. A run that was given back is launchable at once.
+    """
+    with context.catalog.transaction() as session:
+        rows = queue.launchable(session, timedelta(seconds=older_than_seconds))
+    return [Launch(run_id, owner_id) for run_id, owner_id in rows]
+
+
+def mark_launched(context: Context, run_id: str, dagster_run_id: str | None) -> int:
+    """Write that Dagster was asked for a run.
+
+    Args:
+        context: The installation.
+        run_id: The run.
+        dagster_run_id: The Dagster run, if its id is known already.
+
+    Returns:
+        A number that no other launch of this run has; 0 if the run is not accepted any more.
+    """
+    with context.catalog.transaction() as session:
+        fence, launches = queue.mark_launched(session, run_id, dagster_run_id) or (0, 0)
+    return fence * (MAX_LAUNCHES + 1) + launches

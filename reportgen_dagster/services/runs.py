@@ -1,0 +1,289 @@
+"""Use case: accept a run with everything pinned, and show runs and their files to their owner.
+
+A run's way from accepted to its end is `attempts.py` and `reaper.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.catalog import datasets, rulesets
+from reportgen_dagster.catalog import runs as queue
+from reportgen_dagster.catalog.tables import Artifact, Rejects, RulesetVersion, Run
+from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, ServiceError
+from reportgen_dagster.identity import new_id, slug
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.fitting import Check, files_to_take
+from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text, new_version
+
+FORMATS = ("csv",)
+MAX_PAGE = 500
+CSV_TYPE = "text/csv"
+ID_PATTERN = re.compile(r"[0-9a-f]{32}")
+STANDARD_FILES = ("input", "reference")
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as its owner sees it. Times are aware; counts are None until it succeeded."""
+
+    id: str
+    owner_id: str
+    report_name: str
+    trigger: str
+    state: str
+    stage: str
+    progress: int
+    row_count: int | None
+    input_count: int | None
+    reject_count: int | None
+    error: dict[str, Any] | None
+    dagster_run_id: str | None
+    accepted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    due_at: datetime | None
+    schedule_id: str | None
+    has_rejects: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A published file.
+
+    Attributes:
+        path: Where it lies; never changed, never half written.
+        digest: SHA-256 of its bytes.
+        size_bytes: Its length.
+        media_type: What it is, for HTTP.
+        filename: What a download is to be called; ASCII.
+    """
+
+    path: Path
+    digest: str
+    size_bytes: int
+    media_type: str
+    filename: str
+
+
+def run_view(run: Run, *, has_rejects: bool) -> RunView:
+    """Return what an owner sees of a run."""
+    return RunView(
+        id=run.id,
+        owner_id=run.owner_id,
+        report_name=run.report_name,
+        trigger=run.trigger,
+        state=run.state,
+        stage=run.stage,
+        progress=run.progress,
+        row_count=run.row_count,
+        input_count=run.input_count,
+        reject_count=run.reject_count,
+        error=run.error,
+        dagster_run_id=run.dagster_run_id,
+        accepted_at=run.accepted_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        due_at=run.due_at,
+        schedule_id=run.schedule_id,
+        has_rejects=has_rejects,
+    )
+
+
+def accept_run(
+    context: Context,
+    owner_id: str,
+    *,
+    files: Mapping[str, Upload],
+    rules: RulesText | None,
+    check: Check | None = None,
+) -> RunView:
+    """Accept a run. Once this returns, the report will be made, whatever is killed next.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        files: Files sent with the call, by what they are to the rules; pinned to this run.
+        rules: Rules sent with the call. What is missing is the caller's last upload.
+        check: Judges rules and columns; default: `services.check.check_report`.
+
+    Raises:
+        MissingInputError: If something was neither sent nor uploaded before.
+        RulesError: With everything that is wrong with the rules, also in view of the files' columns.
+        UnavailableError: If the database is away; nothing is accepted then.
+    """
+    uploaded = {f"{DEFAULT}-{name}": name for name in STANDARD_FILES if name not in files}
+    with context.catalog.transaction() as session:
+        versions = datasets.last_versions(session, owner_id, list(uploaded))
+        last_rules = rulesets.last_version(session, owner_id, DEFAULT)
+    inputs = {uploaded[dataset]: version.id for dataset, version in versions.items()}
+    columns = {uploaded[dataset]: list(version.header) for dataset, version in versions.items()}
+    columns |= {name: list(upload.header.columns) for name, upload in files.items()}
+    used_rules = rules or (as_rules_text(last_rules) if last_rules else None)
+    taken = files_to_take(used_rules, columns, sent=files, check=check)
+    run_id = new_id()
+    with context.catalog.transaction() as session:
+        inputs |= pin_files(session, owner_id, f"run-{run_id}", files)
+        pinned_rules = pin_rules(session, owner_id, f"run-{run_id}", rules) if rules else last_rules
+        queue.accept(
+            session,
+            id=run_id,
+            owner_id=owner_id,
+            trigger="api",
+            report_name=DEFAULT,
+            ruleset_version_id=pinned_rules.id if pinned_rules else None,
+            inputs={name: version_id for name, version_id in inputs.items() if name in taken},
+        )
+        return accepted_view(session, run_id)
+
+
+def pin_files(session: Session, owner_id: str, prefix: str, files: Mapping[str, Upload]) -> dict[str, str]:
+    """Make each file a version of the dataset `<prefix>-<name>` and return the versions' ids by name."""
+    return {
+        name: datasets.add_version(session, owner_id, f"{prefix}-{name}", new_version(upload)).id
+        for name, upload in sorted(files.items())
+    }
+
+
+def pin_rules(session: Session, owner_id: str, name: str, rules: RulesText) -> RulesetVersion:
+    """Make rules a version of the ruleset `name`."""
+    return rulesets.add_version(
+        session, owner_id, name, text=rules.text, syntax=rules.syntax, filename=rules.filename
+    )
+
+
+def accepted_view(session: Session, run_id: str) -> RunView:
+    """Return a run that is known to exist."""
+    return run_view(session.get_one(Run, run_id), has_rejects=False)
+
+
+def find_run(context: Context, owner_id: str, run_id: str | None) -> RunView:
+    """Return a run of the caller's; without an id the most recently accepted, whatever started it.
+
+    Raises:
+        NotFoundError: If the caller has no such run.
+    """
+    with context.catalog.transaction() as session:
+        run, has_rejects = _own_run(session, owner_id, run_id)
+        return run_view(run, has_rejects=has_rejects)
+
+
+def state_of(context: Context, run_id: str) -> str:
+    """Return the state of anybody's run, for Dagster.
+
+    Raises:
+        NotFoundError: If there is no such run.
+    """
+    with context.catalog.transaction() as session:
+        row = queue.find(session, run_id, None) if ID_PATTERN.fullmatch(run_id) else None
+    if row is None:
+        raise NotFoundError("There is no such run.")
+    return row[0].state
+
+
+def _own_run(session: Session, owner_id: str, run_id: str | None) -> queue.RunRow:
+    if run_id is None:
+        rows = queue.page(session, owner_id, limit=1)
+        if not rows:
+            raise NotFoundError("There is no report yet.")
+        return rows[0]
+    row = queue.find(session, run_id, owner_id) if ID_PATTERN.fullmatch(run_id) else None
+    if row is None:
+        raise NotFoundError("There is no such report.")
+    return row
+
+
+def list_runs(
+    context: Context, owner_id: str, *, limit: int = 50, cursor: str | None = None
+) -> tuple[list[RunView], str | None]:
+    """Return a page of the caller's runs, most recently accepted first, and the cursor of the next page.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        limit: At most so many, from 1 to 500.
+        cursor: Where the page begins, as the page before gave it.
+
+    Raises:
+        BadRequestError: If limit or cursor cannot be used.
+    """
+    if not 1 <= limit <= MAX_PAGE:
+        raise BadRequestError(f"limit: {limit} is not between 1 and {MAX_PAGE}.")
+    before = _read_cursor(cursor) if cursor else None
+    with context.catalog.transaction() as session:
+        rows = queue.page(session, owner_id, limit=limit + 1, before=before)
+        views = [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows[:limit]]
+    return views, _cursor(views[-1]) if len(rows) > limit else None
+
+
+def _cursor(last: RunView) -> str:
+    return base64.urlsafe_b64encode(f"{last.accepted_at.isoformat()} {last.id}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        moment, _, run_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+        accepted_at = datetime.fromisoformat(moment)
+    except ValueError:
+        raise BadRequestError("cursor: this is not a cursor of this list.") from None
+    if accepted_at.tzinfo is None or not ID_PATTERN.fullmatch(run_id):
+        raise BadRequestError("cursor: this is not a cursor of this list.")
+    return accepted_at, run_id
+
+
+def report_file(context: Context, owner_id: str, run_id: str | None, format: str = "csv") -> FileView:  # noqa: A002 - the HTTP parameter's name
+    """Return the report of a run of the caller's; without an id, of the most recently accepted.
+
+    Raises:
+        BadRequestError: If there is no such format.
+        NotFoundError: If the caller has no such run.
+        ConflictError: If the run has no report: it is not finished, failed or was cancelled.
+        ServiceError: If the file is gone from storage.
+    """
+    if format not in FORMATS:
+        raise BadRequestError(f"format: there is {', '.join(FORMATS)} only.")
+    with context.catalog.transaction() as session:
+        run, _ = _own_run(session, owner_id, run_id)
+        artifact = session.scalars(
+            select(Artifact).where(Artifact.run_id == run.id, Artifact.format == format)
+        ).first()
+    if artifact is None:
+        raise ConflictError(f"This run has no report: it is {run.state}.")
+    return _file_view(
+        context,
+        artifact.digest,
+        artifact.size_bytes,
+        artifact.media_type,
+        f"{slug(run.report_name)}.{format}",
+    )
+
+
+def rejects_file(context: Context, owner_id: str, run_id: str | None) -> FileView:
+    """Return the rows that a run of the caller's diverted.
+
+    Raises:
+        NotFoundError: If the caller has no such run, or it has no rejects.
+        ServiceError: If the file is gone from storage.
+    """
+    with context.catalog.transaction() as session:
+        run, _ = _own_run(session, owner_id, run_id)
+        rejects = session.get(Rejects, run.id)
+    if rejects is None:
+        raise NotFoundError("This run has no rejects.")
+    name = f"{slug(run.report_name)}_rejects.csv"
+    return _file_view(context, rejects.digest, rejects.size_bytes, CSV_TYPE, name)
+
+
+def _file_view(context: Context, digest: str, size_bytes: int, media_type: str, filename: str) -> FileView:
+    if not context.store.exists(digest):
+        raise ServiceError("The file is missing in storage.")
+    return FileView(context.store.path(digest), digest, size_bytes, media_type, filename)

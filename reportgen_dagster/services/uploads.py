@@ -1,0 +1,255 @@
+"""Use case: files and rules come in, are stored durably and become the caller's last upload.
+
+What a CSV file's head says is judged here (`engine/headers.py`); whether rules are valid is `services/check.py`'s.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+
+from reportgen_dagster.catalog import datasets, rulesets
+from reportgen_dagster.catalog.tables import RulesetVersion
+from reportgen_dagster.engine.headers import HEAD_BYTES, Header, read_header
+from reportgen_dagster.errors import BadRequestError, Problem, RulesError, TooLargeError
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.storage.store import Stored
+
+DEFAULT = "default"  # the ruleset of the last upload; its files are the datasets `default-input` ...
+MAX_RULES_BYTES = 1024 * 1024
+MAX_FILENAME = 200
+_SYNTAXES: dict[str, Literal["yaml", "json"]] = {"yaml": "yaml", "yml": "yaml", "json": "json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that lies in storage and has a header that can be used; the catalog does not know it yet.
+
+    Attributes:
+        filename: The client's name for it, for show only.
+        stored: Digest and size of its bytes.
+        header: What its head says.
+    """
+
+    filename: str
+    stored: Stored
+    header: Header
+
+
+@dataclass(frozen=True, slots=True)
+class RulesText:
+    """The text of a rules file, not yet checked.
+
+    Attributes:
+        filename: The client's name for it, shown in messages.
+        text: The text.
+        syntax: `yaml` or `json`.
+    """
+
+    filename: str
+    text: str
+    syntax: Literal["yaml", "json"]
+
+
+class Receiver:
+    """One file that comes in piece by piece. Nothing is left of it unless `finish` succeeds."""
+
+    def __init__(self, context: Context, filename: str, role: str) -> None:
+        """Begin.
+
+        Args:
+            context: Where to store it, and how large it may be.
+            filename: The client's name for it.
+            role: What it is to the rules (`input`, `reference`), for messages.
+
+        Raises:
+            ServiceError: If the storage does not take it.
+        """
+        self._filename = shown_filename(filename, f"{role}.csv")
+        self._role = role
+        self._limit = context.settings.max_upload_bytes
+        self._head = bytearray()
+        self._header: Header | None = None
+        self._blob = context.store.new_blob()
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes; after an error nothing is left of the file.
+
+        Raises:
+            TooLargeError: If the file gets larger than MAX_UPLOAD_BYTES.
+            FileRefusedError: If the head is complete and cannot be used.
+            ServiceError: If the storage does not take it.
+        """
+        try:
+            self._check_size(len(chunk))
+            self._blob.write(chunk)
+            self._look_at(chunk)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _check_size(self, more: int) -> None:
+        if self._blob.size + more > self._limit:
+            raise TooLargeError(
+                f"The file {self._role} is larger than {self._limit:,} bytes, the most that is taken."
+            )
+
+    def _look_at(self, chunk: bytes) -> None:
+        """Keep the head, and judge it as soon as it is whole."""
+        if self._header is None:
+            self._head += chunk[: HEAD_BYTES - len(self._head)]
+            if len(self._head) == HEAD_BYTES:
+                self._header = read_header(bytes(self._head), name=self._role)
+
+    def finish(self) -> Upload:
+        """Make the file durable. The same bytes twice are stored once.
+
+        Raises:
+            FileRefusedError: If the file cannot be used: empty, not text, a bad header.
+            ServiceError: If the storage does not take it.
+        """
+        try:
+            header = self._header or read_header(bytes(self._head), name=self._role)
+            return Upload(self._filename, self._blob.finish(), header)
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Leave nothing behind. Does nothing after `finish`."""
+        self._blob.abort()
+
+    def __enter__(self) -> Receiver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+
+def receive(context: Context, filename: str, chunks: Iterable[bytes], *, role: str) -> Upload:
+    """Store a file that comes in chunks.
+
+    Raises:
+        TooLargeError: If it is larger than MAX_UPLOAD_BYTES.
+        FileRefusedError: If it cannot be used.
+        ServiceError: If the storage does not take it.
+    """
+    with Receiver(context, filename, role) as receiver:
+        for chunk in chunks:
+            receiver.write(chunk)
+        return receiver.finish()
+
+
+def rules_text(data: bytes, filename: str, type_: str | None) -> RulesText:
+    """Read the bytes of a rules file as text.
+
+    Args:
+        data: All of it.
+        filename: The client's name for it; its ending tells the syntax.
+        type_: `json` or `yaml`, instead of the ending.
+
+    Raises:
+        BadRequestError: If neither type nor ending tells the syntax.
+        TooLargeError: If it is larger than 1 MiB.
+        RulesError: If it is not UTF-8 text.
+    """
+    name = shown_filename(filename, "rules.yaml")
+    syntax = _syntax(name, type_)
+    if len(data) > MAX_RULES_BYTES:
+        raise TooLargeError(f"The rules have {len(data):,} bytes; at most {MAX_RULES_BYTES:,} are taken.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"byte 0x{data[error.start]:02X} is not UTF-8; save the rules as UTF-8"
+        raise RulesError(problems=[Problem(message, line=line, source=name)]) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise RulesError(problems=[Problem("a NUL character: this is no text", line=line, source=name)])
+    return RulesText(name, text, syntax)
+
+
+def as_rules_text(version: RulesetVersion) -> RulesText:
+    """Return a version of a ruleset as the text that was uploaded."""
+    return RulesText(version.filename, version.text, _SYNTAXES[version.syntax])
+
+
+def _syntax(filename: str, type_: str | None) -> Literal["yaml", "json"]:
+    ending = (type_ or filename.rpartition(".")[2]).lower()
+    if ending not in _SYNTAXES:
+        asked = f"type={type_}" if type_ else f"the ending of {filename}"
+        raise BadRequestError(
+            f"Rules are YAML or JSON, which {asked} does not say.",
+            hint="Name the file .json, .yaml or .yml, or say ?type=json or ?type=yaml.",
+        )
+    return _SYNTAXES[ending]
+
+
+def shown_filename(filename: str, default: str) -> str:
+    """Return a client's file name for show: no folders, no control characters, not too long."""
+    last = re.split(r"[/\\]", filename)[-1]
+    shown = "".join(letter for letter in last if unicodedata.category(letter)[0] != "C").strip()
+    return shown[-MAX_FILENAME:] if shown.strip(".") else default
+
+
+def new_version(upload: Upload) -> datasets.NewVersion:
+    """Return what the catalog keeps of an upload."""
+    return datasets.NewVersion(
+        digest=upload.stored.digest,
+        size_bytes=upload.stored.size_bytes,
+        filename=upload.filename,
+        header=list(upload.header.columns),
+        encoding=upload.header.encoding,
+    )
+
+
+def accept_files(context: Context, owner_id: str, files: Mapping[str, Upload]) -> dict[str, dict[str, Any]]:
+    """Make files the caller's last upload, all together or none.
+
+    Args:
+        context: The installation.
+        owner_id: Whose they are.
+        files: By what they are to the rules: `input`, `reference`.
+
+    Returns:
+        For each file its dataset, version, digest, size_bytes, columns and filename.
+
+    Raises:
+        UnavailableError: If the database is away; nothing is accepted then.
+    """
+    accepted = {}
+    with context.catalog.transaction() as session:
+        # In the order of their names, so that two calls at once do not wait for each other in a circle.
+        for name, upload in sorted(files.items()):
+            dataset = f"{DEFAULT}-{name}"
+            version = datasets.add_version(session, owner_id, dataset, new_version(upload))
+            accepted[name] = {
+                "dataset": dataset,
+                "version": version.number,
+                "digest": version.digest,
+                "size_bytes": version.size_bytes,
+                "columns": version.header,
+                "filename": upload.filename,
+            }
+    return accepted
+
+
+def accept_rules(context: Context, owner_id: str, rules: RulesText) -> dict[str, Any]:
+    """Make rules, checked already, the caller's last upload.
+
+    Returns:
+        The ruleset's name and version.
+
+    Raises:
+        UnavailableError: If the database is away; nothing is accepted then.
+    """
+    with context.catalog.transaction() as session:
+        version = rulesets.add_version(
+            session, owner_id, DEFAULT, text=rules.text, syntax=rules.syntax, filename=rules.filename
+        )
+        return {"ruleset": DEFAULT, "version": version.number}

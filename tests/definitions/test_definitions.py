@@ -1,0 +1,178 @@
+"""Definitions are built from the catalog: assets with dependencies and checks, schedules, sensors."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from dagster import (
+    AssetCheckKey,
+    DagsterInstance,
+    DefaultScheduleStatus,
+    Definitions,
+    RunRequest,
+    SkipReason,
+    build_schedule_context,
+    build_sensor_context,
+)
+
+from reportgen_dagster.defs import scope, sensors
+from reportgen_dagster.defs.jobs import generate_report, run_config
+from reportgen_dagster.defs.keys import (
+    CONTRACT_CHECK,
+    REJECTS_CHECK,
+    dataset_key,
+    report_key,
+    ruleset_key,
+    schedule_name,
+)
+from reportgen_dagster.services import runs, schedules
+from reportgen_dagster.settings import Settings
+from tests.definitions.conftest import EXAMPLE, Ann
+
+
+def _definitions(settings: Settings) -> Definitions:
+    from reportgen_dagster.definitions import build_definitions
+
+    return build_definitions(settings)
+
+
+def test_a_scheduled_report_is_an_asset_made_of_its_files_and_rules(ann: Ann) -> None:
+    ann.schedule()
+    graph = _definitions(ann.context.settings).resolve_asset_graph()
+    node = graph.get(report_key(ann.id, "trades"))
+    assert node.parent_keys == {
+        dataset_key(ann.id, "trades-input"),
+        dataset_key(ann.id, "trades-reference"),
+        ruleset_key(ann.id, "trades"),
+    }
+    assert node.is_executable
+    assert node.owners == ["ann@example.com"]
+    assert node.kinds == {"csv", "duckdb"}
+    assert node.check_keys == {
+        AssetCheckKey(node.key, CONTRACT_CHECK),
+        AssetCheckKey(node.key, REJECTS_CHECK),
+    }
+
+
+def test_a_schedule_has_cron_time_zone_and_state(ann: Ann) -> None:
+    view = ann.schedule(cron="30 6 * * mon-fri")
+    shown = _definitions(ann.context.settings).get_schedule_def(schedule_name(view.id))
+    assert (shown.cron_schedule, shown.execution_timezone) == ("30 6 * * mon-fri", "Europe/Berlin")
+    assert shown.default_status == DefaultScheduleStatus.RUNNING
+    schedules.pause(ann.context, ann.id, view.id)
+    shown = _definitions(ann.context.settings).get_schedule_def(schedule_name(view.id))
+    assert shown.default_status == DefaultScheduleStatus.STOPPED
+
+
+def test_last_uploads_have_no_definitions(ann: Ann) -> None:
+    ann.accept()
+    graph = _definitions(ann.context.settings).resolve_asset_graph()
+    assert graph.get_all_asset_keys() == set()
+
+
+def test_names_that_differ_only_in_signs_stay_apart(ann: Ann) -> None:
+    ann.schedule("desk margin")
+    ann.schedule("desk_margin")
+    graph = _definitions(ann.context.settings).resolve_asset_graph()
+    assert len([key for key in graph.get_all_asset_keys() if key.path[1] == "reports"]) == 2
+
+
+def test_definitions_load_without_a_catalog() -> None:
+    bare = _definitions(Settings(database_url=None).model_copy(update={"database_url": None}))
+    assert bare.get_job_def("generate_report") is not None
+    assert len(bare.sensors) == 4
+
+
+def test_a_process_that_makes_one_run_defines_only_what_it_needs(
+    ann: Ann, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann.schedule("one")
+    ann.schedule("two")
+    monkeypatch.setattr(scope, "_scope", scope.Scope(frozenset()))
+    assert _definitions(ann.context.settings).resolve_asset_graph().get_all_asset_keys() == set()
+    monkeypatch.setattr(scope, "_scope", scope.Scope(frozenset({report_key(ann.id, "two")})))
+    graph = _definitions(ann.context.settings).resolve_asset_graph()
+    assert report_key(ann.id, "one") not in graph.get_all_asset_keys()
+    assert graph.get(report_key(ann.id, "two")).is_executable
+
+
+def _tick(ann: Ann, schedule_id: str, due: datetime) -> RunRequest | SkipReason:
+    shown = _definitions(ann.context.settings).get_schedule_def(schedule_name(schedule_id))
+    with build_schedule_context(scheduled_execution_time=due) as context:
+        data = shown.evaluate_tick(context)
+    return data.run_requests[0] if data.run_requests else SkipReason(data.skip_message)
+
+
+def test_a_tick_accepts_one_run_however_often_it_is_evaluated(ann: Ann) -> None:
+    view = ann.schedule()
+    due = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+    first, second = _tick(ann, view.id, due), _tick(ann, view.id, due)
+    assert first.run_key == second.run_key
+    assert ann.run(first.run_key).due_at == due
+    assert first.run_config == run_config(first.run_key)
+
+
+def test_a_paused_schedule_skips_its_ticks_at_once(ann: Ann) -> None:
+    view = ann.schedule()
+    loaded = _definitions(ann.context.settings).get_schedule_def(schedule_name(view.id))
+    schedules.pause(ann.context, ann.id, view.id)
+    with build_schedule_context(scheduled_execution_time=datetime(2030, 1, 1, tzinfo=UTC)) as context:
+        data = loaded.evaluate_tick(context)
+    assert not data.run_requests
+    assert "paused" in data.skip_message
+
+
+def test_materialize_makes_the_report_with_its_checks(ann: Ann, instance: DagsterInstance) -> None:
+    ann.schedule()
+    key = report_key(ann.id, "trades")
+    job = _definitions(ann.context.settings).resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance, asset_selection=[key])
+    assert result.success
+    latest = runs.find_run(ann.context, ann.id, None)
+    assert (latest.trigger, latest.state) == ("dagster", "succeeded")
+    assert ann.report(latest.id) == (EXAMPLE / "expected.csv").read_text()
+    (check, _) = result.get_asset_check_evaluations()
+    assert check.passed
+    assert instance.get_latest_materialization_event(dataset_key(ann.id, "trades-input")) is not None
+
+
+def test_what_a_kill_kept_silent_is_reported_once(ann: Ann, instance: DagsterInstance) -> None:
+    from tests.definitions.killed import publish_without_telling_dagster
+
+    run_id = ann.accept()
+    publish_without_telling_dagster(ann.context, run_id)
+    for _ in range(2):
+        with build_sensor_context(instance=instance) as context:
+            sensors.report_published_runs(context)
+    records = instance.fetch_materializations(report_key(ann.id, "default"), limit=5).records
+    assert len(records) == 1
+    assert ann.run(run_id).state == "succeeded"
+
+
+def test_an_accepted_run_that_nobody_launched_is_launched(ann: Ann, instance: DagsterInstance) -> None:
+    from tests.definitions.killed import let_seconds_pass
+
+    run_id = ann.accept()
+
+    def requests() -> list[str]:
+        with build_sensor_context(instance=instance) as context:
+            data = sensors.launch_accepted_runs.evaluate_tick(context)
+        return [request.tags["reportgen/run_id"] for request in data.run_requests]
+
+    assert requests() == []
+    let_seconds_pass(ann.context, run_id, 11)
+    assert requests() == [run_id]
+    assert requests() == []
+
+
+def test_a_run_with_a_live_dagster_run_is_not_launched_again(ann: Ann, instance: DagsterInstance) -> None:
+    from tests.definitions.killed import let_seconds_pass
+
+    run_id = ann.accept()
+    let_seconds_pass(ann.context, run_id, 11)
+    instance.create_run_for_job(
+        generate_report, run_config=run_config(run_id), tags={"reportgen/run_id": run_id}
+    )
+    with build_sensor_context(instance=instance) as context:
+        assert sensors.launch_accepted_runs.evaluate_tick(context).run_requests == []

