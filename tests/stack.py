@@ -161,7 +161,8 @@ class Stack:
         )
         body = answer.json()
         assert "errors" not in body, body["errors"]
-        return body["data"]
+        data: dict[str, Any] = body["data"]
+        return data
 
     def _tree(self, name: str) -> list[psutil.Process]:
         self._note_instance()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import tempfile
@@ -28,9 +29,9 @@ from reportgen_dagster.settings import byte_count
 if TYPE_CHECKING:
     from reportgen_dagster.engine.outcome import Outcome
 
-# Address space beyond DuckDB's buffers: code, thread stacks and what allocators reserve without using it. It stops a runaway,
-# not a report that is merely large.
-ADDRESS_SPACE_HEADROOM = 6 * 1000**3
+# Address space beyond DuckDB's buffers: code, and what thread stacks and allocators reserve without using it (measured: 2 GB are
+# too little on two cores, 3 GB enough; Polars starts a thread a core). It stops a runaway, not a report that is merely large.
+ADDRESS_SPACE_HEADROOM = 4 * 1000**3 + 250 * 1000**2 * (os.cpu_count() or 1)
 
 
 def run_command(

@@ -20,7 +20,9 @@ from reportgen_dagster.errors import ConflictError, UnavailableError
 from reportgen_dagster.settings import Settings
 from reportgen_dagster.supervisor.processes import RUNTIME_FILE, is_alive
 
+# How long a lock is waited for: whose owner is gone (its guardian is at work), and whose owner lives but may be dying.
 _CLEANING_SECONDS = 25.0
+_DYING_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,11 @@ class Home:
             ConflictError: If another `reportgen up` runs on this home.
         """
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + _CLEANING_SECONDS
+        begin = time.monotonic()
         while not _try_lock(descriptor):
             owner = _owner(descriptor)
-            if owner is not None or time.monotonic() > deadline:
+            waited = time.monotonic() - begin
+            if waited > (_CLEANING_SECONDS if owner is None else _DYING_SECONDS):
                 os.close(descriptor)
                 raise ConflictError(
                     f"reportgen already runs on this home (process {owner or 'unknown'})",

@@ -87,9 +87,10 @@ def kill_until_none(find: Callable[[], Iterable[psutil.Process]]) -> bool:
             with suppress(psutil.Error):
                 process.kill()
         quiet = 0 if processes else quiet + 1
-        psutil.wait_procs(processes, timeout=_SCAN_SECONDS)
-        if not processes and quiet < 2:
-            time.sleep(_SCAN_SECONDS)
+        if quiet < 2:
+            time.sleep(
+                _SCAN_SECONDS
+            )  # not a wait for them: that would take a child's exit code from its parent
     return quiet >= 2
 
 

@@ -1,7 +1,8 @@
 """Seconds and memory of `reportgen run` beside hand-written scripts: `python -m tests.bench [megabytes] [rounds]`.
 
-All make the same trade report of a generated input, each in a process of its own, by turns. The scripts check nothing: they have no rejects, no
-contract, no count, and take it as known which columns hold numbers. The DuckDB script keeps the order of rows, as reports must.
+All make the same trade report of a generated input, each in a process of its own, by turns. The scripts check nothing:
+they have no rejects, no contract, no count, and take it as known which columns hold numbers. The DuckDB script does not
+even keep the order of rows (its COPY does not, where two threads read a CSV file); the Polars script does.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tests.engine.making import make
 CELL = st.sampled_from(["", "a", "1", '"q"', '"x,y"', '"n\nn"', '"d""d"', '""', '5" p', "é", "x y"])
 LINE = st.lists(CELL, min_size=1, max_size=4).map(",".join)
 KEY = st.sampled_from(["", "a", "b", "c", "A", " a", "01", "1"])
-EXAMPLES = settings(max_examples=60, deadline=None)
+EXAMPLES = settings(max_examples=30, deadline=None)
 
 
 def parsed(text: str) -> list[tuple[int, list[str]]]:
