@@ -264,7 +264,10 @@ def power(layers: Layers, left: Value, right: Value) -> Value:
     small = binary(exp.LT, call("abs", half), double(_POWER_PART_LIMIT))
     part = layers.bind(case((small, try_cast(half, "HUGEINT"))), "half")
     odd = case(
-        (binary(exp.EQ, binary(exp.Mod, exponent, double(2.0)), double(1.0)), try_cast(base, "HUGEINT")),
+        (
+            binary(exp.EQ, binary(exp.Mod, exponent, double(2.0)), double(1.0)),
+            cast(integer_part(left), "HUGEINT"),  # not from the DOUBLE, which is inexact past 2**53
+        ),
         default=cast(whole(1), "HUGEINT"),
     )
     limited = all_of((wholes, binary(exp.LT, call("abs", number), double(2.0**63))))

@@ -69,10 +69,10 @@ _ARITHMETIC = {
 }
 
 
-def _arithmetic(operator: str, left: Any, right: Any) -> Any:
+def _arithmetic(operator: str, left: Any, right: Any, *, joins: bool) -> Any:
     if left is None or right is None:
         return None
-    if operator == "+" and isinstance(left, str) and isinstance(right, str):
+    if joins and isinstance(left, str) and isinstance(right, str):
         return left + right
     if isinstance(left, str) or isinstance(right, str):
         raise RowError
@@ -105,8 +105,22 @@ def _round(value: Any, digits: int | None) -> Any:
     return _settled(round(value, digits))
 
 
-def evaluate(node: tuple, row: dict[str, str | None], *, copied: bool = False) -> Any:
-    """Return a formula's worth on a row; `copied` columns are as they are written."""
+def _is_number(node: tuple) -> bool:
+    """Tell whether a formula is a number by its form, whatever the cells are."""
+    kind = node[0]
+    if kind == "literal":
+        return not isinstance(node[1], str)
+    if kind == "binary":
+        return node[1] != "+" or any(map(_is_number, node[2:]))
+    if kind == "call" and node[1] in ("max", "min", "coalesce"):
+        return all(map(_is_number, node[2:]))
+    if kind == "if":
+        return all(map(_is_number, node[2:]))
+    return kind == "call" and node[1] != "upper"
+
+
+def evaluate(node: tuple, row: dict[str, str | None], *, copied: bool = False, number: bool = False) -> Any:
+    """Return a formula's worth on a row; `copied` columns are as written, texts are not joined where a `number` is due."""
     kind = node[0]
     if kind == "name":
         return row[node[1]] if copied else read(row[node[1]])
@@ -114,19 +128,22 @@ def evaluate(node: tuple, row: dict[str, str | None], *, copied: bool = False) -
         return node[1]
     if kind == "if":
         taken = evaluate(node[1], row)
-        return evaluate(node[2] if taken else node[3], row, copied=copied)
+        return evaluate(node[2] if taken else node[3], row, copied=copied, number=number)
     if kind in ("and", "or"):
         return _connected(kind, node[1:], row)
     if kind == "call":
-        return _called(node[1], node[2:], row, copied=copied)
+        return _called(node[1], node[2:], row, copied=copied, number=number)
+    if kind == "binary":
+        due = number or _is_number(node)
+        left, right = (evaluate(part, row, number=due) for part in node[2:])
+        return _arithmetic(node[1], left, right, joins=not due)
     return _computed(node, row)
 
 
 def _computed(node: tuple, row: dict[str, str | None]) -> Any:
     kind = node[0]
-    values = [evaluate(part, row) for part in node[2:]]
-    if kind == "binary":
-        return _arithmetic(node[1], *values)
+    due = kind == "compare" and node[1] not in ("==", "!=") and any(map(_is_number, node[2:]))
+    values = [evaluate(part, row, number=due) for part in node[2:]]
     if kind == "compare":
         return _ordered(node[1], *values)
     if kind == "in":
@@ -149,21 +166,24 @@ def _connected(kind: str, parts: tuple, row: dict[str, str | None]) -> Any:
     return None if unknown else kind == "and"
 
 
-def _called(name: str, arguments: tuple, row: dict[str, str | None], *, copied: bool) -> Any:
+def _called(name: str, arguments: tuple, row: dict[str, str | None], *, copied: bool, number: bool) -> Any:
     if name == "coalesce":
         for argument in arguments:
-            value = evaluate(argument, row, copied=copied)
+            value = evaluate(argument, row, copied=copied, number=number)
             if value is not None:
                 return value
         return None
     if name in ("upper", "length"):
         given = write(evaluate(arguments[0], row, copied=True))
         return None if given is None else given.upper() if name == "upper" else len(given)
-    values = [evaluate(argument, row) for argument in arguments if argument[0] != "digits"]
+    extreme = name in ("max", "min")
+    due = number or not extreme or any(map(_is_number, arguments))
+    values = [evaluate(argument, row, number=due) for argument in arguments if argument[0] != "digits"]
     if None in values:
         return None
-    if name in ("max", "min"):
-        if len({isinstance(value, str) for value in values}) > 1:
+    if extreme:
+        sorts = {isinstance(value, str) for value in values}
+        if len(sorts) > 1 or (due and True in sorts):
             raise RowError
         return max(values) if name == "max" else min(values)
     return _counted(name, values, arguments)

@@ -152,6 +152,7 @@ def test_columns_may_be_words_of_sql_and_of_the_compiler() -> None:
         ("a * a", {"a": "3037000500"}, "!the result is too large for a whole number of 64 bits"),
         ("a + 1", {"a": "9223372036854775807"}, "!the result is too large for a whole number of 64 bits"),
         ("a + 1", {"a": "9007199254740993"}, "9007199254740994"),
+        ("a ** 1", {"a": "9007199254740993"}, "9007199254740993"),
         ("coalesce(a + b, a)", {"a": "0", "b": "9007199254740993"}, "9007199254740993"),
         ("a * 10", {"a": "1e308"}, "!the result is not a finite number"),
         ("round(a)", {"a": "2.5"}, "2"),
