@@ -33,6 +33,8 @@ def open_connection(files: Sequence[Path], *, work: Path, limits: Limits) -> duc
             "preserve_insertion_order": True,
             # Without statistics of a CSV file DuckDB would build the hash table of a lookup on the input.
             "disabled_optimizers": "build_side_probe_side",
+            # A window shows other bytes under the same name later.
+            "enable_external_file_cache": False,
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,

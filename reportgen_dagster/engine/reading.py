@@ -7,6 +7,8 @@ kilobytes for each missing cell.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 from sqlglot import exp
 
@@ -22,19 +24,30 @@ def create_views(connection: duckdb.DuckDBPyConnection, file: TextFile) -> None:
     DuckDB hands out Arrow batches in no order where several threads read a file. The first view is read by one thread and keeps
     the file's order; the second is for aggregates over all rows.
     """
-    _create(connection, "VIEW", file.name, _read_csv(file, parallel=False))
-    _create(connection, "VIEW", SURVEY, _read_csv(file, parallel=True))
+    _create(connection, "VIEW", file.name, _read_csv(file, file.path, parallel=False))
+    _create(connection, "VIEW", SURVEY, _read_csv(file, file.path, parallel=True))
+
+
+def create_piece_view(cursor: duckdb.DuckDBPyConnection, file: TextFile, path: Path) -> None:
+    """Let a cursor see under the file's name only the rows of a piece of it, which has no header."""
+    _create(cursor, "TEMP VIEW", file.name, _read_csv(file, path, parallel=False, header=False))
 
 
 def create_table(connection: duckdb.DuckDBPyConnection, file: TextFile) -> int:
     """Load the rows of a file that can be read into a table that is called as the file, and return how many there are."""
-    _create(connection, "TABLE", file.name, _read_csv(file, parallel=True))
+    _create(connection, "TABLE", file.name, _read_csv(file, file.path, parallel=True))
     query = exp.select("count(*)").from_(_table(file.name))
     return int(connection.execute(query.sql("duckdb")).fetchall()[0][0])
 
 
 def _create(connection: duckdb.DuckDBPyConnection, kind: str, name: str, source: exp.Expression) -> None:
-    statement = exp.Create(this=_table(name), kind=kind, expression=exp.select("*").from_(source))
+    properties = exp.Properties(expressions=[exp.TemporaryProperty()]) if kind.startswith("TEMP") else None
+    statement = exp.Create(
+        this=_table(name),
+        kind=kind.removeprefix("TEMP "),
+        expression=exp.select("*").from_(source),
+        properties=properties,
+    )
     connection.execute(statement.sql("duckdb"))
 
 
@@ -42,7 +55,7 @@ def _table(name: str) -> exp.Table:
     return exp.Table(this=exp.to_identifier(name, quoted=True))
 
 
-def _read_csv(file: TextFile, *, parallel: bool) -> exp.Expression:
+def _read_csv(file: TextFile, path: Path, *, parallel: bool, header: bool = True) -> exp.Expression:
     columns = exp.Struct(
         expressions=[
             exp.PropertyEQ(this=exp.Literal.string(column), expression=exp.Literal.string("VARCHAR"))
@@ -51,7 +64,7 @@ def _read_csv(file: TextFile, *, parallel: bool) -> exp.Expression:
     )
     options: dict[str, exp.Expression] = {
         "auto_detect": exp.false(),
-        "header": exp.true(),
+        "header": exp.true() if header else exp.false(),
         "delim": exp.Literal.string(","),
         "quote": exp.Literal.string('"'),
         "escape": exp.Literal.string('"'),
@@ -64,6 +77,6 @@ def _read_csv(file: TextFile, *, parallel: bool) -> exp.Expression:
         "hive_partitioning": exp.false(),
         "parallel": exp.true() if parallel else exp.false(),
     }
-    arguments: list[exp.Expression] = [exp.Literal.string(str(file.path))]
+    arguments: list[exp.Expression] = [exp.Literal.string(str(path))]
     arguments += [exp.EQ(this=exp.to_identifier(name), expression=value) for name, value in options.items()]
     return exp.Anonymous(this="read_csv", expressions=arguments)

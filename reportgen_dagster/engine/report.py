@@ -10,15 +10,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from reportgen_dagster.contracts.output import check_output
-from reportgen_dagster.engine import reading
+from reportgen_dagster.engine import pieces, reading
 from reportgen_dagster.engine import rejects as rejects_file
 from reportgen_dagster.engine import transform as one_pass
 from reportgen_dagster.engine.connection import engine_errors, open_connection
@@ -48,13 +49,15 @@ class Ingested:
     references: Mapping[str, TextFile]
     shapes: Mapping[str, TableShape]
     connection: duckdb.DuckDBPyConnection
+    windows: list[pieces.Window]
+    opened: ExitStack
     folder: Path
     limits: Limits
     deadline: Deadline
 
     def close(self) -> None:
         """Close the connection and remove what was written into the work folder."""
-        self.connection.close()
+        self.opened.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -157,7 +160,7 @@ def transform(
         try:
             return _pass(plan, output=output, rejects=rejects, progress=progress)
         except MisquotedRowsError:
-            given.connection.close()
+            given.opened.close()
             masked = mask_misquoted(given.input, work=given.folder, deadline=given.deadline)
         again = _opened(
             given.ruleset,
@@ -167,7 +170,7 @@ def transform(
             limits=given.limits,
             deadline=given.deadline,
         )
-        with closing(again.connection):
+        with again.opened:
             return _pass(validate(again), output=output, rejects=rejects, progress=progress)
 
 
@@ -177,15 +180,13 @@ def _pass(plan: Plan, *, output: Path, rejects: Path, progress: Callable[[float]
     names = [column.name for column in plan.query.columns]
     preview = Preview()
     contract = _contract(given.connection, plan.query)
-    with CsvWriter(output, names) as writer:
+    with CsvWriter(output, names) as writer, _batches(plan) as batches:
         readable_count = one_pass.write_rows(
-            given.connection,
-            plan.query.text_sql,
+            batches,
             writer=writer,
             errors=given.folder / _ERRORS,
             preview=preview,
             on_batch=one_pass.progress_of(given.input, given.deadline, progress),
-            batch_rows=one_pass.batch_rows(given.input),
         )
     input_count, samples = _divert(plan, rejects, readable_count, writer.row_count)
     return Outcome(
@@ -199,6 +200,31 @@ def _pass(plan: Plan, *, output: Path, rejects: Path, progress: Callable[[float]
         sql=plan.query.sql,
         reject_samples=samples,
         files=_facts(given, input_count),
+    )
+
+
+def _batches(plan: Plan) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+    """Return the rows of the query in the input's order, computed ahead of whoever takes them."""
+    given, sql = plan.ingested, plan.query.text_sql
+    rows = one_pass.batch_rows(given.input)
+    if not given.windows:
+        reader = given.connection.sql(sql).to_arrow_reader(rows)
+        return one_pass.prefetched(reader, given.connection.interrupt)
+    cursors = {
+        window: given.opened.enter_context(closing(given.connection.cursor())) for window in given.windows
+    }
+    for window, cursor in cursors.items():
+        reading.create_piece_view(cursor, given.input, window.path)
+
+    def interrupt() -> None:
+        for cursor in cursors.values():
+            cursor.interrupt()
+
+    return pieces.computed(
+        given.input,
+        given.windows,
+        lambda window: cursors[window].sql(sql).to_arrow_reader(rows),
+        interrupt,
     )
 
 
@@ -258,19 +284,19 @@ def _opened(
     deadline: Deadline,
 ) -> Ingested:
     """Make the files readable under their names and find what kind of cells their columns hold."""
-    texts = (table, *references.values())
-    connection = open_connection([text.path for text in texts], work=folder, limits=limits)
-    try:
+    with ExitStack() as stack:
+        windows = pieces.open_windows(table, limits.threads, stack)
+        texts = (table, *references.values())
+        files = [*(text.path for text in texts), *(window.path for window in windows)]
+        connection = stack.enter_context(closing(open_connection(files, work=folder, limits=limits)))
         reading.create_views(connection, table)
         for text in references.values():
             count = reading.create_table(connection, text)
             rejects_file.refuse_unreadable_rows(text, count, deadline)
         shapes = {name: _shape(connection, ruleset, text, name) for name, text in references.items()}
         shapes[table.name] = _shape(connection, ruleset, table, reading.SURVEY)
-    except BaseException:
-        connection.close()
-        raise
-    return Ingested(ruleset, table, references, shapes, connection, folder, limits, deadline)
+        opened = stack.pop_all()
+    return Ingested(ruleset, table, references, shapes, connection, windows, opened, folder, limits, deadline)
 
 
 def _shape(

@@ -36,6 +36,7 @@ class TextFile:
         header: What the head of the uploaded file said.
         size_bytes: Size of the text.
         line_count: Physical lines, the header among them.
+        line_feed_ends_row: Whether each LF ends a row and each row ends with one: there are no quotes, and no bare CR.
     """
 
     name: str
@@ -44,6 +45,7 @@ class TextFile:
     header: Header
     size_bytes: int
     line_count: int
+    line_feed_ends_row: bool
 
 
 def open_text(source: Path, *, name: str, work: Path, deadline: Deadline) -> TextFile:
@@ -67,7 +69,7 @@ def open_text(source: Path, *, name: str, work: Path, deadline: Deadline) -> Tex
     if judge.mixed_line_ends:
         path = _normalised(path, work / f"{name}.lines.csv", name=name, deadline=deadline)
     path = path.absolute()
-    return TextFile(name, path, path, header, path.stat().st_size, judge.line_count)
+    return TextFile(name, path, path, header, path.stat().st_size, judge.line_count, judge.line_feed_ends_row)
 
 
 def mask_misquoted(file: TextFile, *, work: Path, deadline: Deadline) -> TextFile:
@@ -102,12 +104,17 @@ class _Judge:
         self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
         self._offset = 0
         self._line_feeds = self._returns = self._pairs = 0
+        self._quoted = False
         self._last = b""
 
     @property
     def line_count(self) -> int:
         open_line = bool(self._last) and self._last not in (b"\n", b"\r")
         return self._ended_lines + open_line
+
+    @property
+    def line_feed_ends_row(self) -> bool:
+        return not self._quoted and self._returns == self._pairs
 
     @property
     def mixed_line_ends(self) -> bool:
@@ -133,6 +140,7 @@ class _Judge:
         if not chunk.isascii() or self._decoder.getstate()[0]:
             self._validate(chunk, final=False)
         self._line_feeds += int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == ord("\n")))
+        self._quoted = self._quoted or b'"' in chunk
         if b"\r" in chunk:
             self._returns += chunk.count(b"\r")
             self._pairs += chunk.count(b"\r\n")

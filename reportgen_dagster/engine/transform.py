@@ -13,7 +13,6 @@ from queue import Empty, Queue
 from threading import Event, Thread
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -34,36 +33,27 @@ _DRAIN_SECONDS = 0.05
 
 
 def write_rows(
-    connection: duckdb.DuckDBPyConnection,
-    sql: str,
+    batches: Iterable[pa.RecordBatch],
     *,
     writer: CsvWriter,
     errors: Path,
     preview: Preview,
     on_batch: Callable[[int], None],
-    batch_rows: int,
 ) -> int:
-    """Run the query and write each row that has no error.
+    """Write each row that has no error.
 
     Args:
-        connection: Where to run it.
-        sql: Gives the report's columns as text and last the error of the row or null, one row for each row that can be read.
+        batches: The report's columns as text and last the error of the row or null, one row for each row that can be read.
         writer: Takes the rows without an error.
         errors: Where to keep the errors, as Arrow batches of `rejects.ERROR_SCHEMA`.
         preview: Gets the first rows.
         on_batch: Called after each batch with the number of rows read so far.
-        batch_rows: Rows of a batch.
 
     Returns:
         How many rows could be read, those with an error among them.
     """
-    reader = connection.sql(sql).to_arrow_reader(batch_rows)
     readable = 0
-    with (
-        pa.OSFile(str(errors), "wb") as file,
-        pa.ipc.new_stream(file, ERROR_SCHEMA) as spool,
-        _prefetched(reader, connection.interrupt) as batches,
-    ):
+    with pa.OSFile(str(errors), "wb") as file, pa.ipc.new_stream(file, ERROR_SCHEMA) as spool:
         for batch in batches:
             good = _set_aside(batch, readable, spool)
             if good.num_rows:
@@ -111,7 +101,7 @@ def _set_aside(batch: pa.RecordBatch, first: int, spool: Any) -> pa.RecordBatch:
 
 
 @contextmanager
-def _prefetched(
+def prefetched(
     source: Iterable[pa.RecordBatch], interrupt: Callable[[], None]
 ) -> Iterator[Iterator[pa.RecordBatch]]:
     """Read batches ahead in a thread, so that DuckDB computes while the writer writes."""

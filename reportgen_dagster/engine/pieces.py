@@ -1,0 +1,122 @@
+"""The input cut at line ends into pieces, so that several threads compute and the rows keep their order all the same.
+
+DuckDB hands out the rows of a join in no order where several threads read a file. Here each thread computes a piece of
+its own from beginning to end, and the pieces are taken in the file's order. What belongs here: cutting, and computing
+ahead. What does not: SQL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+import pyarrow as pa
+
+from reportgen_dagster.engine.text_files import TextFile
+
+PIECE_BYTES = 32 * 1024 * 1024
+_PROBE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A file in memory that shows one piece of the input at a time; DuckDB reads it by its path."""
+
+    descriptor: int
+    path: Path
+
+    def show(self, source: int, start: int, end: int) -> None:
+        """Copy the bytes from `start` to `end` of an open file into the window."""
+        os.ftruncate(self.descriptor, 0)
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        while start < end:
+            start += os.sendfile(self.descriptor, source, start, end - start)
+
+
+def open_windows(file: TextFile, count: int, stack: ExitStack) -> list[Window]:
+    """Open as many windows as threads may compute; none for a file that is not worth cutting or cannot be cut."""
+    if not file.line_feed_ends_row or file.size_bytes < 2 * PIECE_BYTES or count < 2:
+        return []
+    descriptors = [os.memfd_create(f"piece-{number}") for number in range(count)]
+    for descriptor in descriptors:
+        stack.callback(os.close, descriptor)
+    return [Window(descriptor, Path(f"/proc/self/fd/{descriptor}")) for descriptor in descriptors]
+
+
+Compute = Callable[[Window], Iterator[pa.RecordBatch]]
+
+
+@contextmanager
+def computed(
+    file: TextFile, windows: list[Window], compute: Compute, interrupt: Callable[[], None]
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Compute the pieces of a file ahead, one in each window, and hand out their batches in the file's order.
+
+    Args:
+        file: What to cut.
+        windows: Where its pieces are shown, one for each thread.
+        compute: Gives the batches of the piece that a window shows.
+        interrupt: Stops what is being computed.
+    """
+    free: SimpleQueue[Window] = SimpleQueue()
+    for window in windows:
+        free.put(window)
+    source = os.open(file.path, os.O_RDONLY)
+
+    def run(start: int, end: int) -> list[pa.RecordBatch]:
+        window = free.get()
+        try:
+            window.show(source, start, end)
+            return list(compute(window))
+        finally:
+            free.put(window)
+
+    pool = ThreadPoolExecutor(len(windows), thread_name_prefix="reportgen-piece")
+    try:
+        yield _in_order(pool, run, _cuts(source, file.size_bytes), ahead=len(windows))
+    finally:
+        interrupt()
+        pool.shutdown(cancel_futures=True)
+        os.close(source)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    run: Callable[[int, int], list[pa.RecordBatch]],
+    cuts: Iterator[tuple[int, int]],
+    *,
+    ahead: int,
+) -> Iterator[pa.RecordBatch]:
+    pending: deque[Future[list[pa.RecordBatch]]] = deque()
+    for start, end in cuts:
+        pending.append(pool.submit(run, start, end))
+        if len(pending) > ahead:
+            yield from pending.popleft().result()
+    while pending:
+        yield from pending.popleft().result()
+
+
+def _cuts(source: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of each piece: whole lines, the header left out."""
+    start = _after_line(source, 0, size)
+    while start < size:
+        end = _after_line(source, min(start + PIECE_BYTES, size), size)
+        yield start, end
+        start = end
+
+
+def _after_line(source: int, position: int, size: int) -> int:
+    """Return where the line ends that holds the byte at a position."""
+    while position < size:
+        probe = os.pread(source, _PROBE_BYTES, position)
+        found = probe.find(b"\n")
+        if found >= 0:
+            return position + found + 1
+        position += len(probe)
+    return size
