@@ -39,7 +39,7 @@ coverage: test  ## write htmlcov/
 	$(BIN)/coverage html
 
 bench: setup-dev  ## ratios against hand-written peers
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH)
 
 docs: setup-dev  ## write the generated pages
 	$(BIN)/python docs/build.py
@@ -50,4 +50,4 @@ lock: setup-dev  ## compile the lock files anew
 	$(BIN)/uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/build.txt
 
 clean:  ## remove what the verbs made, but not .reportgen
-	rm -rf $(VENV) htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .bench dist

@@ -9,6 +9,7 @@ import uuid
 from datetime import UTC, datetime
 
 DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
+_DIGEST_BEHIND = re.compile(r"_[0-9a-f]{8}$")
 
 
 def new_id() -> str:
@@ -37,7 +38,10 @@ def slug(name: str) -> str:
     >>> slug("trades")
     'trades'
     >>> slug("Desk margin")
-    'Desk_margin_7fb8e2'
+    'Desk_margin_7fb8e2e0'
     """
     plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
-    return plain if plain == name and name else f"{plain}_{digest_text(name)[:6]}"
+    # A plain name that looks like it had a digest behind it gets one too: nobody can take another name's slug.
+    if plain == name and name and not _DIGEST_BEHIND.search(name):
+        return name
+    return f"{plain}_{digest_text(name)[:8]}"

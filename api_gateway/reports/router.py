@@ -150,7 +150,10 @@ def download_report(
 async def trigger_scheduled_report(
     request: Request, caller: CallerDep, context: ContextDep, launcher: LauncherDep
 ) -> ScheduleAccepted:
-    """Make a report now and then by a cron schedule, from these files and rules."""
+    """Make a report now and then by a cron schedule, from these files and rules.
+
+    The same `report_name` again replaces files, rules and times of the caller's schedule, and resumes it if it was paused.
+    """
     form = await read_form(request, context, SCHEDULE_SHAPE)
     schedule, run = await run_in_threadpool(_put_schedule, context, caller, form)
     launcher.launch_soon(run.id, caller.user_id)

@@ -149,6 +149,17 @@ def cancel(session: Session, dagster_run_id: str, run_id: str | None, error: dic
     return cancelled.first() is not None
 
 
+def fail_attempt(session: Session, dagster_run_id: str, error: dict[str, Any]) -> bool:
+    """Fail the running run that a Dagster run carries out; False if there is none."""
+    failed = session.execute(
+        update(Run)
+        .where(Run.state == "running", Run.dagster_run_id == dagster_run_id)
+        .values(state="failed", finished_at=func.clock_timestamp(), error=error)
+        .returning(Run.id)
+    )
+    return failed.first() is not None
+
+
 def mark_reported(session: Session, run_id: str) -> None:
     """Write that Dagster has a success's events."""
     session.execute(
@@ -196,14 +207,6 @@ def dead(session: Session) -> list[tuple[Run, str | None]]:
         .with_for_update(of=Run, skip_locked=True)
     )
     return list(session.execute(statement))
-
-
-def never_taken_up(session: Session, launches: int) -> list[Run]:
-    """Lock and return accepted runs that were launched so often and never claimed."""
-    statement = (
-        select(Run).where(Run.state == "accepted", Run.launches >= launches).with_for_update(skip_locked=True)
-    )
-    return list(session.scalars(statement))
 
 
 def launchable(session: Session, older_than: timedelta) -> list[tuple[str, str]]:

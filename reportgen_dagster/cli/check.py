@@ -8,10 +8,9 @@ from reportgen_dagster.cli.output import (
     ReferenceOption,
     RulesArgument,
     console,
+    fitting_columns,
     print_json,
-    read_headers,
     read_rules,
-    reference_paths,
 )
 
 
@@ -25,16 +24,8 @@ def check_command(
 
     Exits with 0 if there is none, else with 2.
     """
-    from reportgen_dagster.errors import RulesError
-    from reportgen_dagster.rules.checks import check_columns
-
     ruleset = read_rules(rules)
-    references = reference_paths(reference)
-    if input_file is not None:
-        columns = read_headers({"input": input_file, **references})
-        problems = check_columns(ruleset, input_columns=columns.pop("input"), reference_columns=columns)
-        if problems:
-            raise RulesError(problems=problems)
+    fitting_columns(ruleset, input_file, reference)
     if as_json:
         print_json({"problems": [], "columns": list(ruleset.output_columns)})
     else:

@@ -8,9 +8,8 @@ from reportgen_dagster.cli.output import (
     OptionalInputOption,
     ReferenceOption,
     RulesArgument,
-    read_headers,
+    fitting_columns,
     read_rules,
-    reference_paths,
 )
 
 
@@ -20,21 +19,14 @@ def explain_command(
     reference: ReferenceOption = None,
 ) -> None:
     """Show rules in the long form and the query that runs; with files, for their columns."""
-    from reportgen_dagster.errors import RulesError
-    from reportgen_dagster.rules.checks import check_columns
     from reportgen_dagster.rules.explain import explain, explain_sql
 
     ruleset = read_rules(rules)
-    references = reference_paths(reference)
-    if input_file is None:
+    columns = fitting_columns(ruleset, input_file, reference)
+    if columns is None:
         sys.stdout.write(explain(ruleset))
         return
-    columns = read_headers({"input": input_file, **references})
-    input_columns = columns.pop("input")
-    problems = check_columns(ruleset, input_columns=input_columns, reference_columns=columns)
-    if problems:
-        raise RulesError(problems=problems)
-    query = explain_sql(ruleset, input_columns, columns)
+    query = explain_sql(ruleset, columns.pop("input"), columns)
     sys.stdout.write(
         f"{ruleset.to_yaml()}\n{''.join(f'# {line}'.rstrip() + chr(10) for line in query.splitlines())}"
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reportgen_dagster.errors import BadRequestError, MissingInputError, Problem, TooLargeError
+from reportgen_dagster.errors import BadRequestError, MissingInputError, Problem, RulesError, TooLargeError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,18 +57,22 @@ def read_rules(path: Path) -> Ruleset:
     return load_ruleset(text, source=path.name, syntax="json" if path.suffix.lower() == ".json" else "yaml")
 
 
-def reference_paths(given: Sequence[str] | None) -> dict[str, Path]:
+def reference_paths(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, Path]:
     """Return the reference files by name.
 
     Raises:
         MissingInputError: If a file is not there.
-        BadRequestError: If two have the same name.
+        BadRequestError: If two have the same name, or the rules do not know the name of one.
     """
+    known = ", ".join(f"`{name}`" for name in ruleset.reference_names)
     paths: dict[str, Path] = {}
     for text in given or ():
         name, separator, file = text.partition("=")
         if not separator or not name.isidentifier() or Path(text).exists():
             name, file = DEFAULT_REFERENCE, text
+        if name not in ruleset.reference_names:
+            knows = f"they know {known}" if known else "they look nothing up"
+            raise BadRequestError(f"the rules name no reference `{name}`; {knows}")
         if name in paths:
             raise BadRequestError(f"two files are given for the reference `{name}`; name them: NAME=FILE")
         if not Path(file).is_file():
@@ -89,6 +93,35 @@ def read_headers(files: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
     for name, path in files.items():
         with path.open("rb") as file:
             columns[name] = read_header(file.read(HEAD_BYTES), name=name).columns
+    return columns
+
+
+def fitting_columns(
+    ruleset: Ruleset, input_file: Path | None, reference: Sequence[str] | None
+) -> dict[str, tuple[str, ...]] | None:
+    """Return the columns of `input` and each reference if the rules fit them; None if no file is given.
+
+    Raises:
+        BadRequestError: If there is a reference but no input, or a reference that the rules do not know.
+        FileRefusedError: If a header cannot be used.
+        RulesError: If the rules do not fit the headers.
+    """
+    from reportgen_dagster.rules.checks import check_columns
+
+    references = reference_paths(ruleset, reference)
+    if input_file is None:
+        if references:
+            message = "whether a reference fits shows only beside an input; give `--input` with `--reference`"
+            raise BadRequestError(message)
+        return None
+    columns = read_headers({"input": input_file, **references})
+    problems = check_columns(
+        ruleset,
+        input_columns=columns["input"],
+        reference_columns={name: columns[name] for name in references},
+    )
+    if problems:
+        raise RulesError(problems=problems)
     return columns
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -60,7 +61,7 @@ def run_command(
     start = time.monotonic()
     _limit_memory(memory_limit)
     ruleset = read_rules(rules)
-    files = {"input": input_file, **reference_paths(reference)}
+    files = {"input": input_file, **reference_paths(ruleset, reference)}
     if not output.absolute().parent.is_dir():
         raise BadRequestError(f"there is no folder {output.parent} to write the report to")
     from reportgen_dagster.engine.limits import Limits
@@ -105,7 +106,7 @@ def _keep(diverted: Path, rejects: Path | None) -> None:
     if not rejects.absolute().parent.is_dir():
         raise BadRequestError(f"there is no folder {rejects.parent} to write the rejects to")
     if diverted.exists():
-        diverted.replace(rejects)
+        shutil.move(diverted, rejects)  # may be another file system
     else:
         rejects.unlink(missing_ok=True)
 

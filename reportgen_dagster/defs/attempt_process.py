@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -28,6 +28,7 @@ from dagster._cli.api import _execute_run_command_body
 
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.keys import RUN_ID_TAG
+from reportgen_dagster.errors import LimitError, UnavailableError
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings, byte_count
@@ -36,7 +37,8 @@ PR_SET_PDEATHSIG = 1
 # A process that nobody wants any more is asked to end at the second beat, and killed at the fifth.
 BEATS_TO_END = 2
 BEATS_TO_KILL = 5
-REPORT_TRIES = 60
+OVERDUE_SECONDS = 60
+REPORT_TRIES = 60  # after that Dagster's run monitoring ends the run
 REPORT_PAUSE_SECONDS = 1
 # Address space is not memory: libraries map far more than they touch. This bounds what DuckDB's own limit does not see.
 ADDRESS_SPACE_HEADROOM = 3 * 1000**3
@@ -111,18 +113,36 @@ def _limit_memory(limit_bytes: int) -> None:
 
 
 def _watch(process_id: int, dagster_run_id: str) -> int:
-    """Renew the lease until the process ends; return its exit code (negative: the signal that killed it)."""
+    """Renew the lease until the process ends; return its exit code (negative: the signal that killed it).
+
+    The engine minds the time limit itself. A process that is `OVERDUE_SECONDS` past it hangs: it is killed, its run failed.
+    """
     unwanted = 0
+    overdue_at = time.monotonic() + Settings().time_limit_seconds + OVERDUE_SECONDS
     descriptor = os.pidfd_open(process_id)
     with _forwarding_sigterm(process_id):
         try:
             while not select.select([descriptor], [], [], attempts.BEAT_SECONDS)[0]:
+                if time.monotonic() > overdue_at:
+                    _give_up(process_id, dagster_run_id)
                 unwanted = 0 if _is_to_go_on(dagster_run_id) else unwanted + 1
                 if unwanted >= BEATS_TO_END:
                     os.kill(process_id, signal.SIGTERM if unwanted < BEATS_TO_KILL else signal.SIGKILL)
         finally:
             os.close(descriptor)
     return os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
+
+
+def _give_up(process_id: int, dagster_run_id: str) -> None:
+    """Fail the run and kill its process; while the catalog is away the lease goes on, and the next beat tries again."""
+    seconds = Settings().time_limit_seconds
+    with suppress(UnavailableError):
+        attempts.give_up(
+            _context(),
+            dagster_run_id,
+            LimitError(f"The run took longer than its limit of {seconds} seconds."),
+        )
+        os.kill(process_id, signal.SIGKILL)
 
 
 @contextmanager
@@ -158,15 +178,26 @@ def _report_end(dagster_run_id: str, exit_code: int) -> None:
     ending: Literal["lost", "interrupted", "done"] = (
         "lost" if exit_code < 0 else "interrupted" if exit_code else "done"
     )
+    # Until it is told: a lease that merely expires would count as a lost attempt.
+    while not _ended(dagster_run_id, ending):
+        time.sleep(REPORT_PAUSE_SECONDS)
     for _ in range(REPORT_TRIES):
         try:
-            attempts.end(_context(), dagster_run_id, ending)
             _finish_in_dagster(dagster_run_id, exit_code)
         except Exception:
-            logger.warning("could not report the end of run %s; trying again", dagster_run_id)
+            logger.warning("could not tell Dagster of the end of run %s; trying again", dagster_run_id)
             time.sleep(REPORT_PAUSE_SECONDS)
         else:
             return
+
+
+def _ended(dagster_run_id: str, ending: Literal["lost", "interrupted", "done"]) -> bool:
+    try:
+        attempts.end(_context(), dagster_run_id, ending)
+    except UnavailableError:
+        logger.warning("could not end the lease of run %s; trying again", dagster_run_id)
+        return False
+    return True
 
 
 def _finish_in_dagster(dagster_run_id: str, exit_code: int) -> None:

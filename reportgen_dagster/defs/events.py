@@ -30,6 +30,7 @@ from reportgen_dagster.defs.keys import (
     report_key,
     ruleset_key,
 )
+from reportgen_dagster.errors import ReportgenError
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.attempts import Reportable
 from reportgen_dagster.services.context import Context
@@ -134,6 +135,17 @@ def report_checks(published: Reportable) -> Iterator[AssetCheckEvaluation]:
             "rows rejected": outcome["reject_count"],
             "samples": MetadataValue.json(outcome["reject_samples"]),
         },
+    )
+
+
+def broken_contract(owner_id: str, report_name: str, error: ReportgenError) -> AssetCheckEvaluation:
+    """Return the failed evaluation of an output contract; there is no report then."""
+    return AssetCheckEvaluation(
+        asset_key=report_key(owner_id, report_name),
+        check_name=CONTRACT_CHECK,
+        passed=False,
+        description=error.detail,
+        metadata={"failures": MetadataValue.json([problem.to_json() for problem in error.problems])},
     )
 
 

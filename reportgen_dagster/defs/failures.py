@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from dagster import Failure, MetadataValue
+from dagster import AssetExecutionContext, Failure, MetadataValue, OpExecutionContext
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from reportgen_dagster.defs import events
 from reportgen_dagster.errors import (
     ConflictError,
+    ContractError,
     LimitError,
     ReportgenError,
     ServiceError,
@@ -20,7 +22,9 @@ from reportgen_dagster.services.context import Context
 
 
 @contextmanager
-def telling_failures(context: object, service: Context, claim: attempts.Claim) -> Iterator[None]:
+def telling_failures(
+    context: OpExecutionContext | AssetExecutionContext, service: Context, claim: attempts.Claim
+) -> Iterator[None]:
     """End the catalog's run as an exception demands, then fail the op with words instead of a stack trace.
 
     Bad rules and bad data fail the run for good. A server that is away gives the run back. A claim that is
@@ -41,13 +45,16 @@ def telling_failures(context: object, service: Context, claim: attempts.Claim) -
         raise _failure(error) from error
     except ReportgenError as error:
         _fail(service, claim, error)
+        if isinstance(error, ContractError):
+            check = events.broken_contract(claim.owner_id, claim.report_name, error)
+            context.log_event(check)  # type: ignore[arg-type]  # takes check evaluations too; its hint lags behind
         raise _failure(error) from error
     except MemoryError as error:
         limit = LimitError(f"The run needed more memory than it may have ({service.settings.memory_limit}).")
         _fail(service, claim, limit)
         raise _failure(limit) from error
     except Exception:
-        context.log.exception("an unexpected error")  # type: ignore[attr-defined]  # op and asset contexts share no base
+        context.log.exception("an unexpected error")
         fault = ServiceError(f"The run failed for a reason that is ours to find (run {claim.run_id}).")
         _fail(service, claim, fault)
         raise _failure(fault) from None

@@ -42,9 +42,9 @@ def launch_accepted_runs(context: SensorEvaluationContext) -> Iterator[RunReques
     for launch in reaper.launchable(service):
         if _has_live_dagster_run(context.instance, launch.run_id):
             continue
-        number = reaper.mark_launched(service, launch.run_id, None)
+        launched = reaper.mark_launched(service, launch.run_id, None)
         yield RunRequest(
-            run_key=f"{launch.run_id}:{number}",
+            run_key=f"{launch.run_id}:{launched}",
             run_config=run_config(launch.run_id),
             tags={RUN_ID_TAG: launch.run_id, OWNER_TAG: launch.owner_id},
         )

@@ -5,7 +5,9 @@ What belongs here: opening and locking it down, and turning DuckDB's errors into
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from sqlglot import exp
 from reportgen_dagster.engine.limits import Limits, time_is_over
 from reportgen_dagster.errors import LimitError, ServiceError, UnreadableFileError
 
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = logging.getLogger(__name__)
 
 
@@ -54,12 +57,13 @@ def engine_errors(limits: Limits) -> Iterator[None]:
     """Turn what DuckDB and the operating system raise inside into errors of the tree.
 
     Raises:
-        LimitError: If memory or time ran out.
+        LimitError: If memory, time or the disk ran out.
         UnreadableFileError: If DuckDB cannot parse a file at all.
         ServiceError: On anything else; the cause goes to the log, not to the user.
     """
     try:
-        yield
+        with _full_disks():
+            yield
     except (duckdb.OutOfMemoryException, MemoryError):
         hint = "Give the report more memory, or make the references smaller."
         raise LimitError(f"the report needs more than its {limits.memory} of memory", hint=hint) from None
@@ -71,6 +75,27 @@ def engine_errors(limits: Limits) -> Iterator[None]:
         raise UnreadableFileError(f"a file cannot be read as CSV: {_first_line(error)}") from None
     except duckdb.Error as error:
         raise _internal(error) from None
+
+
+@contextmanager
+def _full_disks() -> Iterator[None]:
+    """Turn what says that a disk is full, or that a file may not grow, into one error."""
+    try:
+        yield
+    except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        if not _tells_full_disk(error):
+            raise
+        _log.info("The disk is full: %s", error)
+        hint = "Make room on the disk of the reports, or make the files smaller."
+        raise LimitError("the disk is full", hint=hint) from None
+
+
+def _tells_full_disk(error: Exception) -> bool:
+    """Judge by the number, or by the words where DuckDB and Polars give none."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _DISK_IS_FULL
+    words = (*map(os.strerror, _DISK_IS_FULL), "max_temp_directory_size")
+    return any(word in str(error) for word in words)
 
 
 def _internal(error: duckdb.Error) -> ServiceError:

@@ -145,6 +145,8 @@ def write_rejects(
 ) -> tuple[int, list[dict[str, str]]]:
     """Write the rejects file; return how many rows the input has and the first rejects.
 
+    A column of the input that is called like one of `REJECT_COLUMNS` gets `_` behind its name until no other is called so.
+
     Args:
         path: Where to write; nothing is written if there are no rejects after all (blank lines, cells with line ends).
         file: The input.
@@ -159,7 +161,7 @@ def write_rejects(
         UnreadableFileError: If a quote swallows the rows after it.
         AccountingError: If DuckDB did not read exactly the rows that can be read, or a reject has no place among them.
     """
-    names = [*REJECT_COLUMNS, *file.header.columns]
+    names = _names(file.header.columns)
     samples: list[dict[str, str]] = []
     search = _Search(file, failed, formulas)
     found = search.found(deadline)
@@ -177,6 +179,20 @@ def write_rejects(
             os.fsync(handle.fileno())
     search.settle(readable_count)
     return search.row_count, samples
+
+
+def _names(columns: Sequence[str]) -> list[str]:
+    """Name the columns of the rejects file; as in every header, upper and lower case count as the same."""
+    taken = {name.lower() for name in (*REJECT_COLUMNS, *columns)}
+    names = list(REJECT_COLUMNS)
+    for column in columns:
+        name = column
+        if name.lower() in REJECT_COLUMNS:
+            while name.lower() in taken:
+                name += "_"
+            taken.add(name.lower())
+        names.append(name)
+    return names
 
 
 class _Search:

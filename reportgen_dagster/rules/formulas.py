@@ -171,7 +171,27 @@ class _Translator:
         sorts = {self.sort(node.left), self.sort(node.right)}
         return next((sort for sort in ("number", "text") if sort in sorts), "")
 
+    def is_text(self, node: ast.expr) -> bool:
+        """Tell whether a node is by its form never a number, on no row."""
+        if self.sort(node) in ("text", "number"):
+            return self.sort(node) == "text"
+        parts, every = _alternatives(node)
+        known = [self.is_text(part) for part in parts if self.sort(part) != "null"]
+        if not every:
+            return any(known) and not any(self.sort(part) == "number" for part in parts)
+        return bool(known) and all(known)
+
+    def refuse_texts(self, operands: Sequence[ast.expr]) -> None:
+        """Refuse what is a text by its form where only a number can ever work; what is one on some rows is for the run."""
+        message = "a text stands where a number is needed; number(...) reads a text as a number"
+        self.faults += [Fault(message, self.offset(node)) for node in operands if self.is_text(node)]
+
     # translation
+
+    def number(self, node: ast.expr) -> _Sql:
+        """Translate an operand that must be a number."""
+        self.refuse_texts([node])
+        return self.translate(node, "number")
 
     def translate(self, node: ast.expr, context: Context) -> _Sql:
         """Translate a node for the context that it stands in."""
@@ -214,18 +234,21 @@ class _Translator:
             return _Sql(f"not {self.translate(node.operand, 'boolean').within(_COMPARISON)}", _NOT)
         if isinstance(node.op, ast.Invert):
             return self.refuse(node, "`~` is not allowed; write `not`")
-        operand = self.translate(node.operand, "number")
+        operand = self.number(node.operand)
         return operand if isinstance(node.op, ast.UAdd) else _Sql(f"-{operand.within(_ATOM)}", _UNARY)
 
     def binary(self, node: ast.BinOp, context: Context) -> _Sql:
         if isinstance(node.op, ast.Add):
             return self.sum(node, context)
+        if isinstance(node.op, (ast.Div, ast.FloorDiv, ast.Mod)) and _literal(node.right) == 0:
+            self.faults.append(Fault("division by zero", self.offset(node.right)))
         for kinds, mark, rank in ((ast.Sub, "-", _SUM), (ast.Mult, "*", _PRODUCT), (ast.Div, "/", _PRODUCT)):
             if isinstance(node.op, kinds):
-                left, right = self.translate(node.left, "number"), self.translate(node.right, "number")
+                left, right = self.number(node.left), self.number(node.right)
                 return _Sql(f"{left.within(rank)} {mark} {right.within(rank + 1)}", rank)
         for kind, name in ((ast.FloorDiv, "floor_divide"), (ast.Mod, "floor_modulo"), (ast.Pow, "power")):
             if isinstance(node.op, kind):
+                self.refuse_texts([node.left, node.right])
                 return self.called(name, [node.left, node.right], "number")
         return self.refuse(node, f"`{type(node.op).__name__}` is not allowed; there are + - * / // % **")
 
@@ -234,6 +257,8 @@ class _Translator:
         return _Sql(f"{name}({', '.join(given)})")
 
     def sum(self, node: ast.BinOp, context: Context) -> _Sql:
+        if self.sort(node) == "number":
+            self.refuse_texts([node.left, node.right])
         if context == "number" or self.sort(node) == "number":
             left, right = self.translate(node.left, "number"), self.translate(node.right, "number")
             return _Sql(f"{left.within(_SUM)} + {right.within(_SUM + 1)}", _SUM)
@@ -284,6 +309,8 @@ class _Translator:
         if isinstance(operator, (ast.Eq, ast.NotEq)):
             return _negated(self.equality(left, right), isinstance(operator, ast.NotEq))
         context: Context = "number" if "number" in (self.sort(left), self.sort(right)) else "cell"
+        if context == "number":
+            self.refuse_texts([left, right])
         swapped = isinstance(operator, (ast.Gt, ast.GtE))
         name = "cell_less" if isinstance(operator, (ast.Lt, ast.Gt)) else "cell_less_or_equal"
         return self.called(name, [right, left] if swapped else [left, right], context)
@@ -339,8 +366,12 @@ class _Translator:
 
     def cell_context(self, name: str, arguments: Sequence[ast.expr], context: Context) -> Context:
         """Return what the arguments are that may be numbers or texts: numbers, if one of them must be."""
-        figures = context == "number" or any(self.sort(argument) == "number" for argument in arguments)
-        return "number" if name in ("cell_max", "cell_min") and figures else "cell"
+        if name not in ("cell_max", "cell_min"):
+            return "cell"
+        figures = any(self.sort(argument) == "number" for argument in arguments)
+        if figures:
+            self.refuse_texts(arguments)
+        return "number" if figures or context == "number" else "cell"
 
     def argument(self, argument: Argument, value: ast.expr, context: Context, cells: Context) -> str:
         if argument.sort == "same":
@@ -349,8 +380,10 @@ class _Translator:
             return self.translate(value, cells).text
         if argument.sort == "boolean":
             return self.translate(value, "boolean").text
-        return self.translate(
-            value, "number" if argument.sort in ("number", "count", "digits") else "text"
+        if argument.sort == "digits":
+            return self.translate(value, "number").text
+        return (
+            self.number(value) if argument.sort in ("number", "count") else self.translate(value, "text")
         ).text
 
     _BUILDERS: ClassVar[dict[type[ast.expr], Callable[..., _Sql]]] = {
@@ -371,6 +404,19 @@ def _negated(piece: _Sql, negate: bool) -> _Sql:  # noqa: FBT001 - two callers, 
 
 def _operands(node: ast.AST) -> list[ast.AST]:
     return [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+
+
+def _alternatives(node: ast.expr) -> tuple[list[ast.expr], bool]:
+    """Return the parts whose sort a node has, and whether each of them may be its value alone."""
+    if isinstance(node, ast.IfExp):
+        return [node.body, node.orelse], True
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [node.left, node.right], False
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id in ("max", "min"):
+            return node.args, False
+        return (node.args, True) if node.func.id == "coalesce" else ([], True)
+    return [], True
 
 
 def _weight(node: ast.AST) -> int:
@@ -394,9 +440,10 @@ def _constant_sort(value: object) -> str:
 
 
 def _literal(node: ast.expr) -> str | int | float | None:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         value = _literal(node.operand)
-        return -value if isinstance(value, (int, float)) else None
+        sign = -1 if isinstance(node.op, ast.USub) else 1
+        return sign * value if isinstance(value, (int, float)) else None
     if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float)):
         return None if isinstance(node.value, bool) else node.value
     return None

@@ -43,6 +43,7 @@ __all__ = [
     "end",
     "enter_stage",
     "fail",
+    "give_up",
     "is_alive",
     "mark_reported",
     "publish",
@@ -345,6 +346,18 @@ def release(context: Context, claim: Claim) -> bool:
             progress=0,
             launched_at=None,
         )
+
+
+def give_up(context: Context, dagster_run_id: str, error: ReportgenError) -> bool:
+    """Fail the run of an attempt whose process does not answer any more; False if it is not running.
+
+    Args:
+        context: The installation.
+        dagster_run_id: The attempt.
+        error: Why.
+    """
+    with context.catalog.transaction() as session:
+        return queue.fail_attempt(session, dagster_run_id, _storable(error.to_json()))
 
 
 def cancel(context: Context, dagster_run_id: str, run_id: str | None = None) -> bool:

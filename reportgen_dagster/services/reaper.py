@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import func
-from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import leases
 from reportgen_dagster.catalog import runs as queue
@@ -18,7 +17,6 @@ from reportgen_dagster.errors import WorkerLostError
 from reportgen_dagster.services.context import Context
 
 MAX_LOST_ATTEMPTS = 3
-MAX_LAUNCHES = 20
 LAUNCH_AFTER_SECONDS = 10
 REAPER_LOCK = 7_301_002  # key of the advisory lock
 
@@ -48,7 +46,7 @@ def reap(context: Context) -> list[str]:
         dead = queue.dead(session)
         told = [_settle(run, ending) for run, ending in dead]
         leases.end(session, [run.dagster_run_id for run, _ in dead if run.dagster_run_id], "lost")
-        return [*told, *_give_up_unclaimed(session)]
+        return told
 
 
 def _settle(run: Run, ending: str | None) -> str:
@@ -83,16 +81,6 @@ def _fail(run: Run, error: WorkerLostError) -> None:
     run.finished_at = func.clock_timestamp()
 
 
-def _give_up_unclaimed(session: Session) -> list[str]:
-    told = []
-    for run in queue.never_taken_up(session, MAX_LAUNCHES):
-        _fail(
-            run, WorkerLostError(f"The run was launched {run.launches} times and no worker ever took it up.")
-        )
-        told.append(f"Run {run.id} was launched {run.launches} times and never taken up; it failed.")
-    return told
-
-
 def launchable(context: Context, *, older_than_seconds: float = LAUNCH_AFTER_SECONDS) -> list[Launch]:
     """Return accepted runs that nobody asked Dagster for lately, longest waiting first.
 
@@ -106,7 +94,7 @@ def launchable(context: Context, *, older_than_seconds: float = LAUNCH_AFTER_SEC
     return [Launch(run_id, owner_id) for run_id, owner_id in rows]
 
 
-def mark_launched(context: Context, run_id: str, dagster_run_id: str | None) -> int:
+def mark_launched(context: Context, run_id: str, dagster_run_id: str | None) -> str:
     """Write that Dagster was asked for a run.
 
     Args:
@@ -115,8 +103,8 @@ def mark_launched(context: Context, run_id: str, dagster_run_id: str | None) -> 
         dagster_run_id: The Dagster run, if its id is known already.
 
     Returns:
-        A number that no other launch of this run has; 0 if the run is not accepted any more.
+        A name that no other launch of this run has; empty if the run is not accepted any more.
     """
     with context.catalog.transaction() as session:
-        fence, launches = queue.mark_launched(session, run_id, dagster_run_id) or (0, 0)
-    return fence * (MAX_LAUNCHES + 1) + launches
+        launched = queue.mark_launched(session, run_id, dagster_run_id)
+    return "-".join(map(str, launched)) if launched else ""

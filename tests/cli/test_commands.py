@@ -102,7 +102,8 @@ def test_an_error_as_json(folder: Path) -> None:
         ({}, ["--rejects", "nowhere/rejects.csv"], ["nowhere"]),
         ({}, ["--memory-limit", "much"], ["much"]),
         ({}, ["--reference", "reference=input.csv"], ["two files"]),
-        ({"reference": "other=reference.csv"}, [], ["reference", "missing"]),
+        ({"reference": "other=reference.csv"}, [], ["no reference `other`", "`reference`"]),
+        ({}, ["--reference", "nosuch=reference.csv"], ["no reference `nosuch`", "`reference`"]),
     ],
 )
 def test_wrong_usage_exits_with_2(
@@ -189,3 +190,23 @@ def test_functions_are_listed_and_explained() -> None:
     assert "round(2.5)  ->  2" in told
     unknown = reportgen("functions", "rond")
     assert (unknown.returncode, "did you mean `round`?" in unknown.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["check", "explain"])
+def test_references_are_not_ignored(folder: Path, command: str) -> None:
+    files = ["--input", "input.csv", "--reference", "reference.csv"]
+    unknown = reportgen(command, "rules.yaml", *files, "--reference", "nosuch=reference.csv", folder=folder)
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "no reference `nosuch`; they know `reference`" in unknown.stderr
+    alone = reportgen(command, "rules.yaml", "--reference", "reference.csv", folder=folder)
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert "--input" in alone.stderr
+
+
+def test_rules_without_a_lookup_know_no_reference(folder: Path) -> None:
+    steps = "steps:\n  - derive: {double: cell_number(amount) * 2}\n"
+    (folder / "rules.yaml").write_text(f"version: 1\n{steps}output:\n  columns: {{double: double}}\n")
+    assert reportgen("check", "rules.yaml", "--input", "input.csv", folder=folder).returncode == 0
+    done = run(folder)
+    assert done.returncode == 2
+    assert "no reference `reference`; they look nothing up" in done.stderr

@@ -1,9 +1,15 @@
 """The fixed job: an accepted run becomes a report, and Dagster sees what was made of what."""
 
-from __future__ import annotations
+from dagster import (
+    AssetCheckKey,
+    DagsterInstance,
+    ExecuteInProcessResult,
+    OpExecutionContext,
+    job,
+    op,
+)
 
-from dagster import AssetCheckKey, DagsterInstance, ExecuteInProcessResult
-
+from reportgen_dagster.defs.failures import telling_failures
 from reportgen_dagster.defs.jobs import generate_report, run_config
 from reportgen_dagster.defs.keys import (
     CONTRACT_CHECK,
@@ -12,6 +18,8 @@ from reportgen_dagster.defs.keys import (
     report_key,
     ruleset_key,
 )
+from reportgen_dagster.errors import ContractError, Problem
+from reportgen_dagster.services import attempts
 from tests.definitions.conftest import EXAMPLE, Ann
 
 
@@ -109,3 +117,21 @@ def test_a_run_that_the_catalog_does_not_know_fails_with_words(instance: Dagster
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "has no run" in failure.step_failure_data.user_failure_data.description
+
+
+def test_a_broken_output_contract_is_a_failed_check(ann: Ann, instance: DagsterInstance) -> None:
+    run_id = ann.accept()
+    claim = attempts.claim(ann.context, run_id, "here")
+
+    @job
+    def broken() -> None:
+        @op
+        def breaks(context: OpExecutionContext) -> None:
+            with telling_failures(context, ann.context, claim):
+                raise ContractError(problems=[Problem("is text, not a number", path="outfield4")])
+
+        breaks()
+
+    assert not broken.execute_in_process(instance=instance, raise_on_error=False).success
+    assert _check(instance, ann, CONTRACT_CHECK) == (False, "ERROR")
+    assert ann.run(run_id).state == "failed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from reportgen_dagster.engine.connection import engine_errors, open_connection
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.errors import LimitError, ServiceError
+from tests.engine.making import make
 
 
 @pytest.fixture
@@ -66,3 +69,45 @@ def test_a_query_that_fails_otherwise_is_our_fault_and_tells_no_paths(
     with pytest.raises(ServiceError) as caught, engine_errors(Limits()):
         connection.execute(f"SELECT * FROM '{tmp_path}/other.csv'")  # noqa: S608
     assert str(tmp_path) not in caught.value.detail
+
+
+@pytest.mark.parametrize("full", ["report.csv", "rejects.csv"])
+def test_a_full_disk_is_a_limit(full: str, tmp_path: Path) -> None:
+    (tmp_path / full).symlink_to("/dev/full")
+    data = "key,amount\n" + "k1,1\nk1,x\n" * 100_000
+    with pytest.raises(LimitError, match="the disk is full"):
+        make(tmp_path, data, double="amount * 2")
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from reportgen_dagster.engine.limits import Limits
+from reportgen_dagster.engine.report import make_report
+from reportgen_dagster.errors import LimitError
+from tests.engine.making import rules
+folder, many = Path(sys.argv[1]), sys.argv[2]
+counts = {"input": 1, "reference": 1, many: 500_000}
+files = {name: folder / name for name in counts}
+for name, path in files.items():
+    head = "key,label" if name == "reference" else "key,name"
+    path.write_text(head + "\\n" + "".join(f"k{n},{'x' * 100}{n}\\n" for n in range(counts[name])))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+places = {"output": folder / "report.csv", "rejects": folder / "rejects.csv", "work": folder}
+try:
+    make_report(rules(who="name", what="label"), files, limits=Limits(memory="60MB"), **places)
+except LimitError as error:
+    print(error.detail)
+"""
+
+
+@pytest.mark.parametrize("many", ["input", "reference"], ids=["report", "spilled"])
+def test_a_file_that_may_not_grow_is_a_full_disk(many: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path), many]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "the disk is full\n", done.stderr
+
+
+def test_another_error_of_the_system_stays_what_it_is() -> None:
+    with pytest.raises(FileNotFoundError), engine_errors(Limits()):
+        Path("/nowhere").read_bytes()

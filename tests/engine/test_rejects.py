@@ -77,3 +77,17 @@ def test_many_rejects_of_all_kinds_are_all_there_in_order(tmp_path: Path) -> Non
     lines = [int(row["_line"]) for row in made.rejects]
     assert lines == [2 + 7 * block + place for block in range(30_000) for place in (1, 2, 3, 4)]
     assert made.lines[1:] == ["2", "14"] * 30_000
+
+
+def test_columns_called_like_those_of_the_rejects_get_names_of_their_own(tmp_path: Path) -> None:
+    made = make(tmp_path, "key,_LINE,_line_,_reason\nk1,a,b,c\nk1,short\n", double="_LINE * 2")
+    assert made.rejects is not None
+    assert list(made.rejects[0]) == [
+        "_line", "_column", "_rule", "_value", "_reason", "_original", "key", "_LINE__", "_line_", "_reason_",
+    ]  # fmt: skip
+    assert [(row["_line"], row["_reason"]) for row in made.rejects] == [
+        ("2", "text where a number is needed"),
+        ("3", "too few cells"),
+    ]
+    assert [made.rejects[0][name] for name in ("_LINE__", "_line_", "_reason_")] == ["a", "b", "c"]
+    assert made.outcome.reject_samples[0]["_line"] == "2"

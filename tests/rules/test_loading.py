@@ -14,6 +14,8 @@ from reportgen_dagster.rules.checks import check_columns
 from reportgen_dagster.rules.compile import TableShape, compile_ruleset
 from reportgen_dagster.rules.document import rules_schema
 from reportgen_dagster.rules.explain import explain, explain_sql
+from reportgen_dagster.rules.expressions import ExpressionError
+from reportgen_dagster.rules.formulas import translate
 from reportgen_dagster.rules.kinds import ColumnKind, columns_needing_kinds
 from reportgen_dagster.rules.loading import load_ruleset
 from tests.rules.harness import rules
@@ -150,6 +152,44 @@ steps:
 output:
   columns: {Total: total, Size: size, Name: name}
 """
+
+
+@pytest.mark.parametrize(
+    ("formula", "offset"),
+    [
+        ("'a' * 3", 0), ("'5' + 3", 0), ("3 + '5'", 4), ("-'a'", 1), ("abs('x')", 4), ("max('a', 1)", 4), ("'a' < 1", 0),
+        ("1 >= 'a'", 5), ("b - (c + 'x')", 5), ("upper(x) * 2", 0), ("2 ** lower(x)", 5), ("a // 'x'", 5),
+        ("max('a', x) * 2", 0), ("('a' if x == 1 else 'b') * 2", 1), ("coalesce(None, 'a') - 1", 0), ("left(x, 'y')", 8),
+        ("'a' + (x * 2)", 0), ("x if x == 1 else 'a' * 3", 17), ("(x + 'a') % 2", 1), ("sqrt(x + 'a' + y)", 5),
+        ("max('a', 1) * 2", 4), ("-('5' + 3)", 2), ("round(trim(x), 1)", 6),
+    ],
+)  # fmt: skip
+def test_a_text_where_a_number_is_needed_is_refused(formula: str, offset: int) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        translate(formula)
+    assert [(fault.message.partition(";")[0], fault.offset) for fault in caught.value.faults] == [
+        ("a text stands where a number is needed", offset)
+    ]
+
+
+@pytest.mark.parametrize("zero", ["0", "0.0", "-0", "(0)", "+0"])
+@pytest.mark.parametrize("operator", ["/", "//", "%"])
+def test_division_by_a_written_zero_is_refused(operator: str, zero: str) -> None:
+    assert one(f'- output: a\n  formula: "b {operator} {zero} + c"\n').endswith(
+        "[0].formula  division by zero"
+    )
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "(x if y == 1 else 'none') * 2", "coalesce(x, 'none') * 2", "'a' == 1", "'a' in [1, x]", "max('a', x)", "x + 'a'",
+        "'a' < x", "number('5') + 3", "length('a') + 3", "upper(1)", "0 / x", "x / y", "x ** 0", "x * 0", "x / (1 - 1)",
+        "(1 if x == 1 else y + 'a') * 2", "1 < x < y < 'a'", "x / 0.5", "text(3) + 'a'",
+    ],
+)  # fmt: skip
+def test_what_works_on_some_rows_is_read(formula: str) -> None:
+    assert translate(formula).expression
 
 
 def test_the_long_form_is_read() -> None:

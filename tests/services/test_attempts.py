@@ -4,7 +4,13 @@ import threading
 
 import pytest
 
-from reportgen_dagster.errors import AccountingError, ConflictError, DuplicateKeyError, ServiceError
+from reportgen_dagster.errors import (
+    AccountingError,
+    ConflictError,
+    DuplicateKeyError,
+    LimitError,
+    ServiceError,
+)
 from reportgen_dagster.identity import new_id
 from reportgen_dagster.services import attempts, reaper, runs
 from reportgen_dagster.storage.store import Stored
@@ -204,3 +210,13 @@ def test_a_report_is_reportable_until_dagster_was_told(world: World) -> None:
     assert waiting.outcome["preview"] == "a␀b?", "what PostgreSQL cannot store is replaced"
     attempts.mark_reported(world.context, run_id)
     assert attempts.unreported(world.context) == []
+
+
+def test_a_run_whose_process_hangs_is_failed_and_its_claim_is_worth_nothing(world: World) -> None:
+    run_id = world.run()
+    claim = world.claim(run_id, "d")
+    error = LimitError("The run took longer than its limit of 5 seconds.")
+    assert attempts.give_up(world.context, "d", error)
+    assert world.state(run_id) == "failed"
+    assert not attempts.fail(world.context, claim, error)
+    assert not attempts.give_up(world.context, "d", error), "it is failed already"
