@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.client import EXAMPLE, Client, until
 
 RUNS = 20
-ROWS = 60_000
+ROWS = 40_000
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,7 @@ def test_a_row_does_not_depend_on_the_other_rows(table: list[list[str | None]], 
     ]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables(), st.one_of(values(1), values(2), conditions(1)))
 def test_what_is_refused_works_on_no_row(table: list[list[str | None]], formula: tuple) -> None:
     assume(loaded(formula) is None and is_straight(formula))
