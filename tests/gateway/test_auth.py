@@ -4,9 +4,11 @@ import json
 from uuid import uuid4
 
 import httpx2
+import jwt
 import pytest
 
-from tests.gateway.conftest import User, assert_problem
+from reportgen_dagster.services import accounts
+from tests.gateway.conftest import Server, User, assert_problem
 
 
 def test_register_answers_with_user_and_tokens(anybody: httpx2.Client) -> None:
@@ -103,3 +105,15 @@ def test_what_is_no_access_token_is_401(server, header: str) -> None:
 def test_a_refresh_token_opens_nothing(ann: User) -> None:
     ann.http.headers["Authorization"] = f"Bearer {ann.session['refresh']}"
     assert_problem(ann.http.get("/api/v1/runs"), 401)
+
+
+def test_an_expired_access_token_is_401(ann: User, server: Server) -> None:
+    key = accounts.signing_key(server.settings)
+    token = ann.session["access"]
+    claims = jwt.decode(token, key, algorithms=["HS256"], audience="reportgen-api")
+    header = jwt.get_unverified_header(token)
+    assert ann.http.get("/api/v1/runs").status_code == 200
+    expired = jwt.encode({**claims, "exp": claims["iat"] - 3600}, key, algorithm="HS256", headers=header)
+    answer = ann.http.get("/api/v1/runs", headers={"Authorization": f"Bearer {expired}"})
+    assert_problem(answer, 401)
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")

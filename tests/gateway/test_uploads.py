@@ -249,10 +249,20 @@ def test_file_fields_that_a_browser_left_empty_count_as_not_sent(ann: User) -> N
 
 
 @pytest.mark.parametrize("cut_after", [20, 60, 200, 500_000, 2_000_000])
-@pytest.mark.parametrize("path", ["/api/upload-files/", "/api/generate-report/"])
-def test_a_body_cut_off_midway_leaves_nothing(ann: User, server: Server, path: str, cut_after: int) -> None:
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("/api/upload-files/", "input"),
+        ("/api/generate-report/", "input"),
+        ("/api/upload-rules/", "file"),
+        ("/api/trigger-scheduled-report/", "input_file"),
+    ],
+)
+def test_a_body_cut_off_midway_leaves_nothing(
+    ann: User, server: Server, path: str, part: str, cut_after: int
+) -> None:
     before = server.files()
-    body = _multipart(("input", "i.csv", b"refkey1,field1\n" + b"k1,1\n" * 500_000))
+    body = _multipart((part, "i.csv", b"refkey1,field1\n" + b"k1,1\n" * 500_000))
     with _connect(server) as connection:
         connection.sendall(_head(ann, path, len(body)) + body[:cut_after])
     _until(lambda: server.files() == before)
