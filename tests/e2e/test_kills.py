@@ -49,7 +49,7 @@ def _materializations(stack, client: Client) -> int:
     return len(data["assetOrError"].get("assetMaterializations", ()))
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "victims",
     [["worker"], ["daemon"], ["valkey"], ["postgres"], ["gateway", "code-server", "webserver"]],

@@ -46,7 +46,7 @@ def _in_dagster(stack, schedule: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_schedule_ticks_in_dagster_and_its_report_can_be_downloaded(stack, scheduled) -> None:
     client, schedule = scheduled
-    until(lambda: _in_dagster(stack, schedule)["__typename"] == "Schedule", "Dagster shows it", seconds=40)
+    until(lambda: _in_dagster(stack, schedule)["__typename"] == "Schedule", "Dagster shows it", seconds=90)
     shown = _in_dagster(stack, schedule)
     assert (shown["cronSchedule"], shown["executionTimezone"]) == ("* * * * *", "Europe/Berlin")
     assert shown["scheduleState"]["status"] == "RUNNING"
@@ -66,7 +66,7 @@ def test_the_schedule_ticks_in_dagster_and_its_report_can_be_downloaded(stack, s
 
 def test_an_operator_can_switch_it_off_and_on(stack, scheduled) -> None:
     _, schedule = scheduled
-    until(lambda: _in_dagster(stack, schedule)["__typename"] == "Schedule", "Dagster shows it", seconds=40)
+    until(lambda: _in_dagster(stack, schedule)["__typename"] == "Schedule", "Dagster shows it", seconds=90)
     state = _in_dagster(stack, schedule)["scheduleState"]
     _graphql(
         stack,
@@ -92,7 +92,7 @@ def test_its_owner_can_pause_resume_and_delete_it(stack, scheduled) -> None:
     until(
         lambda: _in_dagster(stack, schedule)["scheduleState"]["status"] == "STOPPED",
         "Dagster shows it stopped",
-        seconds=40,
+        seconds=90,
     )
     assert client.http.post(f"{path}/resume").status_code == 200
     assert client.http.delete(path).status_code in (200, 204)
@@ -100,5 +100,5 @@ def test_its_owner_can_pause_resume_and_delete_it(stack, scheduled) -> None:
     until(
         lambda: _in_dagster(stack, schedule)["__typename"] != "Schedule",
         "Dagster no longer shows it",
-        seconds=40,
+        seconds=90,
     )

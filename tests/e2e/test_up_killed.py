@@ -8,7 +8,7 @@ from tests.e2e.client import Client, until
 from tests.stack import Stack
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_the_next_start_finishes_what_was_accepted(tmp_path_factory) -> None:
     stack = Stack(tmp_path_factory.mktemp("up"))
     stack.start()
@@ -23,7 +23,7 @@ def test_the_next_start_finishes_what_was_accepted(tmp_path_factory) -> None:
         stack.start()
         client.http.base_url = stack.url
         client.sign_in_again()
-        assert [client.wait(task, seconds=120)["status"] for task in tasks] == ["succeeded"] * 5
+        assert [client.wait(task, seconds=240)["status"] for task in tasks] == ["succeeded"] * 5
         until(lambda: stack.fsck() == [], "catalog, storage and Dagster agree", seconds=60, state=stack.fsck)
     finally:
         stack.stop()
