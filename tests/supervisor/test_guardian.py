@@ -76,8 +76,11 @@ def test_a_second_start_on_the_same_home_is_refused(tmp_path: Path) -> None:
 def test_the_guardian_is_deaf_to_signals_meant_for_up(tmp_path: Path) -> None:
     with an_instance() as instance:
         up, guardian = _start_stand_in(tmp_path / "home", instance)
-        wait_until(lambda: _ignores(guardian.pid, signal.SIGTERM), "it has set up its signals")
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signals = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+        wait_until(
+            lambda: all(_ignores(guardian.pid, number) for number in signals), "it has set up its signals"
+        )
+        for number in signals:
             guardian.send_signal(number)
         up.kill()
         up.wait()
