@@ -10,10 +10,10 @@ from __future__ import annotations
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
+from reportgen_dagster.rules.layers import Layers
 from reportgen_dagster.rules.values import (
     EXACT,
     LARGEST_INTEGER,
-    Layers,
     Value,
     all_of,
     binary,

@@ -19,13 +19,12 @@ from reportgen_dagster.errors import RulesError
 from reportgen_dagster.rules import numbers, operators
 from reportgen_dagster.rules.expressions import Context, allow_nesting, literal_of, parts_of, walk
 from reportgen_dagster.rules.functions import FUNCTIONS
+from reportgen_dagster.rules.layers import Layers, Names
 from reportgen_dagster.rules.loading import Formula, Ruleset
 from reportgen_dagster.rules.sources import LookupKey, Sources, TableShape
 from reportgen_dagster.rules.values import (
     DIALECT,
     Check,
-    Layers,
-    Names,
     Value,
     binary,
     call,

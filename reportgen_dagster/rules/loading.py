@@ -34,8 +34,8 @@ from reportgen_dagster.rules.expressions import (
     uses_of,
 )
 from reportgen_dagster.rules.formulas import translate
+from reportgen_dagster.rules.layers import Names
 from reportgen_dagster.rules.positions import Located, Path, Place, path_text, read_document
-from reportgen_dagster.rules.values import Names
 
 MAX_BYTES = 2**20
 REFERENCE = "reference"

@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
+from reportgen_dagster.rules.layers import Layers
 from reportgen_dagster.rules.values import (
     EXACT,
     LARGEST_INTEGER,
     LARGEST_NUMBER,
     Check,
-    Layers,
     Value,
     all_of,
     any_of,

@@ -13,9 +13,9 @@ from sqlglot import exp
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.rules import numbers
+from reportgen_dagster.rules.layers import Layers
 from reportgen_dagster.rules.values import (
     Check,
-    Layers,
     Value,
     all_of,
     any_of,

@@ -13,10 +13,9 @@ from sqlglot.expressions import Expr
 
 from reportgen_dagster.rules.cells import is_written_whole, number_value, read_text
 from reportgen_dagster.rules.kinds import ColumnKind
+from reportgen_dagster.rules.layers import Layers, Names
 from reportgen_dagster.rules.values import (
     EXACT,
-    Layers,
-    Names,
     Value,
     binary,
     case,
