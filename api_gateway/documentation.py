@@ -103,7 +103,11 @@ def problems(*statuses: int, **meanings: str) -> dict[int | str, dict[str, Any]]
 
 
 def multipart_body(
-    files: dict[str, str], fields: dict[str, str] | None = None, *, required: tuple[str, ...] = ()
+    files: dict[str, str],
+    fields: dict[str, str] | None = None,
+    *,
+    required: tuple[str, ...] = (),
+    more_files: str = "",
 ) -> dict[str, Any]:
     """Describe a multipart body for a call's `openapi_extra`.
 
@@ -111,12 +115,15 @@ def multipart_body(
         files: Name of each part that is a file, and what it is.
         fields: Name of each part that is a short text, and what it is.
         required: The names that must be there.
+        more_files: What parts with other names are; empty: there are none.
     """
     properties: dict[str, Any] = {
         name: {"type": "string", "format": "binary", "description": text} for name, text in files.items()
     }
     properties |= {name: {"type": "string", "description": text} for name, text in (fields or {}).items()}
     schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if more_files:
+        schema["additionalProperties"] = {"type": "string", "format": "binary", "description": more_files}
     if required:
         schema["required"] = list(required)
     return {

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import FileResponse, Response
 
 from api_gateway.errors import RangeError
+from reportgen_dagster.identity import digest_text
 from reportgen_dagster.services.runs import FileView
 
 _ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -31,6 +32,14 @@ def file_response(request: Request, file: FileView) -> Response:
         return Response(status_code=304, headers=headers)
     _settle_range(request, file.size_bytes, etag)
     return FileResponse(file.path, headers=headers, media_type=file.media_type)
+
+
+def text_response(request: Request, text: str, media_type: str) -> Response:
+    """Answer with a text that changes only with the software, or 304 if the client has it."""
+    headers = {"ETag": f'"{digest_text(text)}"', "Cache-Control": "public, max-age=3600"}
+    if _has_current(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(text, headers=headers, media_type=media_type)
 
 
 def _attachment(filename: str) -> str:

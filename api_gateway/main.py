@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 import api_gateway.auth.router
 import api_gateway.health.router
+import api_gateway.language.router
 import api_gateway.reports.router
 import api_gateway.runs.router
 import api_gateway.schedules.router
@@ -47,6 +48,7 @@ _ROUTERS = (
     api_gateway.reports.router.router,
     api_gateway.runs.router.router,
     api_gateway.schedules.router.router,
+    api_gateway.language.router.router,
     api_gateway.health.router.router,
 )
 _log = logging.getLogger(__name__)

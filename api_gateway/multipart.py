@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -22,7 +22,9 @@ from api_gateway.errors import MediaTypeError
 from reportgen_dagster.errors import BadRequestError, TooLargeError
 from reportgen_dagster.services import uploads
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.uploads import Receiver, RulesText, Upload
+from reportgen_dagster.services.fitting import judge_as_text
+from reportgen_dagster.services.parameters import read_parameters
+from reportgen_dagster.services.uploads import Judge, Receiver, RulesText, Upload
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
@@ -44,12 +46,14 @@ class FormShape:
     Attributes:
         files: Part name -> the file's name in the rules (`input`, `reference`).
         fields: Names of short texts.
+        objects: Names of JSON objects of plain values.
         rules: Name of the part that brings rules; empty if the call takes none.
         any_reference: Whether any other part is a reference of that name.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
     rules: str = ""
     any_reference: bool = False
 
@@ -61,7 +65,7 @@ class FormShape:
 
     def names(self) -> str:
         """List the parts for a message."""
-        return ", ".join(name for name in (*self.files, self.rules, *self.fields) if name)
+        return ", ".join(name for name in (*self.files, self.rules, *self.fields, *self.objects) if name)
 
 
 @dataclass(slots=True)
@@ -70,11 +74,17 @@ class Form:
 
     files: dict[str, Upload] = field(default_factory=dict)
     fields: dict[str, str] = field(default_factory=dict)
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: RulesText | None = None
 
 
 async def read_form(
-    request: Request, context: Context, shape: FormShape, *, rules_type: str | None = None
+    request: Request,
+    context: Context,
+    shape: FormShape,
+    *,
+    rules_type: str | None = None,
+    judge: Judge = judge_as_text,
 ) -> Form:
     """Read a request's body.
 
@@ -83,6 +93,7 @@ async def read_form(
         context: Where files are stored.
         shape: The parts that the call takes.
         rules_type: `json` or `yaml` for rules whose file name does not say so.
+        judge: Judges the heads of files; default: any text will do, for rules that come along may say how it is written.
 
     Raises:
         MediaTypeError: If the body is not multipart/form-data.
@@ -93,7 +104,7 @@ async def read_form(
     """
     boundary = _boundary(request)
     _refuse_early(request, context, shape)
-    with _FormReader(context, shape, boundary, rules_type) as reader:
+    with _FormReader(context, shape, boundary, rules_type, judge) as reader:
         await _receive(request, reader)
         return await run_in_threadpool(reader.finish)
 
@@ -169,9 +180,9 @@ class _Part(Protocol):
 
 
 class _FilePart:
-    def __init__(self, context: Context, name: str, filename: str) -> None:
+    def __init__(self, context: Context, name: str, filename: str, judge: Judge) -> None:
         self._name = name
-        self._receiver = Receiver(context, filename, name)
+        self._receiver = Receiver(context, filename, name, judge)
 
     def write(self, data: bytes) -> None:
         self._receiver.write(data)
@@ -205,10 +216,13 @@ class _TextPart:
 class _FormReader:
     """Takes the body's bytes in order; runs in threads, one call at a time."""
 
-    def __init__(self, context: Context, shape: FormShape, boundary: bytes, rules_type: str | None) -> None:
+    def __init__(
+        self, context: Context, shape: FormShape, boundary: bytes, rules_type: str | None, judge: Judge
+    ) -> None:
         self._context = context
         self._shape = shape
         self._rules_type = rules_type
+        self._judge = judge
         self._parts: dict[str, _Part] = {}
         self._write: Callable[[bytes], None] = _drop
         self._header = (bytearray(), bytearray())
@@ -292,12 +306,14 @@ class _FormReader:
             return _TextPart(name, MAX_RULES_BYTES, lambda form, data: self._keep_rules(form, data, shown))
         if name in self._shape.fields:
             return _TextPart(name, MAX_FIELD_BYTES, lambda form, data: _keep_field(form, name, data))
+        if name in self._shape.objects:
+            return _TextPart(name, MAX_FIELD_BYTES, lambda form, data: _keep_object(form, name, data))
         file_name = self._shape.file_name(name)
         if file_name is None:
             raise BadRequestError(
                 f"This call takes no part named {name[:MAX_NAME_CHARACTERS]!r}; it takes {self._shape.names()}."
             )
-        return _FilePart(self._context, file_name, shown)
+        return _FilePart(self._context, file_name, shown, self._judge)
 
     def _keep_rules(self, form: Form, data: bytes, filename: str) -> None:
         form.rules = uploads.rules_text(data, filename, self._rules_type)
@@ -318,6 +334,11 @@ def _keep_field(form: Form, name: str, data: bytes) -> None:
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
         raise BadRequestError(f"{name} must be one line of text in UTF-8 without control characters.")
     form.fields[name] = text
+
+
+def _keep_object(form: Form, name: str, data: bytes) -> None:
+    text = _text(data).strip()
+    form.objects[name] = read_parameters(text) if text else {}
 
 
 def _text(data: bytes) -> str:

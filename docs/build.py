@@ -5,21 +5,29 @@ A page made by hand does not belong here, nor does text that the code already ca
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticUndefined
 
 from reportgen_dagster.errors import ReportgenError, error_classes
 from reportgen_dagster.settings import Settings
 
+if TYPE_CHECKING:
+    from reportgen_dagster.rules.functions import Function
+
 DOCS = Path(__file__).parent
+COOKBOOK = DOCS.parent / "rules" / "cookbook"
+SHOWN_ROWS = 6
+REJECT_COLUMNS = ("_line", "_column", "_rule", "_value", "_reason")
 NOTICE = "<!-- Made by `make docs`; edit the code it is made from. -->"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
@@ -57,21 +65,48 @@ def _first_sentence(cls: type[ReportgenError]) -> str:
     return (cls.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
 
 
+_FUNCTIONS_HEAD = """Nothing else can be called: no other function of a database, none that reads a file, the
+clock or the network. Names may be written in capitals too.
+
+- `[argument]` may be left out, `...` takes any number more. A pattern, format, unit, zone or count of digits is written out.
+- A null argument makes null, unless the line says otherwise. An error makes the row a reject, or fails the run once rows no
+  longer stand for rows of the input.
+- Where a text is wanted any value will do, as it is written. Where a date is wanted a date, a date with a time, or a text such as
+  `2024-01-31` will do; where a moment is wanted also `2024-01-31T10:00:00`. Dates have no zone, years run from 1 to 9999.
+- A number may be whole (64 bits), a decimal, or a floating-point number. What is exact of decimals says so; other functions
+  take them as floating-point numbers. A result that is no finite number is an error.
+- A text that is made has at most 100,000 characters.
+- `max`, `min`, `round` and `nullif` mean in a formula of the short form what `cell_max`, `cell_min`,
+  `round_half_even` and `cell_nullif` say."""
+_FUNCTIONS_TABLE = """The examples of aggregates and windows are over these rows, in this order;
+windows have `order_by: [x]`, and their result is told row by row. Every aggregate is also a window function, over the
+whole partition. `distinct` before the argument makes equal values count once.
+
+| name | x |
+| --- | --- |
+| a | 1 |
+| b | 2 |
+| c | 2 |
+| d | |"""
+
+
 def functions_page() -> str:
-    """Return the reference of all functions, each with its worked example."""
+    """Return the reference of all functions by topic, each with its worked example."""
     from reportgen_dagster.rules.functions import FUNCTIONS
 
-    rows = [
-        (
-            f"`{entry.signature}`",
-            entry.result,
-            entry.summary,
-            f"`{entry.example}` is `{entry.example_result}`",
-        )
-        for entry in FUNCTIONS.values()
-    ]
-    table = _table(("function", "result", "meaning", "example"), rows)
-    return f"# Functions\n\n{NOTICE}\n\nNothing else can be called in a formula.\n\n{table}\n"
+    topics = list(dict.fromkeys(entry.topic for entry in FUNCTIONS.values()))
+    sections = [f"# Functions\n\n{NOTICE}\n\n{_FUNCTIONS_HEAD}"]
+    for topic in topics:
+        rows = [_function_row(entry) for entry in FUNCTIONS.values() if entry.topic == topic]
+        table = _table(("function", "result", "meaning", "example"), rows)
+        note = f"{_FUNCTIONS_TABLE}\n\n" if topic == "aggregates" else ""
+        sections.append(f"## {topic.capitalize()}\n\n{note}{table}")
+    return "\n\n".join(sections) + "\n"
+
+
+def _function_row(entry: Function) -> tuple[str, ...]:
+    summary = f"Another name of `{entry.alias_of}`." if entry.alias_of else entry.summary
+    return f"`{entry.signature}`", entry.result, summary, f"`{entry.example}` is `{entry.example_result}`"
 
 
 def api_page() -> str:
@@ -105,11 +140,74 @@ def rules_schema() -> str:
     return json.dumps(schema(), indent=2) + "\n"
 
 
+def cookbook_page() -> str:
+    """Return the recipes: rules, the beginning of their files, and of what they make."""
+    from reportgen_dagster.rules.loading import load_ruleset
+
+    folders = sorted(path.parent for path in COOKBOOK.glob("*/rules.yaml"))
+    recipes = [(folder, load_ruleset((folder / "rules.yaml").read_text()).document) for folder in folders]
+    titles = [document.title or "" for _, document in recipes]
+    listed = "\n".join(f"- [{title}](#{_anchor(title)})" for title in titles)
+    one = "rules/cookbook/02_lookup_with_defaults"
+    intro = (
+        f"# Cookbook\n\n{NOTICE}\n\n"
+        "Each recipe is a folder of [rules/cookbook](../../rules/cookbook) with rules, small files and the report that"
+        " must come out;\nthe tests make each of them. A recipe is run with its files, references by their names:\n\n"
+        f"```console\nreportgen run {one}/rules.yaml --input {one}/input.csv \\\n"
+        f"    --reference products={one}/products.csv --output report.csv\n```"
+    )
+    return "\n\n".join([intro, listed, *(_recipe(*recipe) for recipe in recipes)]) + "\n"
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def _recipe(folder: Path, document: Any) -> str:
+    rules = (folder / "rules.yaml").read_text()
+    body = re.sub(r"\A#.*\n|^(title|description):.*\n", "", rules, flags=re.MULTILINE)
+    dialect = document.input and document.input.dialect
+    inputs = _beginning(folder / "input.csv", (dialect and dialect.encoding) or "utf-8")
+    references = [_beginning(folder / f"{name}.csv") for name in document.reference_names]
+    parts = [f"## {document.title}", document.description, f"```yaml\n{body}```", *_given(folder)]
+    parts += [inputs, *references, _beginning(folder / "expected.csv", called="The report")]
+    return "\n\n".join([*parts, *_rejects(folder / "expected_rejects.csv")])
+
+
+def _given(folder: Path) -> list[str]:
+    """Show what else the run is given."""
+    if not (folder / "run.json").exists():
+        return []
+    run = json.loads((folder / "run.json").read_text())
+    options = [f"--parameter {name}={value}" for name, value in run.get("parameters", {}).items()]
+    options += [f"--date {run['date']}"] if "date" in run else []
+    return [f"Run with `{' '.join(options)}`."]
+
+
+def _beginning(path: Path, encoding: str = "utf-8", called: str = "") -> str:
+    """Show the first rows of a file as they are."""
+    head, *rows = path.read_bytes().decode(encoding).splitlines()
+    what = called or f"`{path.name}`"
+    more = f", the first {SHOWN_ROWS} of {len(rows)} rows" if len(rows) > SHOWN_ROWS else ""
+    shown = "\n".join([head, *rows[:SHOWN_ROWS]])
+    return f"{what}{more}:\n\n```text\n{shown}\n```"
+
+
+def _rejects(path: Path) -> list[str]:
+    """Show the rejects, without the cells of the rows."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as handle:
+        rows = [tuple(row[name] for name in REJECT_COLUMNS) for row in csv.DictReader(handle)]
+    return [f"The rejects:\n\n{_table(REJECT_COLUMNS, rows)}"]
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "settings.md": settings_page,
     DOCS / "errors.md": errors_page,
     DOCS / "api.md": api_page,
     DOCS / "rules" / "functions.md": functions_page,
+    DOCS / "rules" / "cookbook.md": cookbook_page,
     DOCS.parent / "rules" / "schema.json": rules_schema,
 }
 

@@ -81,8 +81,11 @@ class Settings(BaseSettings):
         None, description="Signs access tokens; empty: made on first start and kept in HOME/secret_key."
     )
     workers: int = Field(2, ge=1, le=64, description="Reports that run at the same time on this machine.")
-    memory_limit: ByteSize = Field("1GB", description="Memory of one run for DuckDB's buffers.")
+    memory_limit: ByteSize = Field("1GB", description="Memory of one run for DuckDB's buffers; it takes about 200 MB more.")
     time_limit_seconds: int = Field(3600, ge=1, description="Seconds that one run may take.")
+    temp_limit: ByteSize = Field(
+        "100GB", description="Room on the disk that one run may take for copies of files and spilled data."
+    )
     max_upload_bytes: int = Field(10 * 1000**3, ge=1, description="Largest file that an upload may bring.")
     demo: bool = Field(
         default=True, description="Make the example report on the first start of an empty home."

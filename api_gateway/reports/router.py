@@ -32,14 +32,21 @@ from reportgen_dagster.services.schedules import ScheduleView
 
 router = APIRouter(prefix="/api", tags=["reports"])
 
+PARAMETERS = "parameters"
 GENERATE_SHAPE = FormShape(
-    files={"input": "input", "reference": "reference"}, rules="rules", any_reference=True
+    files={"input": "input", "reference": "reference"},
+    objects=(PARAMETERS,),
+    rules="rules",
+    any_reference=True,
 )
 SCHEDULE_SHAPE = FormShape(
     files={"input_file": "input", "reference_file": "reference"},
     rules="rules_file",
     fields=("cron", "report_name", "timezone"),
+    objects=(PARAMETERS,),
+    any_reference=True,
 )
+_PARAMETERS = 'Values of the rules\' parameters, as a JSON object: {"desk": "FX", "since": "2024-01-31"}.'
 _DOWNLOAD_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The report.", "content": {"text/csv": {"schema": {"type": "string"}}}},
     202: {"description": "It is not ready yet.", "model": TaskState},
@@ -69,7 +76,9 @@ FormatQuery = Annotated[str, Query(alias="format", description="csv; there are n
             "input": "The CSV to report on; default: the last upload.",
             "reference": "The CSV to look up in; default: the last upload.",
             "rules": "The rules; default: the last upload.",
-        }
+        },
+        {PARAMETERS: _PARAMETERS},
+        more_files="Any other part is a reference of that name.",
     ),
 )
 async def generate_report(
@@ -77,11 +86,17 @@ async def generate_report(
 ) -> TaskAccepted:
     """Generate a report. What is left out is the caller's last upload; what is sent is for this run only.
 
+    Parts with other names are references of that name; `parameters` is a JSON object with values of the rules' parameters.
     202 means that the report will be made, even if everything is killed a moment later.
     """
     form = await read_form(request, context, GENERATE_SHAPE) if has_body(request) else Form()
     run = await run_in_threadpool(
-        runs.accept_run, context, caller.user_id, files=form.files, rules=form.rules
+        runs.accept_run,
+        context,
+        caller.user_id,
+        files=form.files,
+        rules=form.rules,
+        parameters=form.objects.get(PARAMETERS),
     )
     launcher.launch_soon(run.id, caller.user_id)
     return TaskAccepted(
@@ -136,15 +151,17 @@ def download_report(
     openapi_extra=multipart_body(
         {
             "input_file": "The CSV to report on.",
-            "reference_file": "The CSV to look up in.",
+            "reference_file": "The CSV to look up in; rules without a reference need none.",
             "rules_file": "The rules.",
         },
         {
             "cron": "Five fields: minute, hour, day of month, month, day of week.",
             "report_name": "The same name again replaces the schedule; default: one is made.",
             "timezone": "An IANA name such as Europe/Berlin; default: UTC.",
+            PARAMETERS: _PARAMETERS,
         },
-        required=("input_file", "reference_file", "rules_file", "cron"),
+        required=("input_file", "rules_file", "cron"),
+        more_files="Any other part is a reference of that name.",
     ),
 )
 async def trigger_scheduled_report(
@@ -152,7 +169,9 @@ async def trigger_scheduled_report(
 ) -> ScheduleAccepted:
     """Make a report now and then by a cron schedule, from these files and rules.
 
-    The same `report_name` again replaces files, rules and times of the caller's schedule, and resumes it if it was paused.
+    The same `report_name` again replaces files, rules, parameters and times of the caller's schedule, and resumes it if it was
+    paused. Parts with other names are references of that name. What `today()` is in a run is the day that it was due, in the
+    schedule's time zone.
     """
     form = await read_form(request, context, SCHEDULE_SHAPE)
     schedule, run = await run_in_threadpool(_put_schedule, context, caller, form)
@@ -168,21 +187,27 @@ async def trigger_scheduled_report(
 
 def _put_schedule(context: Context, caller: Caller, form: Form) -> tuple[ScheduleView, RunView]:
     missing = [
-        *(part for part, name in SCHEDULE_SHAPE.files.items() if name not in form.files),
+        *(["input_file"] if "input" not in form.files else []),
         *(["rules_file"] if form.rules is None else []),
         *(["cron"] if not form.fields.get("cron") else []),
     ]
     if missing or form.rules is None:
         raise MissingInputError(problems=[Problem("is missing", path=name) for name in missing])
-    return schedules.put_schedule(
-        context,
-        caller.user_id,
-        report_name=form.fields.get("report_name") or None,
-        cron=form.fields["cron"],
-        timezone=form.fields.get("timezone") or "UTC",
-        files=form.files,
-        rules=form.rules,
-    )
+    try:
+        return schedules.put_schedule(
+            context,
+            caller.user_id,
+            report_name=form.fields.get("report_name") or None,
+            cron=form.fields["cron"],
+            timezone=form.fields.get("timezone") or "UTC",
+            files=form.files,
+            rules=form.rules,
+            parameters=form.objects.get(PARAMETERS),
+        )
+    except MissingInputError as error:
+        parts = {name: part for part, name in SCHEDULE_SHAPE.files.items()}
+        wanted = [parts.get(problem.path, problem.path) for problem in error.problems]
+        raise MissingInputError(problems=[Problem("is missing", path=part) for part in wanted]) from None
 
 
 def _download(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+from datetime import date, datetime
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -61,6 +61,8 @@ class RunItem(TaskStatus):
     report_name: str
     trigger: Literal["api", "schedule", "dagster"]
     schedule_id: str | None
+    parameters: dict[str, Any] = Field(description="As they were given.")
+    run_date: date = Field(description="What `today()` is; of a schedule its due date.")
     due_at: datetime | None = Field(description="The tick that it belongs to, of a schedule.")
     accepted_at: datetime
     started_at: datetime | None
@@ -122,6 +124,8 @@ def run_item(run: RunView, settings: Settings) -> RunItem:
         report_name=run.report_name,
         trigger=run.trigger,
         schedule_id=run.schedule_id,
+        parameters=run.parameters,
+        run_date=run.run_date,
         due_at=run.due_at,
         accepted_at=run.accepted_at,
         started_at=run.started_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -18,6 +19,7 @@ class ScheduleItem(BaseModel):
     report_name: str
     cron: str
     timezone: str
+    parameters: dict[str, Any] = Field(description="What each of its runs is given.")
     paused: bool
     next_run: datetime | None = Field(description="Null while it is paused.")
     last_run: RunItem | None = Field(description="Its last run and how that ended.")
@@ -31,6 +33,7 @@ def schedule_item(schedule: ScheduleView, settings: Settings) -> ScheduleItem:
         report_name=schedule.report_name,
         cron=schedule.cron,
         timezone=schedule.timezone,
+        parameters=schedule.parameters,
         paused=schedule.paused,
         next_run=schedule.next_run,
         last_run=run_item(schedule.last_run, settings) if schedule.last_run else None,

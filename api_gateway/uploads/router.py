@@ -14,6 +14,7 @@ from api_gateway.uploads.schemas import FilesUploaded, FileUploaded, RulesUpload
 from reportgen_dagster.errors import MissingInputError
 from reportgen_dagster.services import check, uploads
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.fitting import judge_by_last_rules
 from reportgen_dagster.services.uploads import RulesText
 
 router = APIRouter(prefix="/api", tags=["uploads"])
@@ -59,7 +60,8 @@ async def upload_rules(
 )
 async def upload_files(request: Request, caller: CallerDep, context: ContextDep) -> FilesUploaded:
     """Upload an input, a reference or both. Each becomes the caller's last one."""
-    form = await read_form(request, context, FILES_SHAPE)
+    judge = judge_by_last_rules(context, caller.user_id)
+    form = await read_form(request, context, FILES_SHAPE, judge=judge)
     if not form.files:
         raise MissingInputError("Send a file as the part `input`, `reference` or both.")
     accepted = await run_in_threadpool(uploads.accept_files, context, caller.user_id, form.files)

@@ -37,16 +37,16 @@ _CONTRADICTIONS = text(
     WHERE state <> 'succeeded' AND EXISTS (SELECT FROM artifacts a WHERE a.run_id = r.id)
     UNION ALL
     SELECT format('Run %s is %s but has rejects.', r.id, r.state)
-    FROM runs r JOIN rejects j ON j.run_id = r.id WHERE r.state <> 'succeeded'
+    FROM runs r JOIN rejects j ON j.run_id = r.id WHERE r.state NOT IN ('succeeded', 'failed')
     UNION ALL
-    SELECT format('Run %s has %s rows in, %s out and %s rejected, which does not add up.',
-                  id, input_count, row_count, reject_count) FROM runs
-    WHERE state = 'succeeded' AND (input_count = row_count + reject_count) IS NOT TRUE
+    SELECT format('Run %s has %s rows in, %s used and %s rejected, which does not add up.',
+                  id, input_count, used_count, reject_count) FROM runs
+    WHERE state = 'succeeded' AND (row_count IS NOT NULL AND input_count = used_count + reject_count) IS NOT TRUE
     UNION ALL
     SELECT format('Run %s rejected %s rows, but its file of rejects has %s.',
                   r.id, r.reject_count, coalesce(j.row_count, 0))
     FROM runs r LEFT JOIN rejects j ON j.run_id = r.id
-    WHERE r.state = 'succeeded' AND coalesce(j.row_count, 0) <> r.reject_count
+    WHERE (r.state = 'succeeded' OR j.run_id IS NOT NULL) AND coalesce(j.row_count, 0) IS DISTINCT FROM r.reject_count
     UNION ALL
     SELECT format('Run %s is %s but does not say when or why.', id, state) FROM runs
     WHERE state IN ('succeeded', 'failed', 'cancelled')

@@ -18,7 +18,7 @@ _FINGERPRINT = text(
     SELECT encode(sha256(convert_to(coalesce(string_agg(part, E'\\n' ORDER BY part), ''), 'UTF8')), 'hex')
     FROM (
         SELECT jsonb_build_array(
-            s.id, s.owner_id, u.email, s.report_name, s.cron, s.timezone, s.paused_at IS NOT NULL,
+            s.id, s.owner_id, u.email, s.report_name, s.cron, s.timezone, s.paused_at IS NOT NULL, s.parameters,
             r.name, v.digest, v.syntax,
             (SELECT jsonb_object_agg(input.key, d.name)
              FROM jsonb_each_text(s.inputs) AS input

@@ -5,12 +5,13 @@ Times are aware and in UTC. Ids are 32 hex digits (`identity.new_id`). JSON colu
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -45,6 +46,7 @@ class Base(DeclarativeBase):
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: DateTime(timezone=True),
+        date: Date(),
         dict[str, Any]: JSONB,
         list[str]: JSONB,
         int: BigInteger,
@@ -176,6 +178,7 @@ class Schedule(Base):
     timezone: Mapped[str] = mapped_column(Text)  # an IANA name
     ruleset_version_id: Mapped[str] = mapped_column(ForeignKey("ruleset_versions.id"))
     inputs: Mapped[dict[str, Any]]  # name of the file in the rules -> dataset version id
+    parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # as they were given
     paused_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
@@ -210,6 +213,8 @@ class Run(Base):
     origin_dagster_run_id: Mapped[str | None] = mapped_column(Text, unique=True)  # trigger dagster only
     ruleset_version_id: Mapped[str] = mapped_column(ForeignKey("ruleset_versions.id"))
     inputs: Mapped[dict[str, Any]]  # name of the file in the rules -> dataset version id
+    parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # as they were given
+    run_date: Mapped[date]  # what `today()` is; a schedule's due date in its time zone
 
     state: Mapped[str] = mapped_column(String(16), default="accepted")
     stage: Mapped[str] = mapped_column(String(16), default="waiting")
@@ -227,8 +232,10 @@ class Run(Base):
 
     row_count: Mapped[int | None]  # rows of the report
     input_count: Mapped[int | None]  # rows of the input
+    used_count: Mapped[int | None]  # rows of the input that the steps saw
     reject_count: Mapped[int | None]
-    outcome: Mapped[dict[str, Any] | None]  # of a success: output columns and types, preview, checks
+    # Of a success: output columns and types, preview, checks. Of a failure what is known of its checks.
+    outcome: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]  # of a failure: `ReportgenError.to_json`
 
     owner: Mapped[User] = relationship()
@@ -270,7 +277,7 @@ class Artifact(Base):
 
 
 class Rejects(Base):
-    """The rows that a run diverted, as one CSV file in storage. A run without rejects has no row here."""
+    """The rows that a run diverted, as one CSV file in storage. A run without rejects has no row here; a failed one may."""
 
     __tablename__ = "rejects"
 

@@ -1,33 +1,75 @@
-"""`reportgen check`: every problem of rules, before any row is read."""
+"""`reportgen check`: every problem of rules, before a report is made."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from reportgen_dagster.cli.output import (
+    DateOption,
     JsonOption,
     OptionalInputOption,
+    ParameterOption,
     ReferenceOption,
     RulesArgument,
+    columns_json,
     console,
-    fitting_columns,
+    given_files,
     print_json,
+    read_parameters,
     read_rules,
+    run_date_of,
 )
+from reportgen_dagster.cli.planning import checked_plan
+
+if TYPE_CHECKING:
+    from reportgen_dagster.rules.plan import Plan
+    from reportgen_dagster.rules.ruleset import Ruleset
 
 
 def check_command(
     rules: RulesArgument,
     input_file: OptionalInputOption = None,
     reference: ReferenceOption = None,
+    parameter: ParameterOption = None,
+    date: DateOption = None,
     as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Find every problem in rules; with files, also the columns and keys that do not fit.
+    """Find every problem in rules; with files, also the columns, keys and types that do not fit.
 
     Exits with 0 if there is none, else with 2.
     """
     ruleset = read_rules(rules)
-    fitting_columns(ruleset, input_file, reference)
+    values = read_parameters(ruleset, parameter) if parameter else None
+    files = given_files(ruleset, input_file, reference)
+    plan = checked_plan(ruleset, files, parameters=values, run_date=run_date_of(date))
     if as_json:
-        print_json({"problems": [], "columns": list(ruleset.output_columns)})
+        print_json(_as_json(plan))
+        return
+    screen = console()
+    screen.print(f"{rules.name}: no problems in {_count(ruleset)}", markup=False)
+    if files:
+        for column in plan.columns:
+            screen.print(f"  {column.name}: {column.type}", markup=False)
+
+
+def _as_json(plan: Plan) -> dict[str, Any]:
+    steps = [
+        {
+            "path": step.path,
+            "kind": step.kind,
+            "label": step.label,
+            "columns": columns_json(step.columns),
+            "more_columns": step.is_open,
+        }
+        for step in plan.steps
+    ]
+    return {"problems": [], "columns": columns_json(plan.columns), "steps": steps}
+
+
+def _count(ruleset: Ruleset) -> str:
+    """Tell how much was checked, as `5 formulas`."""
+    if ruleset.form == "short":
+        count, word = len(ruleset.expressions), "formula"
     else:
-        formulas = len(ruleset.formulas)
-        console().print(f"{rules.name}: no problems in {formulas} formula{'' if formulas == 1 else 's'}")
+        count, word = len(ruleset.document.steps), "step"
+    return f"{count} {word}{'' if count == 1 else 's'}"

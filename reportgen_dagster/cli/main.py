@@ -15,6 +15,8 @@ from reportgen_dagster.cli.check import check_command
 from reportgen_dagster.cli.explain import explain_command
 from reportgen_dagster.cli.fsck import fsck_command
 from reportgen_dagster.cli.functions import functions_command
+from reportgen_dagster.cli.infer import infer_command
+from reportgen_dagster.cli.preview import preview_command
 from reportgen_dagster.cli.run import run_command
 from reportgen_dagster.cli.up import up_command
 from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, ServiceError
@@ -31,6 +33,8 @@ app.command("up")(up_command)
 app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("explain")(explain_command)
+app.command("preview")(preview_command)
+app.command("infer")(infer_command)
 app.command("functions")(functions_command)
 app.command("fsck")(fsck_command)
 

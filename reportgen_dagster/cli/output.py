@@ -1,4 +1,4 @@
-"""What the commands share: arguments of files, reading rules and headers, and printing.
+"""What the commands share: arguments and options, reading rules, parameters and headers, and printing.
 
 What does not belong here: how errors are shown (`main.py`), and anything heavy at import.
 """
@@ -7,33 +7,57 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reportgen_dagster.errors import BadRequestError, MissingInputError, Problem, RulesError, TooLargeError
+from reportgen_dagster.errors import BadRequestError, MissingInputError, Problem, TooLargeError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from reportgen_dagster.rules.loading import Ruleset
+    from reportgen_dagster.rules.plan import OutputColumn
+    from reportgen_dagster.rules.ruleset import Ruleset
 
+INPUT = "input"
 DEFAULT_REFERENCE = "reference"
 MAX_RULES_BYTES = 2**20
 
 RulesArgument = Annotated[
     Path, typer.Argument(help="The rules, as YAML or JSON.", exists=True, dir_okay=False, metavar="RULES")
 ]
-ReferenceOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--reference", "-r", help="A reference CSV, as NAME=FILE; just FILE for `reference`.", metavar="FILE"
-    ),
+InputOption = Annotated[
+    Path, typer.Option("--input", "-i", help="The input CSV.", exists=True, dir_okay=False)
 ]
 OptionalInputOption = Annotated[
     Path | None, typer.Option("--input", "-i", help="The input CSV.", exists=True, dir_okay=False)
+]
+ReferenceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reference",
+        "-r",
+        help="A reference CSV, as NAME=FILE; just FILE for `reference`. May be there several times.",
+        metavar="FILE",
+    ),
+]
+ParameterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter",
+        "-p",
+        help="The value of a parameter of the rules, as NAME=VALUE. May be there several times.",
+        metavar="NAME=VALUE",
+    ),
+]
+DateOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--date", help="What `today()` is; today if left out.", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -57,6 +81,30 @@ def read_rules(path: Path) -> Ruleset:
     return load_ruleset(text, source=path.name, syntax="json" if path.suffix.lower() == ".json" else "yaml")
 
 
+def read_parameters(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, Any]:
+    """Return the value of each parameter of the rules, in its type.
+
+    Raises:
+        BadRequestError: With every parameter that is unknown, missing, given twice or not of its type.
+    """
+    from reportgen_dagster.services.parameters import typed_parameters
+
+    values: dict[str, str] = {}
+    for text in given or ():
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise BadRequestError(f"`{text}` gives no parameter; write NAME=VALUE")
+        if name in values:
+            raise BadRequestError(f"the parameter `{name}` is given twice")
+        values[name] = value
+    return typed_parameters(ruleset, values)
+
+
+def run_date_of(given: datetime | None) -> date:
+    """Return what `today()` is."""
+    return date.today() if given is None else given.date()
+
+
 def reference_paths(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, Path]:
     """Return the reference files by name.
 
@@ -67,9 +115,7 @@ def reference_paths(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, 
     known = ", ".join(f"`{name}`" for name in ruleset.reference_names)
     paths: dict[str, Path] = {}
     for text in given or ():
-        name, separator, file = text.partition("=")
-        if not separator or not name.isidentifier() or Path(text).exists():
-            name, file = DEFAULT_REFERENCE, text
+        name, file = _named(text, ruleset.reference_names)
         if name not in ruleset.reference_names:
             knows = f"they know {known}" if known else "they look nothing up"
             raise BadRequestError(f"the rules name no reference `{name}`; {knows}")
@@ -81,48 +127,52 @@ def reference_paths(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, 
     return paths
 
 
-def read_headers(files: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
-    """Return the columns of each file.
-
-    Raises:
-        FileRefusedError: If a header cannot be used.
-    """
-    from reportgen_dagster.engine.headers import HEAD_BYTES, read_header
-
-    columns = {}
-    for name, path in files.items():
-        with path.open("rb") as file:
-            columns[name] = read_header(file.read(HEAD_BYTES), name=name).columns
-    return columns
+def _named(text: str, known: Iterable[str]) -> tuple[str, str]:
+    """Split `NAME=FILE`; a file whose own name has a `=` is the default reference."""
+    name, separator, file = text.partition("=")
+    if separator and (name in known or (name.isidentifier() and not Path(text).exists())):
+        return name, file
+    return DEFAULT_REFERENCE, text
 
 
-def fitting_columns(
+def given_files(
     ruleset: Ruleset, input_file: Path | None, reference: Sequence[str] | None
-) -> dict[str, tuple[str, ...]] | None:
-    """Return the columns of `input` and each reference if the rules fit them; None if no file is given.
+) -> dict[str, Path]:
+    """Return the files that are given, `input` first.
 
     Raises:
         BadRequestError: If there is a reference but no input, or a reference that the rules do not know.
-        FileRefusedError: If a header cannot be used.
-        RulesError: If the rules do not fit the headers.
+        MissingInputError: If a file is not there.
     """
-    from reportgen_dagster.rules.checks import check_columns
-
     references = reference_paths(ruleset, reference)
     if input_file is None:
         if references:
             message = "whether a reference fits shows only beside an input; give `--input` with `--reference`"
             raise BadRequestError(message)
-        return None
-    columns = read_headers({"input": input_file, **references})
-    problems = check_columns(
-        ruleset,
-        input_columns=columns["input"],
-        reference_columns={name: columns[name] for name in references},
-    )
-    if problems:
-        raise RulesError(problems=problems)
+        return {}
+    return {INPUT: input_file, **references}
+
+
+def read_headers(ruleset: Ruleset, files: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
+    """Return the columns of each file, read as the rules want it.
+
+    Raises:
+        FileRefusedError: If a header cannot be used.
+    """
+    from reportgen_dagster.engine.headers import HEAD_BYTES
+    from reportgen_dagster.services.rules_facts import RulesFacts
+
+    facts = RulesFacts.of(ruleset)
+    columns = {}
+    for name, path in files.items():
+        with path.open("rb") as file:
+            columns[name] = facts.read_header(file.read(HEAD_BYTES), name).columns
     return columns
+
+
+def columns_json(columns: Iterable[OutputColumn]) -> list[dict[str, str]]:
+    """Return columns as JSON data: name and type."""
+    return [{"name": column.name, "type": str(column.type)} for column in columns]
 
 
 def console() -> Console:

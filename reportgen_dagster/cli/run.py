@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -16,34 +14,38 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reportgen_dagster.cli.output import (
+    DateOption,
+    InputOption,
     JsonOption,
+    ParameterOption,
     ReferenceOption,
     RulesArgument,
     console,
+    given_files,
     print_json,
+    read_parameters,
     read_rules,
-    reference_paths,
+    run_date_of,
 )
+from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.errors import BadRequestError
 from reportgen_dagster.settings import byte_count
 
 if TYPE_CHECKING:
     from reportgen_dagster.engine.outcome import Outcome
 
-# Address space beyond DuckDB's buffers: code, and what thread stacks and allocators reserve without using it (measured: 2 GB are
-# too little on two cores, 3 GB enough; Polars starts a thread a core). It stops a runaway, not a report that is merely large.
-ADDRESS_SPACE_HEADROOM = 4 * 1000**3 + 250 * 1000**2 * (os.cpu_count() or 1)
+DEFAULT_LIMITS = Limits()
 
 
 def run_command(
     rules: RulesArgument,
-    input_file: Annotated[
-        Path, typer.Option("--input", "-i", help="The input CSV.", exists=True, dir_okay=False)
-    ],
+    input_file: InputOption,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to write the report.", dir_okay=False)
     ],
     reference: ReferenceOption = None,
+    parameter: ParameterOption = None,
+    date: DateOption = None,
     rejects: Annotated[
         Path | None,
         typer.Option("--rejects", help="Where to write the rows that were diverted, if any.", dir_okay=False),
@@ -51,7 +53,13 @@ def run_command(
     memory_limit: Annotated[
         str,
         typer.Option(help="Memory for DuckDB's buffers, as 512MB; the process takes 200 MB more at most."),
-    ] = "1GB",
+    ] = DEFAULT_LIMITS.memory,
+    time_limit: Annotated[
+        int, typer.Option(help="Seconds that the report may take.", min=1, max=10**6)
+    ] = DEFAULT_LIMITS.seconds,
+    temp_limit: Annotated[
+        str, typer.Option(help="Room on the disk for copies of files and spilled data, as 20GB.")
+    ] = DEFAULT_LIMITS.temp,
     as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Make one report.
@@ -59,52 +67,60 @@ def run_command(
     Exits with 0 when it is made, 2 if rules or usage are wrong, 3 if the data allows no report, 1 if the fault is ours.
     """
     start = time.monotonic()
-    _limit_memory(memory_limit)
+    limits = _confined(Limits(memory=memory_limit, seconds=time_limit, temp=temp_limit))
     ruleset = read_rules(rules)
-    files = {"input": input_file, **reference_paths(ruleset, reference)}
-    if not output.absolute().parent.is_dir():
-        raise BadRequestError(f"there is no folder {output.parent} to write the report to")
-    from reportgen_dagster.engine.limits import Limits
+    values = read_parameters(ruleset, parameter)
+    files = given_files(ruleset, input_file, reference)
+    for path, what in ((output, "report"), (rejects, "rejects")):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise BadRequestError(f"there is no folder {path.parent} to write the {what} to")
     from reportgen_dagster.engine.report import make_report
+    from reportgen_dagster.engine.sandbox import end_process_when_overdue
 
+    overdue = end_process_when_overdue(limits)
     with tempfile.TemporaryDirectory(prefix=".reportgen-", dir=output.absolute().parent) as folder:
         work = Path(folder)
         report, diverted = work / "report.csv", work / "rejects.csv"
-        with _progress_bar(shown=sys.stderr.isatty() and not as_json) as progress:
-            outcome = make_report(
-                ruleset,
-                files,
-                output=report,
-                rejects=diverted,
-                work=work,
-                limits=Limits(memory=memory_limit),
-                progress=progress,
-            )
-        _keep(diverted, rejects)
+        try:
+            with _progress_bar(shown=sys.stderr.isatty() and not as_json) as progress:
+                outcome = make_report(
+                    ruleset,
+                    files,
+                    output=report,
+                    rejects=diverted,
+                    work=work,
+                    limits=limits,
+                    parameters=values,
+                    run_date=run_date_of(date),
+                    progress=progress,
+                )
+        finally:
+            _keep(diverted, rejects)  # also of a run that fails: they show why
         report.replace(output)
+    overdue.cancel()
     if as_json:
         print_json({**outcome.to_json(), "seconds": round(time.monotonic() - start, 3)})
     else:
         _print_summary(outcome, output, rejects, time.monotonic() - start)
 
 
-def _limit_memory(memory_limit: str) -> None:
-    """Bound the address space of this process, below whatever bound it already has."""
-    try:
-        size = byte_count(memory_limit) + ADDRESS_SPACE_HEADROOM
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--memory-limit") from None
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    bounds = [size, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
-    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
+def _confined(limits: Limits) -> Limits:
+    """Bound this process, which makes this one report."""
+    from reportgen_dagster.engine.sandbox import confine
+
+    for name in ("memory", "temp"):
+        try:
+            byte_count(getattr(limits, name))
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint=f"--{name}-limit") from None
+    confine(limits)
+    return limits
 
 
 def _keep(diverted: Path, rejects: Path | None) -> None:
     """Put the rejects where they were asked for; a file of an earlier run does not stay there."""
     if rejects is None:
         return
-    if not rejects.absolute().parent.is_dir():
-        raise BadRequestError(f"there is no folder {rejects.parent} to write the rejects to")
     if diverted.exists():
         shutil.move(diverted, rejects)  # may be another file system
     else:

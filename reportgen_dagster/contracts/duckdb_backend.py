@@ -7,70 +7,83 @@ print warnings.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pandas as pd
-from pandera import dtypes
 from pandera.backends.base import BaseSchemaBackend
 from pandera.config import ValidationDepth, get_config_context
-from pandera.errors import FailureCaseMetadata, SchemaError, SchemaErrorReason, SchemaErrors
+from pandera.errors import (
+    FailureCaseMetadata,
+    SchemaDefinitionError,
+    SchemaError,
+    SchemaErrorReason,
+    SchemaErrors,
+    SchemaWarning,
+)
 from sqlglot import exp
-from sqlglot.expressions import Expr
 
-from reportgen_dagster.contracts.predicates import holds
+from reportgen_dagster.contracts.conditions import Condition, Finding, find
+from reportgen_dagster.contracts.contract import REQUIRED
+from reportgen_dagster.contracts.dtypes import is_accepted, type_of_dtype
+from reportgen_dagster.contracts.schema_checks import (
+    check_name,
+    facts_of,
+    row_checks,
+    severity_of,
+    unique_columns,
+)
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
-
-SAMPLES = 5
-
-_INTEGERS = {"tinyint", "smallint", "integer", "bigint", "hugeint"} | {
-    "utinyint",
-    "usmallint",
-    "uinteger",
-    "ubigint",
-    "uhugeint",
-}
-# From narrow to wide: the first class that a pandera type belongs to decides which DuckDB types are accepted.
-_ACCEPTED: tuple[tuple[type[dtypes.DataType], frozenset[str]], ...] = (
-    (dtypes.Bool, frozenset({"boolean"})),
-    (dtypes.Int, frozenset(_INTEGERS)),
-    (dtypes.Decimal, frozenset({"decimal"})),
-    (dtypes.Float, frozenset({"double", "float", "decimal"})),
-    (dtypes.Timestamp, frozenset({"timestamp", "timestamp with time zone"})),
-    (dtypes.Date, frozenset({"date"})),
-    (dtypes.String, frozenset({"varchar"})),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """A condition on cells: which rows break it, and what to call it."""
-
-    column: str
-    name: str
-    broken: Expr
-    reason: SchemaErrorReason
 
 
 class NoTable:
     """Stands in errors for the relation that was checked."""
 
 
+class CellError(SchemaError):
+    """pandera's error for a check that cells break, with how many rows do.
+
+    Attributes:
+        finding: What was found.
+    """
+
+    def __init__(self, schema: pa.DataFrameSchema, finding: Finding) -> None:
+        """Describe what was found."""
+        condition = finding.condition
+        samples = list(finding.samples)
+        where = f"column {condition.column!r}: " if condition.column else ""
+        shown = f", e.g. {', '.join(map(shown_value, samples))}" if samples else ""
+        super().__init__(  # type: ignore[no-untyped-call] # pandera gives it no types
+            schema,
+            None,
+            f"{where}{condition.check} fails on {finding.count:,} rows{shown}",
+            check=condition.check,
+            failure_cases=samples,
+            reason_code=SchemaErrorReason[condition.reason],
+            column_name=condition.column or None,
+        )
+        self.finding = finding
+
+
 class DuckDBBackend(BaseSchemaBackend):
     """Validates a DuckDB relation against pandera's schema of a frame."""
 
     def validate(self, check_obj: Any, schema: Any, *, lazy: bool = False, **_: Any) -> Any:
-        """Return the relation if it keeps the schema.
+        """Return the relation if it keeps the schema; checks that only warn, and what is within a threshold, give a warning.
 
         Raises:
             SchemaError: The first failure, unless lazy.
             SchemaErrors: Every failure, if lazy.
         """
-        errors = [*_shape_errors(check_obj, schema), *_cell_errors(check_obj, schema)]
+        found = all_errors(check_obj, schema)
+        errors = [error for error in found if not isinstance(error, CellError) or error.finding.is_failure]
+        for error in found:
+            if error not in errors:
+                warnings.warn(str(error), SchemaWarning, stacklevel=3)
         if errors and not lazy:
             raise errors[0]
         if errors:
@@ -99,6 +112,29 @@ def failure_cases(schema_name: str, schema_errors: list[SchemaError]) -> Failure
     return FailureCaseMetadata(pd.DataFrame(rows), {str(schema_name): rows}, dict(reasons))
 
 
+def shown_value(value: Any) -> str:
+    """Return a sample as a person reads it: null as `null`, texts in quotes, all others as they are written."""
+    if value is None:
+        return "null"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(shown_value, value))})"
+    return repr(value[:100]) if isinstance(value, str) else str(value)
+
+
+def all_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[SchemaError]:
+    """Return everything that a relation breaks, also what only warns; cells are left alone at depth SCHEMA_ONLY."""
+    errors = shape_errors(relation, schema)
+    if get_config_context().validation_depth is ValidationDepth.SCHEMA_ONLY:
+        return errors
+    wrong = {error.column_name for error in errors}
+    conditions = [
+        condition
+        for condition in conditions_of(schema)
+        if condition.column not in wrong and set(condition.shown) <= set(relation.columns) - wrong
+    ]
+    return errors + [CellError(schema, finding) for finding in find(relation, conditions)]
+
+
 def _error(
     schema: pa.DataFrameSchema,
     column: str | None,
@@ -112,7 +148,8 @@ def _error(
     )
 
 
-def _shape_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[SchemaError]:
+def shape_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[SchemaError]:
+    """Return what is wrong with a relation's names, order and types."""
     present = list(relation.columns)
     wanted = {str(name): column for name, column in schema.columns.items()}
     errors = [
@@ -150,9 +187,10 @@ def _type_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) 
     types = dict(zip(relation.columns, relation.types, strict=True))
     errors = []
     for name, column in schema.columns.items():
-        if name not in types or column.dtype is None or types[name].id in _accepted(column.dtype):
+        if name not in types or column.dtype is None or is_accepted(column.dtype, types[name]):
             continue
-        message = f"column {name!r} has type {types[name]}, expected {column.dtype}"
+        expected = type_of_dtype(column.dtype) or column.dtype
+        message = f"column {name!r} has type {types[name]}, expected {expected}"
         check = f"dtype('{column.dtype}')"
         errors.append(
             _error(schema, name, check, message, SchemaErrorReason.WRONG_DATATYPE, [str(types[name])])
@@ -160,57 +198,49 @@ def _type_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) 
     return errors
 
 
-def _accepted(dtype: dtypes.DataType) -> frozenset[str]:
-    return next((names for kind, names in _ACCEPTED if isinstance(dtype, kind)), frozenset())
+def conditions_of(schema: pa.DataFrameSchema) -> list[Condition]:
+    """Return what makes a row of typed columns break a schema.
 
-
-def _cell_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[SchemaError]:
-    """Count what breaks each check in one query, then fetch samples for those that are broken."""
-    if get_config_context().validation_depth is ValidationDepth.SCHEMA_ONLY:
-        return []
-    checks = [check for check in _checks(schema) if check.column in relation.columns]
-    if not checks:
-        return []
-    counts = relation.aggregate(", ".join(_count(check).sql("duckdb") for check in checks)).fetchall()[0]
-    return [
-        _cell_error(relation, schema, check, count)
-        for check, count in zip(checks, counts, strict=True)
-        if count
+    Raises:
+        SchemaDefinitionError: If a check is not one of pandera's own.
+    """
+    columns = {str(name): exp.column(exp.to_identifier(str(name), quoted=True)) for name in schema.columns}
+    found = [
+        Condition(
+            check.column,
+            check.rule,
+            (check.column,),
+            check.broken,
+            check.severity,
+            check.threshold,
+            "SERIES_CONTAINS_NULLS" if check.rule == REQUIRED else "DATAFRAME_CHECK",
+        )
+        for check in row_checks(schema, columns, {})
     ]
-
-
-def _checks(schema: pa.DataFrameSchema) -> list[_Check]:
-    found = []
     for name, column in schema.columns.items():
-        cell = exp.column(name, quoted=True)
-        if not column.nullable:
-            null = exp.Is(this=cell.copy(), expression=exp.null())
-            found.append(_Check(name, "not_nullable", null, SchemaErrorReason.SERIES_CONTAINS_NULLS))
         if column.unique:
-            found.append(_Check(name, "field_uniqueness", cell, SchemaErrorReason.SERIES_CONTAINS_DUPLICATES))
-        for check in column.checks:
-            broken = exp.Not(this=exp.paren(holds(cell.copy(), check)))
-            found.append(_Check(name, check.error or check.name, broken, SchemaErrorReason.DATAFRAME_CHECK))
+            severity, threshold = facts_of(column)
+            reason = "SERIES_CONTAINS_DUPLICATES"
+            found.append(
+                Condition(str(name), "field_uniqueness", (str(name),), None, severity, threshold, reason)
+            )
+    return found + _joint(schema)
+
+
+def _joint(schema: pa.DataFrameSchema) -> list[Condition]:
+    found = []
+    for check in schema.checks:
+        columns = unique_columns(check)
+        if columns is None:
+            raise SchemaDefinitionError(f"check {check_name(check)!r} of the whole table is not available")
+        column = columns[0] if len(columns) == 1 else ""
+        threshold = check.statistics["threshold"]
+        found.append(
+            Condition(
+                column, check_name(check), tuple(columns), None, severity_of(check), threshold, "DUPLICATES"
+            )
+        )
+    own = [schema.unique] if isinstance(schema.unique, str) else schema.unique
+    if own:
+        found.append(Condition("", "multiple_fields_uniqueness", tuple(own), None, reason="DUPLICATES"))
     return found
-
-
-def _count(check: _Check) -> Expr:
-    if check.reason is SchemaErrorReason.SERIES_CONTAINS_DUPLICATES:
-        every = exp.Count(this=check.broken.copy())
-        distinct = exp.Count(this=exp.Distinct(expressions=[check.broken.copy()]))
-        return exp.Sub(this=every, expression=distinct)
-    return exp.CountIf(this=check.broken)
-
-
-def _cell_error(
-    relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema, check: _Check, count: int
-) -> SchemaError:
-    cell = exp.column(check.column, quoted=True).sql("duckdb")
-    if check.reason is SchemaErrorReason.SERIES_CONTAINS_DUPLICATES:
-        grouped = relation.aggregate(f"{cell} AS cell, count({cell}) AS times", cell)
-        samples = grouped.filter("times > 1").limit(SAMPLES).fetchall()
-    else:
-        samples = relation.filter(check.broken.sql("duckdb")).project(cell).limit(SAMPLES).fetchall()
-    cases = [row[0] for row in samples]
-    message = f"column {check.column!r}: {check.name} fails on {count:,} rows, e.g. {cases}"
-    return _error(schema, check.column, check.name, message, check.reason, cases)

@@ -1,23 +1,21 @@
-"""The contract of a report: its columns, their order and their types, as the compiled rules promise them."""
+"""The contract of a report: its columns, their order and their types, as the compiled rules promise them.
+
+What belongs here: the schema of a report or of a step's result. What does not: what its user's own contract adds
+(`contract.output_contract`); its failures are counted in the pass over the rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import duckdb
-import pandas as pd
-import pandera.pandas as pa
-from pandera.errors import SchemaErrors
 
+from reportgen_dagster.contracts.contract import Contract, ContractField
+from reportgen_dagster.contracts.rendering import table_schema
 from reportgen_dagster.contracts.table_schema import TableSchema
-
-_TYPES: dict[str, Any] = {
-    "text": str,
-    "integer": pd.Int64Dtype(),
-    "number": pd.Float64Dtype(),
-    "boolean": pd.BooleanDtype(),
-}
+from reportgen_dagster.contracts.types import Type
+from reportgen_dagster.contracts.validation import ContractReport, validate_relation
 
 
 class OutputColumn(Protocol):
@@ -28,32 +26,29 @@ class OutputColumn(Protocol):
         """What the column is called."""
 
     @property
-    def type(self) -> str:
-        """`text`, `integer`, `number` or `boolean`."""
+    def type(self) -> Type:
+        """What it holds."""
 
 
-def output_schema(columns: Sequence[OutputColumn]) -> TableSchema:
-    """Return the schema of a report with these columns: exactly these, in this order, each cell of its type or null."""
-    return TableSchema(
-        {column.name: pa.Column(_TYPES[column.type], nullable=True) for column in columns},
-        name="report",
-        strict=True,
-        ordered=True,
-    )
+def output_schema(columns: Sequence[OutputColumn], *, name: str = "report") -> TableSchema:
+    """Return the schema of a table with these columns: exactly these, in this order, each cell of its type or null.
 
-
-def check_output(relation: duckdb.DuckDBPyRelation, columns: Sequence[OutputColumn]) -> dict[str, Any]:
-    """Check a typed relation against the contract of the report, without running it.
-
-    Returns:
-        `passed`, and in `failures` what is wrong, one mapping with `column`, `check` and `message` each.
+    Args:
+        columns: The columns.
+        name: What the table is called in errors.
     """
-    try:
-        output_schema(columns).validate(relation, lazy=True)
-    except SchemaErrors as error:
-        failures = [
-            {"column": one.column_name or "", "check": str(one.check), "message": str(one)}
-            for one in error.schema_errors
-        ]
-        return {"passed": False, "failures": failures}
-    return {"passed": True, "failures": []}
+    fields = tuple(ContractField(column.name, column.type) for column in columns)
+    return table_schema(Contract(fields, strict=True, ordered=True), name=name)
+
+
+def check_output(
+    relation: duckdb.DuckDBPyRelation, columns: Sequence[OutputColumn], *, name: str = "report"
+) -> ContractReport:
+    """Check a typed relation against what the rules promise of it, without running it.
+
+    Args:
+        relation: The table, best an empty one.
+        columns: The columns that it is to have.
+        name: What it is called in errors.
+    """
+    return validate_relation(relation, output_schema(columns, name=name), cells=False)

@@ -10,12 +10,13 @@ import datetime
 import decimal
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandera.pandas as pa
-from pandera.errors import SchemaDefinitionError
 from sqlglot import exp
 from sqlglot.expressions import Expr
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
 
 Statistics = Mapping[str, Any]
 
@@ -26,55 +27,73 @@ def holds(column: Expr, check: pa.Check) -> Expr:
     Raises:
         SchemaDefinitionError: If the check is not one of pandera's own or has no meaning row by row.
     """
+    from pandera.errors import SchemaDefinitionError
+
     render = _RENDERED.get(check.name or "")
     if render is None:
         raise SchemaDefinitionError(f"check {check.name!r} is not one that a relation can be checked with")
     return render(column, check.statistics or {})
 
 
-def _literal(value: Any) -> Expr:
+def literal(value: Any) -> Expr:
+    """Write a Python value as SQL, exactly: floats as DOUBLE, decimals as DECIMAL, dates and times by their own types."""
     if isinstance(value, bool):
         return exp.Boolean(this=value)
-    if isinstance(value, int | float | decimal.Decimal):
-        return exp.convert(value)
+    if isinstance(value, float):
+        return exp.cast(exp.Literal.string(repr(value)), "double")
+    if isinstance(value, int | decimal.Decimal):
+        return _exact(value)
     if isinstance(value, datetime.datetime):
         return exp.cast(exp.Literal.string(value.isoformat(" ")), "timestamp")
     if isinstance(value, datetime.date):
         return exp.cast(exp.Literal.string(value.isoformat()), "date")
+    if isinstance(value, datetime.time):
+        return exp.cast(exp.Literal.string(value.isoformat()), "time")
     return exp.Literal.string(str(value))
 
 
+def _exact(value: int | decimal.Decimal) -> Expr:
+    number = exp.Literal.number(format(abs(value), "f") if isinstance(value, decimal.Decimal) else abs(value))
+    return exp.Neg(this=number) if value < 0 else number
+
+
 def _compared(node: type[exp.Binary], statistic: str) -> Callable[[Expr, Statistics], Expr]:
-    return lambda column, given: node(this=column, expression=_literal(given[statistic]))
+    return lambda column, given: node(this=column, expression=literal(given[statistic]))
 
 
 def _in_range(column: Expr, given: Statistics) -> Expr:
     lower = exp.GTE if given.get("include_min", True) else exp.GT
     upper = exp.LTE if given.get("include_max", True) else exp.LT
     return exp.and_(
-        lower(this=column, expression=_literal(given["min_value"])),
-        upper(this=column.copy(), expression=_literal(given["max_value"])),
+        lower(this=column, expression=literal(given["min_value"])),
+        upper(this=column.copy(), expression=literal(given["max_value"])),
     )
 
 
 def _listed(column: Expr, values: Any) -> Expr:
-    return exp.In(this=column, expressions=[_literal(value) for value in values])
+    return exp.In(this=column, expressions=[literal(value) for value in sorted(values, key=repr)])
 
 
 def _matched(column: Expr, pattern: str | re.Pattern[str], prefix: str) -> Expr:
+    r"""Match by RE2, whose `$` is the end of the text as Python's `\Z` is."""
     text = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
-    return exp.func("regexp_matches", column, exp.Literal.string(f"{prefix}(?:{text})"), dialect="duckdb")
+    whole = re.fullmatch(r"\^\(\?:(.*)\)\\Z", text, re.DOTALL)
+    if whole is not None:
+        return exp.Anonymous(this="regexp_full_match", expressions=[column, exp.Literal.string(whole[1])])
+    return exp.Anonymous(
+        this="regexp_matches", expressions=[column, exp.Literal.string(f"{prefix}(?:{text})")]
+    )
 
 
 def _length(column: Expr, given: Statistics) -> Expr:
     length = exp.Length(this=column)
     if given.get("exact_value") is not None:
-        return exp.EQ(this=length, expression=_literal(given["exact_value"]))
+        return exp.EQ(this=length, expression=literal(given["exact_value"]))
     bounds: list[Expr] = []
     if given.get("min_value") is not None:
-        bounds.append(exp.GTE(this=length.copy(), expression=_literal(given["min_value"])))
+        bounds.append(exp.GTE(this=length.copy(), expression=literal(given["min_value"])))
     if given.get("max_value") is not None:
-        bounds.append(exp.LTE(this=length.copy(), expression=_literal(given["max_value"])))
+        bounds.append(exp.LTE(this=length.copy(), expression=literal(given["max_value"])))
     return exp.and_(*bounds)
 
 
@@ -90,9 +109,12 @@ _RENDERED: dict[str, Callable[[Expr, Statistics], Expr]] = {
     "notin": lambda column, given: exp.Not(this=_listed(column, given["forbidden_values"])),
     "str_matches": lambda column, given: _matched(column, given["pattern"], "^"),
     "str_contains": lambda column, given: _matched(column, given["pattern"], ""),
-    "str_startswith": lambda column, given: exp.func(
-        "starts_with", column, _literal(given["string"]), dialect="duckdb"
+    "str_startswith": lambda column, given: exp.Anonymous(
+        this="starts_with", expressions=[column, literal(given["string"])]
     ),
-    "str_endswith": lambda column, given: exp.func("suffix", column, _literal(given["string"])),
+    "str_endswith": lambda column, given: exp.Anonymous(
+        this="suffix", expressions=[column, literal(given["string"])]
+    ),
     "str_length": _length,
 }
+AVAILABLE = frozenset(_RENDERED)

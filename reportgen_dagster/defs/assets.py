@@ -25,6 +25,7 @@ from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
     CONTRACT_CHECK,
     REJECTS_CHECK,
+    contract_check,
     dataset_key,
     report_key,
     ruleset_key,
@@ -96,7 +97,12 @@ def _report_spec(report: ReportDefinition) -> AssetSpec:
         owners=_owners(report),
         code_version=report.ruleset_digest[:12],
         description=f"The report {report.report_name} of {report.owner_email}, by cron `{report.cron}`.",
-        metadata={"rules": _rules(report), "cron": report.cron, "time zone": report.timezone},
+        metadata={
+            "rules": _rules(report),
+            "cron": report.cron,
+            "time zone": report.timezone,
+            "parameters": MetadataValue.json(report.parameters),
+        },
         skippable=True,
     )
 
@@ -104,10 +110,18 @@ def _report_spec(report: ReportDefinition) -> AssetSpec:
 def _check_specs(report: ReportDefinition) -> list[AssetCheckSpec]:
     key = report_key(report.owner_id, report.report_name)
     return [
+        *(
+            AssetCheckSpec(
+                contract_check(name),
+                asset=key,
+                description=f"The file `{name}` keeps the contract that the rules have for it (pandera).",
+            )
+            for name in report.datasets
+        ),
         AssetCheckSpec(
             CONTRACT_CHECK,
             asset=key,
-            description="Names, order and types of the columns are what the rules promise (pandera).",
+            description="Names, types and values of the columns are what the rules promise (pandera).",
         ),
         AssetCheckSpec(REJECTS_CHECK, asset=key, description="No row was diverted to the rejects."),
     ]
@@ -133,9 +147,9 @@ def _materialize(
     if claimed is None:
         context.log.info(f"run {run_id} is claimed or finished already; nothing to do")
         return
-    with telling_failures(context, catalog, claimed):
-        work = service.work / report.schedule_id
-        work.mkdir()
+    work = service.work / report.schedule_id
+    work.mkdir()
+    with telling_failures(context, catalog, claimed, work):
         ingested = generation.ingest(catalog, claimed, work)
         service.cleanup.callback(ingested.close)
         planned = generation.validate(catalog, ingested)
@@ -159,6 +173,7 @@ def _result(context: AssetExecutionContext, catalog: Context, run_id: str) -> Ma
                 asset_key=check.asset_key,
                 check_name=check.check_name,
                 severity=check.severity,
+                description=check.description,
                 metadata=check.metadata,
             )
             for check in events.report_checks(published)

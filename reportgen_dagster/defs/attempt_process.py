@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import resource
 import select
 import signal
 import socket
@@ -19,7 +18,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from pathlib import Path
 from types import FrameType
 from typing import Literal
 
@@ -28,10 +26,12 @@ from dagster._cli.api import _execute_run_command_body
 
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.keys import RUN_ID_TAG
+from reportgen_dagster.engine.sandbox import confine
 from reportgen_dagster.errors import LimitError, UnavailableError
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.settings import Settings, byte_count
+from reportgen_dagster.services.generation import run_limits
+from reportgen_dagster.settings import Settings
 
 PR_SET_PDEATHSIG = 1
 # A process that nobody wants any more is asked to end at the second beat, and killed at the fifth.
@@ -40,8 +40,6 @@ BEATS_TO_KILL = 5
 OVERDUE_SECONDS = 60
 REPORT_TRIES = 60  # after that Dagster's run monitoring ends the run
 REPORT_PAUSE_SECONDS = 1
-# Address space is not memory: libraries map far more than they touch. This bounds what DuckDB's own limit does not see.
-ADDRESS_SPACE_HEADROOM = 3 * 1000**3
 
 logger = logging.getLogger(__name__)
 
@@ -102,14 +100,8 @@ def _become_attempt(run: DagsterRun) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _limit_memory(byte_count(Settings().memory_limit))
+    confine(run_limits(Settings()))
     scope.narrow_to(run.asset_selection or frozenset())
-
-
-def _limit_memory(limit_bytes: int) -> None:
-    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    bound = mapped + limit_bytes + ADDRESS_SPACE_HEADROOM
-    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
 
 
 def _watch(process_id: int, dagster_run_id: str) -> int:

@@ -6,7 +6,7 @@ is taken from the catalog, so all three tell the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dagster import (
@@ -26,6 +26,7 @@ from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
     CONTRACT_CHECK,
     REJECTS_CHECK,
+    contract_check,
     dataset_key,
     report_key,
     ruleset_key,
@@ -36,6 +37,10 @@ from reportgen_dagster.services.attempts import Reportable
 from reportgen_dagster.services.context import Context
 
 DATA_VERSION_TAG = "dagster/data_version"
+OUTPUT = "output"
+REJECTS = "rejects"  # what problems with the number of rejects name as their place
+_TOLD = 3
+_KEPT = {True: "Every row keeps the contract (pandera).", False: "The rules have no contract for it."}
 
 Event = AssetMaterialization | AssetCheckEvaluation
 
@@ -73,10 +78,15 @@ def _dataset_materializations(published: Reportable) -> Iterator[AssetMaterializ
                 "dagster/row_count": facts["rows"],
                 "dagster/column_schema": _schema(columns),
                 "preview": MetadataValue.md(facts["preview"]),
+                "read as": MetadataValue.md(_listed(published.outcome["decisions"].get(name, ()))),
                 "sha256": file.digest,
             },
             tags={DATA_VERSION_TAG: file.digest},
         )
+
+
+def _listed(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences) or "as it is"
 
 
 def _ruleset_materialization(published: Reportable) -> AssetMaterialization:
@@ -107,7 +117,12 @@ def report_metadata(published: Reportable) -> dict[str, Any]:
         "dagster/column_lineage": _lineage(published),
         "preview": MetadataValue.md(outcome["preview"]),
         "rows in": outcome["input_count"],
+        "rows used": outcome["used_count"],
         "rows rejected": outcome["reject_count"],
+        "broken rules": MetadataValue.json(outcome["rules"]),
+        "warnings": MetadataValue.md(_listed(outcome["warnings"])),
+        "parameters": MetadataValue.json(published.parameters),
+        "run date": published.run_date.isoformat(),
         "query": MetadataValue.md(f"```sql\n{outcome['sql']}\n```"),
         "download": f"/api/download-report/{published.run_id}/",
         "rejects": f"/api/v1/runs/{published.run_id}/rejects",
@@ -115,16 +130,24 @@ def report_metadata(published: Reportable) -> dict[str, Any]:
 
 
 def report_checks(published: Reportable) -> Iterator[AssetCheckEvaluation]:
-    """Return the evaluations of the output contract (pandera) and of the rejects."""
-    outcome = published.outcome
+    """Return the evaluations of the contracts (pandera) of the input, each reference and the output, and of the rejects."""
     key = report_key(published.owner_id, published.report_name)
-    yield AssetCheckEvaluation(
-        asset_key=key,
-        check_name=CONTRACT_CHECK,
-        passed=outcome["contract"]["passed"],
-        description="Names, order and types of the columns are what the rules promise (pandera).",
-        metadata={"failures": MetadataValue.json(outcome["contract"]["failures"])},
-    )
+    return contract_and_reject_checks(key, published.outcome, published.files)
+
+
+def contract_and_reject_checks(
+    key: AssetKey, outcome: Mapping[str, Any], files: Iterable[str]
+) -> Iterator[AssetCheckEvaluation]:
+    """Return a report's checks from what is known of a run, whether it succeeded or failed.
+
+    Args:
+        key: The report.
+        outcome: At least `contracts` (by file, in the shape of a contract report), `reject_count` and `reject_samples`.
+        files: The files of the report.
+    """
+    contracts = outcome["contracts"]
+    for file in (*sorted(files), OUTPUT):
+        yield _contract_check(key, file, contracts.get(file))
     yield AssetCheckEvaluation(
         asset_key=key,
         check_name=REJECTS_CHECK,
@@ -138,15 +161,54 @@ def report_checks(published: Reportable) -> Iterator[AssetCheckEvaluation]:
     )
 
 
-def broken_contract(owner_id: str, report_name: str, error: ReportgenError) -> AssetCheckEvaluation:
-    """Return the failed evaluation of an output contract; there is no report then."""
+def _contract_check(key: AssetKey, file: str, result: Mapping[str, Any] | None) -> AssetCheckEvaluation:
+    """Return whether a file keeps its contract; broken rules of severity `warn` alone make a warning."""
+    failures = list(result["failures"]) if result else []
+    only_warnings = bool(failures) and all(failure["severity"] == "warn" for failure in failures)
+    told = [f"{failure['column']}: {failure['message']}" for failure in failures]
     return AssetCheckEvaluation(
-        asset_key=report_key(owner_id, report_name),
-        check_name=CONTRACT_CHECK,
-        passed=False,
-        description=error.detail,
-        metadata={"failures": MetadataValue.json([problem.to_json() for problem in error.problems])},
+        asset_key=key,
+        check_name=CONTRACT_CHECK if file == OUTPUT else contract_check(file),
+        passed=not failures,
+        severity=AssetCheckSeverity.WARN if only_warnings else AssetCheckSeverity.ERROR,
+        description="; ".join(told[:_TOLD]) or _KEPT[result is not None],
+        metadata={"failures": MetadataValue.json(failures)},
     )
+
+
+def broken_contracts(
+    owner_id: str, report_name: str, error: ReportgenError, reject_count: int
+) -> Iterator[AssetCheckEvaluation]:
+    """Return the failed checks of a run that ended because contracts were broken; there is no report then.
+
+    Args:
+        owner_id: Whose report.
+        report_name: Which report.
+        error: Its problems name the files whose contract is broken; without a file it is the output's.
+        reject_count: How many rejects were kept.
+    """
+    key = report_key(owner_id, report_name)
+    by_file: dict[str, list[dict[str, Any]]] = {}
+    for problem in error.problems:
+        if problem.path.startswith("steps["):
+            continue  # a step that the rules let fail the run: no contract
+        failure = {"column": problem.path, "message": problem.message, "severity": "error"}
+        by_file.setdefault(REJECTS if problem.path == REJECTS else problem.source or OUTPUT, []).append(
+            failure
+        )
+    too_many = by_file.pop(REJECTS, None)
+    for file, failures in by_file.items():
+        yield _contract_check(key, file, {"failures": failures})
+    if too_many is not None or reject_count:
+        told = too_many[0]["message"] if too_many else f"{reject_count:,} rows were diverted."
+        yield AssetCheckEvaluation(
+            asset_key=key,
+            check_name=REJECTS_CHECK,
+            passed=False,
+            severity=AssetCheckSeverity.ERROR if too_many else AssetCheckSeverity.WARN,
+            description=told,
+            metadata={"rows rejected": reject_count},
+        )
 
 
 def _schema(columns: list[dict[str, str]]) -> TableSchema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from dagster import AssetExecutionContext, Failure, MetadataValue, OpExecutionContext
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -17,18 +18,27 @@ from reportgen_dagster.errors import (
     ServiceError,
     UnavailableError,
 )
-from reportgen_dagster.services import attempts
+from reportgen_dagster.services import attempts, generation
 from reportgen_dagster.services.context import Context
 
 
 @contextmanager
 def telling_failures(
-    context: OpExecutionContext | AssetExecutionContext, service: Context, claim: attempts.Claim
+    context: OpExecutionContext | AssetExecutionContext,
+    service: Context,
+    claim: attempts.Claim,
+    work: Path | None = None,
 ) -> Iterator[None]:
     """End the catalog's run as an exception demands, then fail the op with words instead of a stack trace.
 
     Bad rules and bad data fail the run for good. A server that is away gives the run back. A claim that is
     no longer ours ends quietly. Everything else is our fault: the log has the trace, the user has a sentence.
+
+    Args:
+        context: Dagster's.
+        service: The installation.
+        claim: The attempt's claim.
+        work: Where rejects may lie that are to be kept.
 
     Raises:
         Failure: With the error's title, detail and problems as metadata.
@@ -44,26 +54,27 @@ def telling_failures(
     except ConflictError as error:
         raise _failure(error) from error
     except ReportgenError as error:
-        _fail(service, claim, error)
+        reject_count = _fail(service, claim, error, work)
         if isinstance(error, ContractError):
-            check = events.broken_contract(claim.owner_id, claim.report_name, error)
-            context.log_event(check)  # type: ignore[arg-type]  # takes check evaluations too; its hint lags behind
+            for check in events.broken_contracts(claim.owner_id, claim.report_name, error, reject_count):
+                context.log_event(check)  # type: ignore[arg-type]  # takes check evaluations too; its hint lags behind
         raise _failure(error) from error
     except MemoryError as error:
         limit = LimitError(f"The run needed more memory than it may have ({service.settings.memory_limit}).")
-        _fail(service, claim, limit)
+        _fail(service, claim, limit, None)
         raise _failure(limit) from error
     except Exception:
         context.log.exception("an unexpected error")
         fault = ServiceError(f"The run failed for a reason that is ours to find (run {claim.run_id}).")
-        _fail(service, claim, fault)
+        _fail(service, claim, fault, None)
         raise _failure(fault) from None
 
 
-def _fail(service: Context, claim: attempts.Claim, error: ReportgenError) -> None:
-    """Write the failure; if the catalog is away, the lease's end makes the run start anew."""
+def _fail(service: Context, claim: attempts.Claim, error: ReportgenError, work: Path | None) -> int:
+    """Write the failure and return how many rejects are kept; if the catalog is away, the lease's end starts the run anew."""
     with suppress(UnavailableError):
-        attempts.fail(service, claim, error)
+        return generation.fail(service, claim, error, work)
+    return 0
 
 
 def _failure(error: ReportgenError) -> Failure:

@@ -12,7 +12,13 @@ RUN_ID_TAG = "reportgen/run_id"
 OWNER_TAG = "reportgen/owner"
 ARTIFACT_TAG = "reportgen/artifact"
 CONTRACT_CHECK = "output_contract"
+INPUT_CHECK = "input_contract"
 REJECTS_CHECK = "no_rejects"
+
+
+def contract_check(file: str) -> str:
+    """Return the name of the check that a file of a report keeps its contract; `input` or a reference."""
+    return INPUT_CHECK if file == "input" else f"reference_{slug(file)}_contract"
 
 
 def report_key(owner_id: str, report_name: str) -> AssetKey:

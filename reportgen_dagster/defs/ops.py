@@ -60,7 +60,7 @@ def validate(context: OpExecutionContext, ingested: Ingested) -> Planned:
 def transform(context: OpExecutionContext, planned: Planned) -> Produced:
     """Run the one pass that counts, diverts and writes."""
     service = _service(context)
-    with telling_failures(context, service.context, planned.claim):
+    with telling_failures(context, service.context, planned.claim, service.work):
         return generation.transform(service.context, planned, service.work)
 
 

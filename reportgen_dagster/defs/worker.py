@@ -17,9 +17,10 @@ from dagster._serdes import unpack_value
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
 from reportgen_dagster.defs.attempt_process import run_in_fresh_process
-from reportgen_dagster.rules.compile import TableShape, compile_ruleset
+from reportgen_dagster.rules.compile import compile_ruleset
 from reportgen_dagster.rules.kinds import ColumnKind
 from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.plan import TableShape
 from reportgen_dagster.settings import Settings
 
 PRELOADED = (
@@ -39,6 +40,7 @@ PRELOADED = (
     "pyarrow.compute",
     "pyarrow.pandas_compat",
     "tabulate",
+    "reportgen_dagster.contracts.validation",
     "reportgen_dagster.defs.assets",
     "reportgen_dagster.defs.jobs",
     "reportgen_dagster.defs.schedules",
@@ -60,7 +62,7 @@ def _warm_up() -> None:
     for module in PRELOADED:
         importlib.import_module(module)
     ruleset = load_ruleset("- {output: total, formula: 'max(a, b) + c'}")
-    number = ColumnKind("number", 1.0)
+    number = ColumnKind("number", 1.0, "number")
     compile_ruleset(
         ruleset,
         input=TableShape("input", ("key", "a", "b"), {"a": number, "b": number}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,10 @@ from pathlib import Path
 import duckdb
 from sqlglot import exp
 
-from reportgen_dagster.engine.limits import Limits, time_is_over
-from reportgen_dagster.errors import LimitError, ServiceError, UnreadableFileError
+from reportgen_dagster.engine.limits import Deadline, Limits, memory_is_over, time_is_over
+from reportgen_dagster.errors import LimitError, ReportgenError, ServiceError, UnreadableFileError
 
+_DUCKDB_WORDS = re.compile(r"[A-Za-z ]+ Error: ")
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = logging.getLogger(__name__)
 
@@ -44,7 +46,8 @@ def open_connection(files: Sequence[Path], *, work: Path, limits: Limits) -> duc
             "allow_community_extensions": False,
         }
     )
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")  # global: cursors begin with it
+    connection.execute("SET enable_progress_bar = false")  # it would go to standard output
     allowed = exp.Array(expressions=[exp.Literal.string(str(path)) for path in files]).sql("duckdb")
     connection.execute(f"SET allowed_paths = {allowed}")
     connection.execute("SET enable_external_access = false")
@@ -53,8 +56,12 @@ def open_connection(files: Sequence[Path], *, work: Path, limits: Limits) -> duc
 
 
 @contextmanager
-def engine_errors(limits: Limits) -> Iterator[None]:
+def engine_errors(limits: Limits, deadline: Deadline | None = None) -> Iterator[None]:
     """Turn what DuckDB and the operating system raise inside into errors of the tree.
+
+    Args:
+        limits: Of the report, for messages.
+        deadline: Knows why a query was interrupted; without it, the time was over.
 
     Raises:
         LimitError: If memory, time or the disk ran out.
@@ -64,17 +71,33 @@ def engine_errors(limits: Limits) -> Iterator[None]:
     try:
         with _full_disks():
             yield
-    except (duckdb.OutOfMemoryException, MemoryError):
-        hint = "Give the report more memory, or make the references smaller."
-        raise LimitError(f"the report needs more than its {limits.memory} of memory", hint=hint) from None
-    except duckdb.InterruptException:
-        raise time_is_over(limits.seconds) from None
-    except duckdb.InvalidInputException as error:
-        if "CSV" not in str(error):
-            raise _internal(error) from None
-        raise UnreadableFileError(f"a file cannot be read as CSV: {_first_line(error)}") from None
-    except duckdb.Error as error:
-        raise _internal(error) from None
+    except MemoryError:
+        raise memory_is_over(limits.memory) from None
+    except (duckdb.Error, OSError) as error:
+        translated = _translated(error, limits, deadline)
+        if translated is None:
+            raise
+        raise translated from None
+
+
+def _translated(
+    error: duckdb.Error | OSError, limits: Limits, deadline: Deadline | None
+) -> ReportgenError | None:
+    """Say what an error of DuckDB means; None if it is none.
+
+    An error in the middle of an Arrow stream comes as an OSError without a number, with DuckDB's words.
+    """
+    told = str(error)
+    if isinstance(error, OSError) and (error.errno is not None or not _DUCKDB_WORDS.match(told)):
+        return None
+    if isinstance(error, duckdb.OutOfMemoryException) or told.startswith("Out of Memory Error"):
+        return memory_is_over(limits.memory)
+    if isinstance(error, duckdb.InterruptException) or told.startswith("INTERRUPT Error"):
+        return deadline.reason() if deadline else time_is_over(limits.seconds)
+    if isinstance(error, duckdb.InvalidInputException) and "CSV" in told:
+        return UnreadableFileError(f"a file cannot be read as CSV: {_first_line(told)}")
+    _log.error("DuckDB failed: %s", told)
+    return ServiceError("the query of this report failed")
 
 
 @contextmanager
@@ -98,10 +121,5 @@ def _tells_full_disk(error: Exception) -> bool:
     return any(word in str(error) for word in words)
 
 
-def _internal(error: duckdb.Error) -> ServiceError:
-    _log.error("DuckDB failed: %s", error)
-    return ServiceError("the query of this report failed")
-
-
-def _first_line(error: duckdb.Error) -> str:
-    return str(error).partition("\n")[0].removeprefix("Invalid Input Error: ")
+def _first_line(told: str) -> str:
+    return told.partition("\n")[0].removeprefix("Invalid Input Error: ")

@@ -1,4 +1,4 @@
-"""The first line of an uploaded file: which columns it has and how the file is written.
+"""The head of an uploaded file: which columns it has and how the file is written.
 
 What belongs here: judging the first bytes of a file. Pure Python on purpose, because the gateway calls it while an
 upload comes in and must not load an engine. What does not: anything about the rows after the header (`text_files.py`
@@ -8,21 +8,22 @@ judges those).
 from __future__ import annotations
 
 import codecs
-import csv
-import io
-import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import TYPE_CHECKING
 
+from reportgen_dagster.engine import encodings
+from reportgen_dagster.engine.compression import Compression, compression_of, unpacked_head
+from reportgen_dagster.engine.dialects import Record, ResolvedDialect, resolve
 from reportgen_dagster.errors import FileRefusedError, Problem
+
+if TYPE_CHECKING:
+    from reportgen_dagster.contracts.models import Dialect
 
 HEAD_BYTES = 256 * 1024
 MAX_COLUMNS = 5_000
 
-Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
-
-GZIP_MAGIC = b"\x1f\x8b"
 _SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -31,16 +32,10 @@ _SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook; save it as CSV",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook; save it as CSV",
     b"PAR1": "a Parquet file",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd; only gzip is read",
-    b"BZh": "compressed by bzip2; only gzip is read",
-    b"\xfd7zXZ\x00": "compressed by xz; only gzip is read",
-    codecs.BOM_UTF32_LE: "UTF-32; only UTF-8 and UTF-16 are read",
-    codecs.BOM_UTF32_BE: "UTF-32; only UTF-8 and UTF-16 are read",
-}
-_MARKS: dict[bytes, Encoding] = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
+    b"BZh": "compressed by bzip2; only gzip and zstd are read",
+    b"\xfd7zXZ\x00": "compressed by xz; only gzip and zstd are read",
+    b"\x1f\x8b": "compressed twice",
+    b"\x28\xb5\x2f\xfd": "compressed twice",
 }
 _CONTROL = frozenset(map(chr, range(32))) - {"\t", "\n", "\r", "\f"}
 
@@ -51,138 +46,206 @@ class Header:
 
     Attributes:
         columns: The names of the columns, in the file's order, as written.
-        encoding: How characters are encoded.
+        encoding: How characters are encoded, as far as the head shows.
+        encoding_told: A mark in the file or the rules tell the encoding.
         bom: Whether the file begins with a byte order mark.
-        compressed: Whether the file is gzip-compressed.
+        compression: How the file is compressed.
+        dialect: How its cells are written.
+        line: The physical line of the header, from 1; 0 if there is none.
+        spans_lines: The header has a line end inside a name.
+        decisions: What was found in the file rather than told, in words.
     """
 
     columns: tuple[str, ...]
-    encoding: Encoding
+    encoding: str
+    encoding_told: bool
     bom: bool
-    compressed: bool
+    compression: Compression | None
+    dialect: ResolvedDialect
+    line: int = 1
+    spans_lines: bool = False
+    decisions: tuple[str, ...] = ()
 
 
-def read_header(head: bytes, *, name: str = "input") -> Header:
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The unpacked and decoded beginning of a file."""
+
+    text: str
+    whole: bool
+    encoding: str
+    told: bool
+    bom: bool
+    compression: Compression | None
+    decisions: tuple[str, ...]
+
+
+def read_header(
+    head: bytes,
+    *,
+    name: str = "input",
+    dialect: Dialect | None = None,
+    names: Sequence[str] | None = None,
+    encoding: str | None = None,
+) -> Header:
     """Judge the head of a file and return what it says.
 
     Args:
         head: The first `HEAD_BYTES` of the file as it was uploaded; all of it if it is shorter.
         name: What the file is called in messages.
+        dialect: How the rules say that it is written.
+        names: The columns of a file without a header, `column1` and so on if they are not known.
+        encoding: The encoding, where all of the file was looked at already.
 
     Raises:
-        FileRefusedError: If the file is empty, is not text, or has no header that names each column once.
+        FileRefusedError: If the file is empty, is not text, has no header that names each column once, or fits several
+            delimiters.
     """
-    compressed = head.startswith(GZIP_MAGIC)
+    begun = _decoded(head, name=name, dialect=dialect, encoding=encoding)
+    if not begun.text.strip():
+        raise _refused(name, "the file is empty")
+    resolved, found = resolve(dialect, begun.text, whole=begun.whole, name=name)
+    record = _first_record(begun, resolved, name)
+    if resolved.header:
+        columns = record.cells
+        _refuse_names(columns, name, record.line)
+    else:
+        columns = _given_names(record, names, name)
+    return Header(
+        columns=columns,
+        encoding=begun.encoding,
+        encoding_told=begun.told,
+        bom=begun.bom,
+        compression=begun.compression,
+        dialect=resolved,
+        line=record.line if resolved.header else 0,
+        spans_lines=resolved.header and any(mark in cell for cell in columns for mark in "\r\n"),
+        decisions=(*begun.decisions, *found),
+    )
+
+
+def _refused(name: str, message: str, hint: str = "", line: int | None = None) -> FileRefusedError:
+    return FileRefusedError(problems=[Problem(message, source=name, line=line)], hint=hint)
+
+
+def _decoded(head: bytes, *, name: str, dialect: Dialect | None, encoding: str | None) -> _Head:
+    compression = compression_of(head)
     whole = len(head) < HEAD_BYTES
-    if compressed:
-        head, whole = _unpacked(head, name)
-    encoding, mark = _encoding(head)
-    _refuse_binary(head, encoding, name)
-    text = _text(head[len(mark) :], encoding)
-    columns = _first_record(text, whole=whole, name=name)
-    _refuse_encoding(columns, text, encoding, name)
-    _refuse_names(columns, name)
-    return Header(tuple(columns), encoding, bool(mark), compressed)
+    decisions: tuple[str, ...] = ()
+    if compression is not None:
+        head, whole = unpacked_head(head, compression, size=HEAD_BYTES, name=name)
+        decisions = (f"the file is compressed by {compression}",)
+    marked = encodings.mark_of(head)
+    told = _told_encoding(dialect)
+    encoding = told or encoding or (marked[0] if marked else None)
+    mark = b""
+    if marked and encoding is not None and _belongs(marked[0], encoding):
+        encoding, mark = marked
+    _refuse_binary(head, name, is_wide=encodings.is_wide(encoding or ""))
+    body = head[len(mark) :]
+    is_told = bool(told or mark)
+    if encoding is None:
+        encoding, is_told = _looked_up(body, name), False
+    if not told and not mark and encoding != encodings.UTF_8:
+        decisions += (encodings.decision(encoding),)
+    text = _text(body, encoding, name, skipped=len(mark))
+    return _Head(text, whole, encoding, is_told, bool(mark), compression, decisions)
 
 
-def _refused(name: str, message: str, hint: str = "") -> FileRefusedError:
-    return FileRefusedError(problems=[Problem(message, source=name)], hint=hint)
+def _told_encoding(dialect: Dialect | None) -> str | None:
+    return encodings.canonical(dialect.encoding) if dialect is not None and dialect.encoding else None
 
 
-def _unpacked(head: bytes, name: str) -> tuple[bytes, bool]:
-    """Return the beginning of what a gzip file holds, and whether that is all of it."""
-    decompressor = zlib.decompressobj(wbits=31)
+def _belongs(marked: str, encoding: str) -> bool:
+    """Tell whether a mark is one of an encoding: `utf-16` leaves open which."""
+    return marked == encoding or (marked.startswith(encoding) and encoding in ("utf-16", "utf-32"))
+
+
+def _looked_up(body: bytes, name: str) -> str:
+    """Return the encoding of a text that nothing tells, by its looks."""
     try:
-        text = decompressor.decompress(head, HEAD_BYTES)
-    except zlib.error:
-        raise _refused(name, "the file begins like gzip but is damaged") from None
-    return text, decompressor.eof and not decompressor.unused_data
+        codecs.getincrementaldecoder(encodings.UTF_8)("strict").decode(body)
+    except UnicodeDecodeError as error:
+        found = encodings.detect_in(body)
+        if found is None:
+            raise _no_encoding(body, error, name) from None
+        return found
+    return encodings.UTF_8
 
 
-def _encoding(head: bytes) -> tuple[Encoding, bytes]:
-    if not head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        for mark, encoding in _MARKS.items():
-            if head.startswith(mark):
-                return encoding, mark
-    return "utf-8", b""
+def _no_encoding(body: bytes, error: UnicodeDecodeError, name: str) -> FileRefusedError:
+    byte = body[error.start]
+    before = body[: error.start]
+    line = 1 + before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
+    message = f"line {line}, byte {error.start + 1} of the file: 0x{byte:02X} is not UTF-8, and the file fits no other encoding"
+    return _refused(name, message, encoding_hint(f"{name}.csv"), line)
 
 
-def _refuse_binary(head: bytes, encoding: Encoding, name: str) -> None:
+def encoding_hint(filename: str) -> str:
+    """Say how a file whose encoding is not found can be read."""
+    return (
+        "Name its encoding in the rules, as dialect: {encoding: latin-1}, or convert it:"
+        f" iconv -f LATIN1 -t UTF-8 {filename} > utf8.csv"
+    )
+
+
+def _refuse_binary(head: bytes, name: str, *, is_wide: bool) -> None:
     for signature, what in _SIGNATURES.items():
         if head.startswith(signature):
             raise _refused(name, f"this is no CSV file but {what}")
-    if encoding == "utf-8" and b"\0" in head:
-        hint = "If it is UTF-16, save it with a byte order mark or as UTF-8."
+    if not is_wide and b"\0" in head:
+        hint = "If it is UTF-16, save it with a byte order mark or as UTF-8, or say so: dialect: {encoding: utf-16-le}"
         raise _refused(name, "the file holds NUL bytes: it is no text, or UTF-16 without its mark", hint)
 
 
-def _text(head: bytes, encoding: Encoding) -> str:
-    """Decode without failing: wrong bytes become lone surrogates (UTF-8) or U+FFFD (UTF-16)."""
-    errors = "surrogateescape" if encoding == "utf-8" else "replace"
-    return codecs.getincrementaldecoder(encoding)(errors).decode(head)
-
-
-def _first_record(text: str, *, whole: bool, name: str) -> list[str]:
-    if not text.strip():
-        raise _refused(name, "the file is empty")
-    lines = _Lines(text)
+def _text(body: bytes, encoding: str, name: str, *, skipped: int) -> str:
+    """Decode without the character that the end of the head may have cut."""
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
     try:
-        columns = next(csv.reader(lines, strict=True))
-    except csv.Error:
-        what = "" if whole else f", or it is longer than {HEAD_BYTES // 1024} KiB"
+        text = decoder.decode(body)
+    except UnicodeDecodeError as error:
+        before = body[: error.start].decode(encoding, "replace")
+        line = 1 + before.count("\n") + before.count("\r") - before.count("\r\n")
+        place = f"line {line}, byte {skipped + error.start + 1} of the file"
+        message = f"{place}: 0x{body[error.start]:02X} is not valid {encoding.upper()}"
+        raise _refused(name, message, encoding_hint(f"{name}.csv"), line) from None
+    except UnicodeError:
+        raise _refused(name, f"the file is not valid {encoding.upper()}") from None
+    if "\0" in text:
+        raise _refused(name, "the file holds NUL characters: it is no CSV text")
+    return text.removeprefix("\ufeff")
+
+
+def _first_record(begun: _Head, dialect: ResolvedDialect, name: str) -> Record:
+    record = next(islice(dialect.records(begun.text), 1), None)
+    if record is None:
+        raise _refused(name, "the file is empty: it has nothing but comments")
+    longer = f"longer than {HEAD_BYTES // 1024} KiB"
+    if record.is_misquoted:
+        what = f", or it is {longer}" if record.is_cut and not begun.whole else ""
         message = f"the header cannot be read: a quote is not closed as it should be{what}"
-        raise _refused(name, message) from None
-    if lines.exhausted and not whole:
-        raise _refused(name, f"the header is longer than {HEAD_BYTES // 1024} KiB")
-    if not columns or columns == [""]:
-        raise _refused(name, "line 1 is blank; the header must be the first line")
-    return columns
-
-
-class _Lines(Iterator[str]):
-    """The lines of a text, with a note whether the last one given ended the text without a line end."""
-
-    def __init__(self, text: str) -> None:
-        self._lines = iter(io.StringIO(text, newline=""))
-        self.exhausted = False
-
-    def __next__(self) -> str:
-        try:
-            line = next(self._lines)
-        except StopIteration:
-            self.exhausted = True
-            raise
-        self.exhausted = not line.endswith(("\n", "\r"))
-        return line
-
-
-def _refuse_encoding(columns: list[str], text: str, encoding: Encoding, name: str) -> None:
-    joined = "".join(columns)
-    if not _CONTROL.isdisjoint(joined):
+        raise _refused(name, message, line=record.line)
+    if record.is_cut and not begun.whole:
+        raise _refused(name, f"the header is {longer}")
+    if record.cells == ("",) and dialect.header:
+        raise _refused(name, f"line {record.line} is blank; the header must be the first line")
+    if not _CONTROL.isdisjoint("".join(record.cells)):
         raise _refused(name, "the header holds control characters: this is no CSV text")
-    wrong = next((mark for mark in joined if "\udc80" <= mark <= "\udcff" or mark == "\ufffd"), None)
-    if wrong is None:
-        return
-    if encoding != "utf-8":
-        raise _refused(name, "the header is not valid UTF-16")
-    byte = ord(wrong) - 0xDC00
-    before = text[: text.index(wrong)]
-    line = 1 + before.count("\n")
-    message = (
-        f"line {line}, byte 0x{byte:02X} ({bytes([byte]).decode('latin-1')!r} in Latin-1) is not UTF-8;"
-        " the file looks like Latin-1"
-    )
-    raise FileRefusedError(
-        problems=[Problem(message, source=name, line=line)], hint=conversion_hint(f"{name}.csv")
-    )
+    return record
 
 
-def conversion_hint(filename: str) -> str:
-    """Say how a Latin-1 file becomes UTF-8."""
-    return f"Save it as UTF-8, or convert it: iconv -f LATIN1 -t UTF-8 {filename} > utf8.csv"
+def _given_names(record: Record, names: Sequence[str] | None, name: str) -> tuple[str, ...]:
+    """Name the columns of a file without a header."""
+    width = len(record.cells)
+    if names is None:
+        return tuple(f"column{number}" for number in range(1, width + 1))
+    if len(names) == width:
+        return tuple(names)
+    message = f"the file has no header; its first row has {width:,} cells where the schema has {len(names):,} fields"
+    raise _refused(name, message, "List a field for each column of the file, in its order.", record.line)
 
 
-def _refuse_names(columns: list[str], name: str) -> None:
+def _refuse_names(columns: Sequence[str], name: str, line: int) -> None:
     """Refuse too many, empty and repeated names, all of them at once."""
     if len(columns) > MAX_COLUMNS:
         raise _refused(name, f"the header has {len(columns):,} columns; the limit is {MAX_COLUMNS:,}")
@@ -190,7 +253,8 @@ def _refuse_names(columns: list[str], name: str) -> None:
     first_seen: dict[str, int] = {}
     for position, column in enumerate(columns, 1):
         if not column.strip():
-            problems.append(Problem(f"column {position} of the header has no name", source=name, line=1))
+            message = f"column {position} of the header has no name"
+            problems.append(Problem(message, source=name, line=line))
             continue
         earlier = first_seen.setdefault(column.lower(), position)
         if earlier != position:
@@ -198,6 +262,6 @@ def _refuse_names(columns: list[str], name: str) -> None:
                 f"columns {earlier} and {position} of the header are both called `{column}`"
                 " (upper and lower case count as the same)"
             )
-            problems.append(Problem(message, path=column, source=name, line=1))
+            problems.append(Problem(message, path=column, source=name, line=line))
     if problems:
         raise FileRefusedError(problems=problems)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,24 +17,35 @@ class Outcome:
 
     Attributes:
         input_count: Rows of the input, the header not counted.
+        used_count: Rows of the input that were used; with `reject_count` they add up to `input_count`.
+        dropped_count: Those of the used ones that filters and the like left out.
+        reject_count: Rows of the input that were diverted.
         row_count: Rows of the report.
-        reject_count: Rows of the input that were diverted; `input_count` is the sum of the other two.
         columns: Name and type of each column of the report.
         sources: For each column of the report the file and column names that it is computed from.
         preview: The first rows as a Markdown table.
-        contract: Whether the output's contract holds, and what breaks it.
-        sql: The query that made the report.
+        rules: What was broken on how many rows: `step`, `column`, `rule`, `severity` and `count` each.
+        contracts: For each file that has a contract, and for the `output`, whether it was kept (`passed`), and in `failures` what
+            broke it: `column`, `check`, `message`, `count`, `samples` and `severity` each.
+        decisions: For each file how it was read, in words.
+        warnings: What an operator should look at, in words.
+        sql: The queries that made the report.
         reject_samples: The first few rejects, a mapping of the rejects file's columns each.
         files: For each file its `rows`, `columns` and a `preview` of the first ones, in Markdown.
     """
 
     input_count: int
-    row_count: int
+    used_count: int
+    dropped_count: int
     reject_count: int
+    row_count: int
     columns: list[dict[str, str]]
     sources: dict[str, list[list[str]]]
     preview: str
-    contract: dict[str, Any]
+    rules: list[dict[str, Any]]
+    contracts: dict[str, dict[str, Any]]
+    decisions: dict[str, list[str]]
+    warnings: list[str]
     sql: str
     reject_samples: list[dict[str, str]]
     files: dict[str, dict[str, Any]]
@@ -47,9 +58,19 @@ class Outcome:
 class Preview:
     """Collects the first rows of a stream of batches."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int = PREVIEW_ROWS) -> None:
         self._batches: list[pa.RecordBatch] = []
-        self._missing = PREVIEW_ROWS
+        self._missing = count
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether no more rows are needed."""
+        return self._missing <= 0
+
+    def rows(self) -> list[list[str | None]]:
+        """Return the rows."""
+        columns = [batch.to_pydict().values() for batch in self._batches]
+        return [list(row) for batch in columns for row in zip(*batch, strict=True)]
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Keep what is still missing of the first rows."""
@@ -61,8 +82,7 @@ class Preview:
 
     def markdown(self, columns: Sequence[str]) -> str:
         """Show the rows as a Markdown table, cells as they are in the report."""
-        rows: list[Mapping[str, Any]] = [row for batch in self._batches for row in batch.to_pylist()]
-        return markdown(columns, [[row[name] for name in columns] for row in rows])
+        return markdown(columns, self.rows())
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> str:

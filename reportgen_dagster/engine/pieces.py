@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ import pyarrow as pa
 
 from reportgen_dagster.engine.text_files import TextFile
 
-PIECE_BYTES = 32 * 1024 * 1024
+# A few pieces are in memory at a time. Each makes its own hash tables of the references: larger ones want larger pieces.
+PIECE_BYTES = 16 * 1024 * 1024
+PIECE_BYTES_BESIDE_LARGE_REFERENCES = 32 * 1024 * 1024
+LARGE_REFERENCE_BYTES = 8 * 1024 * 1024
 _PROBE_BYTES = 64 * 1024
 
 
@@ -49,12 +52,24 @@ def open_windows(file: TextFile, count: int, stack: ExitStack) -> list[Window]:
     return [Window(descriptor, Path(f"/proc/self/fd/{descriptor}")) for descriptor in descriptors]
 
 
+def piece_bytes_beside(references: Iterable[TextFile]) -> int:
+    """Return how large pieces are best beside these references."""
+    is_large = sum(file.size_bytes for file in references) > LARGE_REFERENCE_BYTES
+    return PIECE_BYTES_BESIDE_LARGE_REFERENCES if is_large else PIECE_BYTES
+
+
+Piece = deque[pa.RecordBatch]
 Compute = Callable[[Window], Iterator[pa.RecordBatch]]
 
 
 @contextmanager
 def computed(
-    file: TextFile, windows: list[Window], compute: Compute, interrupt: Callable[[], None]
+    file: TextFile,
+    windows: list[Window],
+    compute: Compute,
+    interrupt: Callable[[], None],
+    *,
+    piece_bytes: int = PIECE_BYTES,
 ) -> Iterator[Iterator[pa.RecordBatch]]:
     """Compute the pieces of a file ahead, one in each window, and hand out their batches in the file's order.
 
@@ -63,23 +78,24 @@ def computed(
         windows: Where its pieces are shown, one for each thread.
         compute: Gives the batches of the piece that a window shows.
         interrupt: Stops what is being computed.
+        piece_bytes: How large a piece is, about.
     """
     free: SimpleQueue[Window] = SimpleQueue()
     for window in windows:
         free.put(window)
     source = os.open(file.path, os.O_RDONLY)
 
-    def run(start: int, end: int) -> list[pa.RecordBatch]:
+    def run(start: int, end: int) -> Piece:
         window = free.get()
         try:
             window.show(source, start, end)
-            return list(compute(window))
+            return deque(compute(window))
         finally:
             free.put(window)
 
     pool = ThreadPoolExecutor(len(windows), thread_name_prefix="reportgen-piece")
     try:
-        yield _in_order(pool, run, _cuts(source, file.size_bytes), ahead=len(windows))
+        yield _in_order(pool, run, _cuts(source, file.size_bytes, piece_bytes), ahead=len(windows))
     finally:
         interrupt()
         pool.shutdown(cancel_futures=True)
@@ -88,25 +104,31 @@ def computed(
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    run: Callable[[int, int], list[pa.RecordBatch]],
+    run: Callable[[int, int], Piece],
     cuts: Iterator[tuple[int, int]],
     *,
     ahead: int,
 ) -> Iterator[pa.RecordBatch]:
-    pending: deque[Future[list[pa.RecordBatch]]] = deque()
+    pending: deque[Future[Piece]] = deque()
     for start, end in cuts:
         pending.append(pool.submit(run, start, end))
         if len(pending) > ahead:
-            yield from pending.popleft().result()
+            yield from _handed_out(pending.popleft().result())
     while pending:
-        yield from pending.popleft().result()
+        yield from _handed_out(pending.popleft().result())
 
 
-def _cuts(source: int, size: int) -> Iterator[tuple[int, int]]:
+def _handed_out(piece: Piece) -> Iterator[pa.RecordBatch]:
+    """Yield batches so that each is gone when its taker is done with it."""
+    while piece:
+        yield piece.popleft()
+
+
+def _cuts(source: int, size: int, piece_bytes: int) -> Iterator[tuple[int, int]]:
     """Yield begin and end of each piece: whole lines, the header left out."""
     start = _after_line(source, 0, size)
     while start < size:
-        end = _after_line(source, min(start + PIECE_BYTES, size), size)
+        end = _after_line(source, min(start + piece_bytes, size), size)
         yield start, end
         start = end
 

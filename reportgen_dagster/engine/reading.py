@@ -56,6 +56,7 @@ def _table(name: str) -> exp.Table:
 
 
 def _read_csv(file: TextFile, path: Path, *, parallel: bool, header: bool = True) -> exp.Expression:
+    dialect = file.header.dialect
     columns = exp.Struct(
         expressions=[
             exp.PropertyEQ(this=exp.Literal.string(column), expression=exp.Literal.string("VARCHAR"))
@@ -64,10 +65,10 @@ def _read_csv(file: TextFile, path: Path, *, parallel: bool, header: bool = True
     )
     options: dict[str, exp.Expression] = {
         "auto_detect": exp.false(),
-        "header": exp.true() if header else exp.false(),
-        "delim": exp.Literal.string(","),
-        "quote": exp.Literal.string('"'),
-        "escape": exp.Literal.string('"'),
+        "header": exp.true() if header and dialect.header else exp.false(),
+        "delim": exp.Literal.string(dialect.delimiter),
+        "quote": exp.Literal.string(dialect.quote),
+        "escape": exp.Literal.string(dialect.escape),
         "columns": columns,
         "strict_mode": exp.true(),
         "ignore_errors": exp.true(),
@@ -77,6 +78,11 @@ def _read_csv(file: TextFile, path: Path, *, parallel: bool, header: bool = True
         "hive_partitioning": exp.false(),
         "parallel": exp.true() if parallel else exp.false(),
     }
+    if file.path != file.text:  # DuckDB takes the first line end that it sees for all, even one inside a cell
+        options["new_line"] = exp.Literal.string("\\n")
+    missing = [text for text in dict.fromkeys(file.missing) if text]
+    if missing:
+        options["nullstr"] = exp.Array(expressions=[exp.Literal.string(text) for text in ("", *missing)])
     arguments: list[exp.Expression] = [exp.Literal.string(str(path))]
     arguments += [exp.EQ(this=exp.to_identifier(name), expression=value) for name, value in options.items()]
     return exp.Anonymous(this="read_csv", expressions=arguments)

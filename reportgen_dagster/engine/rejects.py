@@ -1,15 +1,13 @@
 """The rows that made it into no report: which line each is on, what is wrong with it, and the line as it was.
 
-What belongs here: finding the rows of a file that could not be read, proving that DuckDB read exactly the others, and
-the rejects file. All of it is one pass over the file that holds a few megabytes at a time, however many rejects there
-are, and that is left out where counting lines shows that there are none. What does not: deciding on which rows a
-formula fails (the compiled rules do).
+What belongs here: proving that DuckDB read exactly the rows that can be read, and the rejects file. All of it is one pass over
+the file that holds a few megabytes at a time, however many rejects there are, and that is left out where counting lines shows
+that there are none. What does not: which rows can be read (rows.py), on which rows a rule is broken (the compiled rules).
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,93 +18,21 @@ import numpy as np
 import pyarrow as pa
 
 from reportgen_dagster.engine.limits import Deadline
-from reportgen_dagster.engine.records import Block, Flags, Positions, blocks
+from reportgen_dagster.engine.records import Positions
+from reportgen_dagster.engine.rows import Rows, all_read, rows_of
+from reportgen_dagster.engine.sieve import SAMPLES, Part, parts_of
 from reportgen_dagster.engine.text_files import TextFile, unreadable
 from reportgen_dagster.errors import AccountingError
-from reportgen_dagster.rules.loading import Formula
+from reportgen_dagster.rules.plan import BROKEN, ERROR, FATAL, Rule
 
 REJECT_COLUMNS = ("_line", "_column", "_rule", "_value", "_reason", "_original")
-SAMPLES = 5
-ERROR_SEPARATOR = "\x1f"
-ERROR_SCHEMA = pa.schema([("ordinal", pa.int64()), ("error", pa.string())])
+MAX_VALUE_SHOWN = 200
+_JOINT = "; "
+_REJECTING = BROKEN + ERROR + FATAL
 
 
 class MisquotedRowsError(Exception):
     """Rows have text after a closing quote; DuckDB needs a file in which they are masked. Never leaves the engine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows of one block of a file: no header, no blank lines.
-
-    In a file of one column a blank line is a row with an empty cell.
-
-    Attributes:
-        block: What they are in.
-        starts: Where each begins in the block.
-        ends: Where each ends.
-        lines: The physical line of each.
-        cell_counts: How many cells each has; empty ones after the last column do not count.
-        misquoted: Whether its quotes are wrong.
-        readable: Whether DuckDB reads it.
-    """
-
-    block: Block
-    starts: Positions
-    ends: Positions
-    lines: Positions
-    cell_counts: Positions
-    misquoted: Flags
-    readable: Flags
-
-    def text(self, place: int) -> str:
-        """Return a row as it was written."""
-        return self.block.data[int(self.starts[place]) : int(self.ends[place])].decode()
-
-
-def all_read(file: TextFile, readable_count: int) -> bool:
-    """Tell without reading the file again whether DuckDB gave a row for each line after the header.
-
-    A row takes one line or more, so as many rows as lines leave no room for one that is missing.
-    """
-    return readable_count == file.line_count - 1
-
-
-def rows_of(file: TextFile, deadline: Deadline) -> Iterator[Rows]:
-    """Cut a file into its rows.
-
-    Raises:
-        UnreadableFileError: If a quote swallows the rows after it.
-    """
-    width = len(file.header.columns)
-    for block in blocks(file.text, name=file.name):
-        deadline.check()
-        keep: Flags = np.ones(len(block.starts), dtype=bool)
-        if width > 1:
-            keep = block.ends > block.starts
-        if block.offset == 0:
-            keep[0] = False
-        counts, misquoted = block.cell_counts(width)[keep], block.is_misquoted()[keep]
-        readable = (counts == width) & ~misquoted
-        rows = Rows(
-            block, block.starts[keep], block.ends[keep], block.lines[keep], counts, misquoted, readable
-        )
-        _refuse_swallowed_rows(file, rows)
-        yield rows
-
-
-def _refuse_swallowed_rows(file: TextFile, rows: Rows) -> None:
-    """Refuse a row whose quotes are wrong and that spans lines: it may hold rows that are good.
-
-    Text after a closing quote on one line concerns that row alone.
-    """
-    for place in np.flatnonzero(rows.misquoted).tolist():
-        text, line = rows.text(place), int(rows.lines[place])
-        if text.count('"') % 2 and rows.block.misquoted[-1] < rows.ends[place] == len(rows.block.data):
-            raise unreadable(file.name, f"line {line}: a quote opens here and never closes", line)
-        if "\n" in text or "\r" in text:
-            what = "a quote opens here and closes on another line, in the middle of a cell"
-            raise unreadable(file.name, f"line {line}: {what}", line)
 
 
 def refuse_unreadable_rows(file: TextFile, readable_count: int, deadline: Deadline) -> None:
@@ -134,27 +60,45 @@ def refuse_unreadable_rows(file: TextFile, readable_count: int, deadline: Deadli
         raise AccountingError(f"{file.name} has {total:,} rows where {readable_count:,} were read")
 
 
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What the rejects file and the input add up to.
+
+    Attributes:
+        input_count: Rows of the input, readable or not.
+        reject_count: Rows of the rejects file.
+        samples: The first rejects, a mapping of the rejects file's columns each.
+        cells: The cells of the rows that were asked for, by their numbers among the rows that can be read.
+    """
+
+    input_count: int
+    reject_count: int
+    samples: list[dict[str, str]]
+    cells: dict[int, list[str]]
+
+
 def write_rejects(
     path: Path,
     file: TextFile,
-    failed: Iterable[pa.RecordBatch],
+    told: Iterable[pa.RecordBatch],
     *,
-    formulas: Sequence[Formula],
+    rules: Sequence[Rule],
     readable_count: int,
     deadline: Deadline,
-) -> tuple[int, list[dict[str, str]]]:
-    """Write the rejects file; return how many rows the input has and the first rejects.
+    wanted: Iterable[int] = (),
+) -> Accounts:
+    """Write the rejects file and account for every row of the input.
 
     A column of the input that is called like one of `REJECT_COLUMNS` gets `_` behind its name until no other is called so.
 
     Args:
         path: Where to write; nothing is written if there are no rejects after all (blank lines, cells with line ends).
         file: The input.
-        failed: Batches of `ERROR_SCHEMA`: the number of a row among those that DuckDB read, from 0, and what the
-            compiled rules say of it.
-        formulas: The formulas that the errors point to.
+        told: From `Spool.in_order`: the number of a row among those that DuckDB read, from 0, and its state.
+        rules: What the states point to.
         readable_count: How many rows DuckDB read.
         deadline: When to give up.
+        wanted: Numbers of rows whose cells are asked for.
 
     Raises:
         MisquotedRowsError: If there are misquoted rows and DuckDB read a file in which they are not masked.
@@ -163,7 +107,7 @@ def write_rejects(
     """
     names = _names(file.header.columns)
     samples: list[dict[str, str]] = []
-    search = _Search(file, failed, formulas)
+    search = _Search(file, told, rules, wanted)
     found = search.found(deadline)
     first = next(found, None)
     if first is not None:
@@ -178,7 +122,21 @@ def write_rejects(
             handle.flush()
             os.fsync(handle.fileno())
     search.settle(readable_count)
-    return search.row_count, samples
+    return Accounts(search.row_count, search.reject_count, samples, search.cells)
+
+
+def cells_of(file: TextFile, wanted: Iterable[int], deadline: Deadline) -> dict[int, list[str]]:
+    """Return the cells of a few rows by their numbers among the rows that can be read, from 0."""
+    missing, cells, count = sorted(set(wanted)), {}, 0
+    for rows in rows_of(file, deadline) if missing else ():
+        places = np.flatnonzero(rows.readable)
+        while missing and missing[0] < count + len(places):
+            number = missing.pop(0)
+            cells[number] = _cells(file, rows.text(int(places[number - count])))
+        count += len(places)
+        if not missing:
+            break
+    return cells
 
 
 def _names(columns: Sequence[str]) -> list[str]:
@@ -198,32 +156,45 @@ def _names(columns: Sequence[str]) -> list[str]:
 class _Search:
     """One pass over the input that meets the rejects in the order in which they come."""
 
-    def __init__(self, file: TextFile, failed: Iterable[pa.RecordBatch], formulas: Sequence[Formula]) -> None:
+    def __init__(
+        self, file: TextFile, told: Iterable[pa.RecordBatch], rules: Sequence[Rule], wanted: Iterable[int]
+    ) -> None:
         self._file = file
-        self._failed = _Ahead(failed)
-        self._formulas = formulas
-        self._width = len(file.header.columns)
+        self._told = _Ahead(told)
+        self._rules = rules
+        self._wanted = sorted(set(wanted), reverse=True)
+        self._columns = file.header.columns
         self._readable_count = 0
         self._quoted = False
         self.row_count = 0
+        self.reject_count = 0
+        self.cells: dict[int, list[str]] = {}
 
     def found(self, deadline: Deadline) -> Iterator[list[str]]:
         """Yield the rows of the rejects file."""
         for rows in rows_of(self._file, deadline):
-            if rows.misquoted.any() and self._file.path == self._file.text:
+            if rows.misquoted.any() and not self._file.is_masked:
                 raise MisquotedRowsError
             self._quoted = self._quoted or b'"' in rows.block.data
             readable_places = np.flatnonzero(rows.readable)
             end = self._readable_count + len(readable_places)
-            errors = {
-                int(readable_places[ordinal - self._readable_count]): error
-                for ordinal, error in self._failed.below(end)
+            states = {
+                int(readable_places[ordinal - self._readable_count]): state
+                for ordinal, state in self._told.below(end)
             }
-            places = sorted({*errors, *np.flatnonzero(~rows.readable).tolist()})
+            self._keep_wanted(rows, readable_places)
+            places = sorted({*states, *np.flatnonzero(~rows.readable).tolist()})
             for place in places:
-                yield self._row(rows, place, errors.get(place))
+                yield self._row(rows, place, states.get(place))
             self._readable_count = end
+            self.reject_count += len(places)
             self.row_count += len(rows.starts)
+
+    def _keep_wanted(self, rows: Rows, readable_places: Positions) -> None:
+        while self._wanted and self._wanted[-1] < self._readable_count + len(readable_places):
+            number = self._wanted.pop()
+            place = int(readable_places[number - self._readable_count])
+            self.cells[number] = _cells(self._file, rows.text(place))
 
     def settle(self, readable_count: int) -> None:
         """Compare with what DuckDB read.
@@ -232,7 +203,7 @@ class _Search:
             UnreadableFileError: If they differ and there are quotes: a quote that opens after spaces and never closes, and worse.
             AccountingError: If they differ otherwise.
         """
-        if self._readable_count == readable_count and self._failed.exhausted:
+        if self._readable_count == readable_count and self._told.exhausted:
             return
         if self._quoted:
             what = "quotes stand where they can be read in more than one way; rows cannot be told apart"
@@ -241,16 +212,22 @@ class _Search:
             f"{self._readable_count:,} rows of the input can be read where {readable_count:,} were read"
         )
 
-    def _row(self, rows: Rows, place: int, error: str | None) -> list[str]:
+    def _row(self, rows: Rows, place: int, state: str | None) -> list[str]:
         original = rows.text(place)
-        told = self._formula(error) if error is not None else _shape_reason(rows, place, self._width)
-        cells = (_cells(original) + [""] * self._width)[: self._width]
+        cells = _cells(self._file, original)
+        if state is None:
+            told = list(_shape_reason(rows, place, len(self._columns)))
+        else:
+            reasons = [self._reason(part, cells) for part in parts_of(state) if part.letter in _REJECTING]
+            told = [_JOINT.join(texts) for texts in zip(*reasons, strict=True)]
         return [str(rows.lines[place]), *told, original, *cells]
 
-    def _formula(self, error: str) -> tuple[str, str, str, str]:
-        index, why, values = error.split(ERROR_SEPARATOR, 2)
-        formula = self._formulas[int(index)]
-        return formula.output, formula.text, values, why
+    def _reason(self, part: Part, cells: Sequence[str]) -> tuple[str, str, str, str]:
+        """Return column, rule, value and reason."""
+        rule = self._rules[part.rule]
+        if part.letter != BROKEN:
+            return rule.column, rule.text, part.values, part.reason
+        return rule.column, rule.text, judged_cell(rule, self._columns, cells)[:MAX_VALUE_SHOWN], rule.reason
 
 
 def _shape_reason(rows: Rows, place: int, width: int) -> tuple[str, str, str, str]:
@@ -262,31 +239,41 @@ def _shape_reason(rows: Rows, place: int, width: int) -> tuple[str, str, str, st
     return "", f"{width} cells", f"{count} cells", reason
 
 
-def _cells(original: str) -> list[str]:
-    """Take a line apart as far as it goes."""
-    try:
-        return next(csv.reader(io.StringIO(original, newline="")), [])
-    except csv.Error:
-        return []
+def _cells(file: TextFile, original: str) -> list[str]:
+    """Take a row apart as far as it goes, to as many cells as the file has columns."""
+    width, dialect = len(file.header.columns), file.header.dialect
+    if dialect.skip_initial_space or (dialect.quote and dialect.quote in original):
+        record = next(dialect.records(original), None)
+        cells = list(record.cells) if record else []
+    else:
+        cells = original.split(dialect.delimiter)
+    return (cells + [""] * width)[:width]
+
+
+def judged_cell(rule: Rule, columns: Sequence[str], cells: Sequence[str]) -> str:
+    """Return what a rule of the input's contract judges in a row: a cell, or those of a key of several columns."""
+    places = {name.lower(): place for place, name in enumerate(columns)}
+    names = [rule.column] if rule.column.lower() in places else rule.column.split(", ")
+    return ", ".join(cells[places[name.lower()]] for name in names if name.lower() in places)
 
 
 class _Ahead:
-    """The errors of rows, taken in the rows' order."""
+    """The states of rejected rows, taken in the rows' order."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self._batches = iter(batches)
         self._ordinals: Positions = np.empty(0, np.int64)
-        self._errors: list[Any] = []
+        self._states: list[Any] = []
         self._next = 0
         self.exhausted = False
         self._advance()
 
     def below(self, ordinal: int) -> Iterator[tuple[int, str]]:
-        """Take ordinal and error of the rows before a row."""
+        """Take number and state of the rows before a row."""
         while not self.exhausted:
             end = int(np.searchsorted(self._ordinals, ordinal))
             yield from zip(
-                self._ordinals[self._next : end].tolist(), self._errors[self._next : end], strict=True
+                self._ordinals[self._next : end].tolist(), self._states[self._next : end], strict=True
             )
             self._next = end
             if end < len(self._ordinals):
@@ -299,5 +286,5 @@ class _Ahead:
             self.exhausted = True
             return
         self._ordinals = batch.column("ordinal").to_numpy()
-        self._errors = batch.column("error").to_pylist()
+        self._states = batch.column("state").to_pylist()
         self._next = 0

@@ -1,72 +1,62 @@
 """Making a report: the face of the engine.
 
-What belongs here: the three stages in order, `ingest` (what files are there, can they be read, what kind are their
-columns), `validate` (do keys and types hold, what is the query) and `transform` (the one pass over the rows), and who
-closes what. What does not: how any of it is done.
+What belongs here: the three stages in order, `ingest` (what files are there, can they be read, what do their columns hold),
+`validate` (do contracts and keys hold, what are the queries) and `transform` (the one pass over the rows), and the account of
+all rows at the end. What does not: how any of it is done.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import datetime
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pyarrow as pa
-
-from reportgen_dagster.contracts.output import check_output
-from reportgen_dagster.engine import pieces, reading
+from reportgen_dagster.contracts.contract import Contract
+from reportgen_dagster.engine import ingest as opening
+from reportgen_dagster.engine import reading, verdict
 from reportgen_dagster.engine import rejects as rejects_file
-from reportgen_dagster.engine import transform as one_pass
-from reportgen_dagster.engine.connection import engine_errors, open_connection
+from reportgen_dagster.engine.blocks import Blocks
+from reportgen_dagster.engine.connection import engine_errors
 from reportgen_dagster.engine.facts import file_facts
+from reportgen_dagster.engine.ingest import Ingested, Request
 from reportgen_dagster.engine.keys import refuse_duplicates
-from reportgen_dagster.engine.limits import Deadline, Limits
+from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import Outcome, Preview
-from reportgen_dagster.engine.rejects import MisquotedRowsError
-from reportgen_dagster.engine.text_files import TextFile, mask_misquoted, open_text
+from reportgen_dagster.engine.output_keys import OutputKeys
+from reportgen_dagster.engine.references import check_references
+from reportgen_dagster.engine.rejects import Accounts, MisquotedRowsError
+from reportgen_dagster.engine.rows import all_read
+from reportgen_dagster.engine.spool import Spool
+from reportgen_dagster.engine.transform import progress_of, write_rows
 from reportgen_dagster.engine.writers.csv import CsvWriter
-from reportgen_dagster.errors import ContractError, MissingInputError, Problem, RulesError
-from reportgen_dagster.rules.checks import check_columns
-from reportgen_dagster.rules.compile import CompiledQuery, TableShape, compile_ruleset
-from reportgen_dagster.rules.kinds import columns_needing_kinds, kinds_sql, read_kinds
-from reportgen_dagster.rules.loading import Ruleset
+from reportgen_dagster.errors import AccountingError, BadDataError, ContractError
+from reportgen_dagster.rules.plan import BROKEN, INPUT, WARNED
+from reportgen_dagster.rules.plan import Plan as CompiledPlan
+from reportgen_dagster.rules.ruleset import Ruleset
 
-INPUT = "input"
-_ERRORS = "errors.arrow"
+__all__ = ["Ingested", "Plan", "ingest", "make_report", "transform", "validate"]
 
-
-@dataclass(frozen=True, slots=True)
-class Ingested:
-    """Files that can be read, open in a locked-down DuckDB. Close it, or what is made of it."""
-
-    ruleset: Ruleset
-    input: TextFile
-    references: Mapping[str, TextFile]
-    shapes: Mapping[str, TableShape]
-    connection: duckdb.DuckDBPyConnection
-    windows: list[pieces.Window]
-    opened: ExitStack
-    folder: Path
-    limits: Limits
-    deadline: Deadline
-
-    def close(self) -> None:
-        """Close the connection and remove what was written into the work folder."""
-        self.opened.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+Progress = Callable[[float], None]
+OUTPUT_FILE = "output"
+_REJECTED = "rejected.arrow"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A query whose keys and types were checked, ready for the pass over the rows."""
+    """Queries whose files keep their contracts, ready for the pass over the rows.
+
+    Attributes:
+        ingested: The files.
+        compiled: The queries.
+        contracts: How the references kept their contracts.
+    """
 
     ingested: Ingested
-    query: CompiledQuery
+    compiled: CompiledPlan
+    contracts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close what was ingested."""
@@ -81,151 +71,236 @@ def make_report(
     rejects: Path,
     work: Path,
     limits: Limits,
-    progress: Callable[[float], None] = lambda _: None,
+    progress: Progress = lambda _: None,
+    parameters: Mapping[str, object] | None = None,
+    run_date: datetime.date | None = None,
+    contracts: Mapping[str, Contract] | None = None,
 ) -> Outcome:
-    """Make a report from end to end; see `ingest`, `validate` and `transform`, whose errors it raises."""
-    ingested = ingest(ruleset, files, work=work, limits=limits)
+    """Make a report from end to end: `ingest`, `validate` and `transform`, whose arguments and errors it has."""
+    ingested = ingest(
+        ruleset,
+        files,
+        work=work,
+        limits=limits,
+        parameters=parameters,
+        run_date=run_date,
+        contracts=contracts,
+    )
     try:
         return transform(validate(ingested), output=output, rejects=rejects, progress=progress)
     finally:
         ingested.close()
 
 
-def ingest(ruleset: Ruleset, files: Mapping[str, Path], *, work: Path, limits: Limits) -> Ingested:
-    """Judge the files, load the references and find what kind of cells the columns hold.
+def ingest(
+    ruleset: Ruleset,
+    files: Mapping[str, Path],
+    *,
+    work: Path,
+    limits: Limits,
+    parameters: Mapping[str, object] | None = None,
+    run_date: datetime.date | None = None,
+    contracts: Mapping[str, Contract] | None = None,
+) -> Ingested:
+    """Judge the files, load the references and find what their columns hold.
 
     Args:
         ruleset: The rules.
         files: `input` and the name of each reference, with where the file is.
         work: A folder on a disk with room for copies and spilled data; what is put there goes when the result is closed.
         limits: What the report may use.
+        parameters: Values of the rules' parameters, of their types.
+        run_date: What `today()` is; today in UTC, if left out.
+        contracts: Contracts of `input` and references that come from Python instead of the rules.
 
     Raises:
         MissingInputError: If a file that the rules need is not among `files`.
         FileRefusedError: If a header cannot be used.
-        RulesError: If the rules do not fit the headers.
+        RulesError: If the rules do not fit the headers or the parameters.
         UnreadableFileError: If a file cannot be read as a whole.
-        LimitError: If memory or time runs out.
+        LimitError: If memory, time or room on the disk runs out.
     """
-    deadline = Deadline(limits.seconds)
-    _refuse_missing(ruleset, files)
-    folder = Path(tempfile.mkdtemp(prefix="report-", dir=work))
-    try:
-        names = (INPUT, *ruleset.reference_names)
-        with engine_errors(limits):
-            texts = {
-                name: open_text(files[name], name=name, work=folder, deadline=deadline) for name in names
-            }
-            table = texts.pop(INPUT)
-            _refuse_unknown_columns(ruleset, table, texts)
-            return _opened(ruleset, table, texts, folder=folder, limits=limits, deadline=deadline)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    request = Request(
+        ruleset,
+        files,
+        parameters=parameters or {},
+        run_date=run_date or datetime.datetime.now(datetime.UTC).date(),
+        contracts=contracts or {},
+    )
+    return opening.ingest(request, work=work, limits=limits)
 
 
 def validate(ingested: Ingested) -> Plan:
-    """Settle keys and types before any row moves.
+    """Settle contracts of references, keys and types before any row of the input moves.
 
     Raises:
+        RulesError: If the rules do not fit what the columns hold.
         DuplicateKeyError: If a lookup key of a reference is not unique.
-        ContractError: If the query does not give the columns and types that the rules promise.
+        ContractError: If a reference breaks its contract.
+        LimitError: If memory, time or room on the disk runs out.
     """
-    with engine_errors(ingested.limits):
-        shapes = dict(ingested.shapes)
-        query = compile_ruleset(ingested.ruleset, input=shapes.pop(INPUT), references=shapes)
-        refuse_duplicates(ingested.connection, query.lookups)
-        _contract(ingested.connection, query)
-        return Plan(ingested, query)
+    with engine_errors(ingested.limits, ingested.deadline):
+        compiled = ingested.request.compiled(ingested.shapes)
+        contracts = check_references(ingested.connection, ingested.shapes)
+        refuse_duplicates(ingested.connection, compiled.references, ingested.shapes)
+        ingested.prepare(compiled.prepared)
+        return Plan(ingested, compiled, contracts)
 
 
-def transform(
-    plan: Plan, *, output: Path, rejects: Path, progress: Callable[[float], None] = lambda _: None
-) -> Outcome:
+def transform(plan: Plan, *, output: Path, rejects: Path, progress: Progress = lambda _: None) -> Outcome:
     """Make the one pass: compute, divert, write, count.
 
     Args:
         plan: From `validate`.
-        output: Where to write the report.
-        rejects: Where to write the rejects; the file is there afterwards only if there are any.
+        output: Where to write the report; nothing is there after an error.
+        rejects: Where to write the rejects. The file is there afterwards only if there are any; it stays when the data fail the
+            run after every row was judged.
         progress: Called now and then with the fraction that is done.
 
     Raises:
+        ContractError: If there are more rejects than the rules allow, or the report breaks its contract.
+        BadDataError: If an expression fails where no row stands for a row of the input any more.
         UnreadableFileError: If a quote in the input never closes.
-        AccountingError: If rows in are not rows out plus rejects.
-        LimitError: If memory or time runs out.
+        AccountingError: If rows in are not rows used plus rejects.
+        LimitError: If memory, time or room on the disk runs out.
     """
     given = plan.ingested
-    with engine_errors(given.limits), _removed_on_failure(output, rejects):
+    with engine_errors(given.limits, given.deadline), _removed_on_failure(output):
         try:
-            return _pass(plan, output=output, rejects=rejects, progress=progress)
+            return _Pass(plan, output, rejects, progress).outcome()
         except MisquotedRowsError:
-            given.opened.close()
-            masked = mask_misquoted(given.input, work=given.folder, deadline=given.deadline)
-        again = _opened(
-            given.ruleset,
-            masked,
-            given.references,
-            folder=given.folder,
-            limits=given.limits,
-            deadline=given.deadline,
-        )
+            again = given.masked()
         with again.opened:
-            return _pass(validate(again), output=output, rejects=rejects, progress=progress)
+            return _Pass(validate(again), output, rejects, progress).outcome()
 
 
-def _pass(plan: Plan, *, output: Path, rejects: Path, progress: Callable[[float], None]) -> Outcome:
-    """Make the pass over the rows once."""
-    given = plan.ingested
-    names = [column.name for column in plan.query.columns]
-    preview = Preview()
-    contract = _contract(given.connection, plan.query)
-    with CsvWriter(output, names) as writer, _batches(plan) as batches:
-        readable_count = one_pass.write_rows(
-            batches,
-            writer=writer,
-            errors=given.folder / _ERRORS,
-            preview=preview,
-            on_batch=one_pass.progress_of(given.input, given.deadline, progress),
+class _Pass:
+    """One pass over the rows."""
+
+    def __init__(self, plan: Plan, output: Path, rejects: Path, progress: Progress) -> None:
+        self._given = plan.ingested
+        self._plan = plan.compiled
+        self._contracts = dict(plan.contracts)
+        self._output = output
+        self._rejects = rejects
+        self._progress = progress
+        self._preview = Preview()
+
+    def outcome(self) -> Outcome:
+        given = self._given
+        on_batch = progress_of(given.input, given.deadline, self._progress)
+        with (
+            Spool(given.folder / _REJECTED) as spool,
+            Blocks(given, spool, on_batch) as blocks,
+            OutputKeys(given) as keys,
+        ):
+            failure, row_count = None, 0
+            try:
+                row_count = self._write(blocks, keys)
+            except BadDataError as error:
+                if not blocks.is_complete:
+                    raise
+                failure = error
+            accounts = self._account(blocks, spool)
+            if failure is None:
+                self._judge_contracts(blocks, keys, accounts, row_count)
+                failure = self._refusal(blocks, accounts)
+            if failure is not None:
+                raise failure
+            return self._described(blocks, accounts, row_count)
+
+    def _write(self, blocks: Blocks, keys: OutputKeys) -> int:
+        """Write the report and return how many rows it has."""
+        self._plan = blocks.settled(self._plan)
+        keys.begin(self._plan)
+        with CsvWriter(self._output, [column.name for column in self._plan.columns]) as writer:
+            with blocks.rows(self._plan) as batches:
+                write_rows(keys.noting(batches), writer=writer, preview=self._preview)
+            blocks.finish(self._plan)
+        return writer.row_count
+
+    def _account(self, blocks: Blocks, spool: Spool) -> Accounts:
+        """Account for every row of the input, and write the rejects if there are any."""
+        given, readable = self._given, blocks.read_count
+        wanted = blocks.findings.rows(BROKEN + WARNED)
+        if not spool.count and all_read(given.input, readable):
+            cells = rejects_file.cells_of(given.input, wanted, given.deadline)
+            accounts = Accounts(readable, 0, [], cells)
+        else:
+            with _removed_on_failure(self._rejects):
+                accounts = rejects_file.write_rejects(
+                    self._rejects,
+                    given.input,
+                    spool.in_order(given.connection),
+                    rules=self._plan.rules,
+                    readable_count=readable,
+                    deadline=given.deadline,
+                    wanted=wanted,
+                )
+        if accounts.input_count - accounts.reject_count != readable - spool.count:
+            raise AccountingError(
+                f"{accounts.input_count:,} rows of the input are not {accounts.reject_count:,} rejects"
+                f" and {readable - spool.count:,} rows used"
+            )
+        return accounts
+
+    def _refusal(self, blocks: Blocks, accounts: Accounts) -> ContractError | None:
+        problems = verdict.refusals(
+            blocks.findings,
+            self._plan.rules,
+            self._given.request.ruleset.document.rejects,
+            input_count=accounts.input_count,
+            reject_count=accounts.reject_count,
         )
-    input_count, samples = _divert(plan, rejects, readable_count, writer.row_count)
-    return Outcome(
-        input_count=input_count,
-        row_count=writer.row_count,
-        reject_count=input_count - writer.row_count,
-        columns=[{"name": column.name, "type": column.type} for column in plan.query.columns],
-        sources={column.name: [list(source) for source in column.sources] for column in plan.query.columns},
-        preview=preview.markdown(names),
-        contract=contract,
-        sql=plan.query.sql,
-        reject_samples=samples,
-        files=_facts(given, input_count),
-    )
+        problems += verdict.failed(self._contracts[OUTPUT_FILE], OUTPUT_FILE)
+        return ContractError(problems=problems) if problems else None
 
+    def _judge_contracts(self, blocks: Blocks, keys: OutputKeys, accounts: Accounts, row_count: int) -> None:
+        """Describe how input and report kept their contracts."""
+        rules, contract = self._plan.rules, self._given.shapes[INPUT].contract
+        if contract is not None:
+            columns = self._given.input.header.columns
+            verdict.add_cells(blocks.findings, rules, columns, accounts.cells)
+            counted = verdict.broken(blocks.findings, rules, INPUT)
+            self._contracts[INPUT] = verdict.contract_facts(contract, counted, INPUT, accounts.input_count)
+        self._contracts[OUTPUT_FILE] = {"passed": True, "failures": []}
+        if keys.contract is not None:
+            counted = [
+                *verdict.broken(blocks.findings, rules, OUTPUT_FILE),
+                *verdict.broken(blocks.failures, rules, OUTPUT_FILE),
+                *keys.broken(),
+            ]
+            self._contracts[OUTPUT_FILE] = verdict.contract_facts(
+                keys.contract, counted, OUTPUT_FILE, row_count
+            )
 
-def _batches(plan: Plan) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-    """Return the rows of the query in the input's order, computed ahead of whoever takes them."""
-    given, sql = plan.ingested, plan.query.text_sql
-    rows = one_pass.batch_rows(given.input)
-    if not given.windows:
-        reader = given.connection.sql(sql).to_arrow_reader(rows)
-        return one_pass.prefetched(reader, given.connection.interrupt)
-    cursors = {
-        window: given.opened.enter_context(closing(given.connection.cursor())) for window in given.windows
-    }
-    for window, cursor in cursors.items():
-        reading.create_piece_view(cursor, given.input, window.path)
+    def _described(self, blocks: Blocks, accounts: Accounts, row_count: int) -> Outcome:
+        given, plan = self._given, self._plan
+        names = [column.name for column in plan.columns]
+        texts = {INPUT: given.input, **given.references}
+        return Outcome(
+            input_count=accounts.input_count,
+            used_count=accounts.input_count - accounts.reject_count,
+            dropped_count=self._dropped(blocks, accounts, row_count),
+            reject_count=accounts.reject_count,
+            row_count=row_count,
+            columns=[{"name": column.name, "type": str(column.type)} for column in plan.columns],
+            sources={column.name: [list(source) for source in column.sources] for column in plan.columns},
+            preview=self._preview.markdown(names),
+            rules=verdict.rule_counts(blocks.findings, plan.rules),
+            contracts=self._contracts,
+            decisions={name: list(text.decisions) for name, text in texts.items()},
+            warnings=verdict.warnings(self._contracts),
+            sql=";\n\n".join(f"-- {block.table}\n{block.sql}" for block in plan.blocks),
+            reject_samples=accounts.samples,
+            files=_facts(given, accounts.input_count),
+        )
 
-    def interrupt() -> None:
-        for cursor in cursors.values():
-            cursor.interrupt()
-
-    return pieces.computed(
-        given.input,
-        given.windows,
-        lambda window: cursors[window].sql(sql).to_arrow_reader(rows),
-        interrupt,
-    )
+    def _dropped(self, blocks: Blocks, accounts: Accounts, row_count: int) -> int:
+        """Count the rows of the input that steps left out while one row stood for one of the input."""
+        if all(block.diverts for block in self._plan.blocks):
+            return accounts.input_count - accounts.reject_count - row_count
+        return blocks.dropped_count
 
 
 def _facts(given: Ingested, input_count: int) -> dict[str, dict[str, Any]]:
@@ -237,96 +312,11 @@ def _facts(given: Ingested, input_count: int) -> dict[str, dict[str, Any]]:
     return {INPUT: file_facts(given.connection, reading.SURVEY, columns, row_count=input_count), **facts}
 
 
-def _divert(
-    plan: Plan, rejects: Path, readable_count: int, row_count: int
-) -> tuple[int, list[dict[str, str]]]:
-    """Account for every row of the input and write the rejects if there are any.
-
-    Returns:
-        How many rows the input has, and the first rejects.
-    """
-    given = plan.ingested
-    if row_count == readable_count and rejects_file.all_read(given.input, readable_count):
-        return readable_count, []
-    return rejects_file.write_rejects(
-        rejects,
-        given.input,
-        one_pass.spooled_errors(given.folder / _ERRORS),
-        formulas=plan.query.formulas,
-        readable_count=readable_count,
-        deadline=given.deadline,
-    )
-
-
-def _refuse_missing(ruleset: Ruleset, files: Mapping[str, Path]) -> None:
-    missing = [name for name in (INPUT, *ruleset.reference_names) if name not in files]
-    if missing:
-        raise MissingInputError(problems=[Problem("the file is missing", source=name) for name in missing])
-
-
-def _refuse_unknown_columns(ruleset: Ruleset, table: TextFile, references: Mapping[str, TextFile]) -> None:
-    problems = check_columns(
-        ruleset,
-        input_columns=table.header.columns,
-        reference_columns={name: text.header.columns for name, text in references.items()},
-    )
-    if problems:
-        raise RulesError(problems=problems)
-
-
-def _opened(
-    ruleset: Ruleset,
-    table: TextFile,
-    references: Mapping[str, TextFile],
-    *,
-    folder: Path,
-    limits: Limits,
-    deadline: Deadline,
-) -> Ingested:
-    """Make the files readable under their names and find what kind of cells their columns hold."""
-    with ExitStack() as stack:
-        windows = pieces.open_windows(table, limits.threads, stack)
-        texts = (table, *references.values())
-        files = [*(text.path for text in texts), *(window.path for window in windows)]
-        connection = stack.enter_context(closing(open_connection(files, work=folder, limits=limits)))
-        reading.create_views(connection, table)
-        for text in references.values():
-            count = reading.create_table(connection, text)
-            rejects_file.refuse_unreadable_rows(text, count, deadline)
-        shapes = {name: _shape(connection, ruleset, text, name) for name, text in references.items()}
-        shapes[table.name] = _shape(connection, ruleset, table, reading.SURVEY)
-        opened = stack.pop_all()
-    return Ingested(ruleset, table, references, shapes, connection, windows, opened, folder, limits, deadline)
-
-
-def _shape(
-    connection: duckdb.DuckDBPyConnection, ruleset: Ruleset, text: TextFile, scanned: str
-) -> TableShape:
-    is_reference = scanned == text.name
-    columns = columns_needing_kinds(ruleset, text.header.columns, defaults=is_reference)
-    kinds = {}
-    if columns:
-        row = connection.execute(kinds_sql(scanned, columns)).fetchall()[0]
-        kinds = read_kinds(columns, row)
-    return TableShape(relation=text.name, columns=text.header.columns, kinds=kinds)
-
-
-def _contract(connection: duckdb.DuckDBPyConnection, query: CompiledQuery) -> dict[str, Any]:
-    """Check the query's columns and types; it is bound, not run."""
-    contract = check_output(connection.sql(query.sql).limit(0), query.columns)
-    if not contract["passed"]:
-        raise ContractError(
-            problems=[Problem(failure["message"], path=failure["column"]) for failure in contract["failures"]]
-        )
-    return contract
-
-
 @contextmanager
-def _removed_on_failure(*paths: Path) -> Iterator[None]:
-    """Leave none of these files behind when what is inside fails."""
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    """Leave no such file behind when what is inside fails."""
     try:
         yield
     except BaseException:
-        for path in paths:
-            path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise

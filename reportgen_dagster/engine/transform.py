@@ -1,24 +1,21 @@
-"""The one pass over the rows: DuckDB computes, rows with an error are set aside, the rest is written.
+"""Moving batches of rows: computed ahead, of a good size, to the writer.
 
-What belongs here: moving batches from the query to the writer, and counting them. What does not: SQL (`rules/`), file
-formats (`writers/`), the lines of rejects (`rejects.py`).
+What belongs here: what every block's rows go through. What does not: which query gives them (blocks.py), which of them stay
+(sieve.py), file formats (`writers/`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from reportgen_dagster.engine.limits import Deadline
 from reportgen_dagster.engine.outcome import Preview
-from reportgen_dagster.engine.rejects import ERROR_SCHEMA
 from reportgen_dagster.engine.text_files import TextFile
 from reportgen_dagster.engine.writers.csv import CsvWriter
 
@@ -32,42 +29,18 @@ _QUEUED_BATCHES = 4
 _DRAIN_SECONDS = 0.05
 
 
-def write_rows(
-    batches: Iterable[pa.RecordBatch],
-    *,
-    writer: CsvWriter,
-    errors: Path,
-    preview: Preview,
-    on_batch: Callable[[int], None],
-) -> int:
-    """Write each row that has no error.
+def write_rows(batches: Iterable[pa.RecordBatch], *, writer: CsvWriter, preview: Preview) -> None:
+    """Write the rows of a report.
 
     Args:
-        batches: The report's columns as text and last the error of the row or null, one row for each row that can be read.
-        writer: Takes the rows without an error.
-        errors: Where to keep the errors, as Arrow batches of `rejects.ERROR_SCHEMA`.
-        preview: Gets the first rows.
-        on_batch: Called after each batch with the number of rows read so far.
-
-    Returns:
-        How many rows could be read, those with an error among them.
+        batches: The report's columns as text.
+        writer: Takes them.
+        preview: Gets the first ones.
     """
-    readable = 0
-    with pa.OSFile(str(errors), "wb") as file, pa.ipc.new_stream(file, ERROR_SCHEMA) as spool:
-        for batch in batches:
-            good = _set_aside(batch, readable, spool)
-            if good.num_rows:
-                preview.add(good)
-                writer.write(good)
-            readable += batch.num_rows
-            on_batch(readable)
-    return readable
-
-
-def spooled_errors(errors: Path) -> Iterator[pa.RecordBatch]:
-    """Read back what `write_rows` kept of the rows with an error."""
-    with pa.OSFile(str(errors)) as file, pa.ipc.open_stream(file) as reader:
-        yield from reader
+    for batch in batches:
+        if batch.num_rows:
+            preview.add(batch)
+            writer.write(batch)
 
 
 def batch_rows(file: TextFile) -> int:
@@ -85,19 +58,6 @@ def progress_of(file: TextFile, deadline: Deadline, progress: Progress) -> Calla
         progress(min(row_count / max(file.line_count - 1, 1), 1.0))
 
     return note
-
-
-def _set_aside(batch: pa.RecordBatch, first: int, spool: Any) -> pa.RecordBatch:
-    """Return the report's columns of the rows without an error, and spool the errors of the others."""
-    last = batch.num_columns - 1
-    errors = batch.column(last)
-    good = batch.select(range(last))
-    if errors.null_count == batch.num_rows:
-        return good
-    failed = np.flatnonzero(errors.is_valid().to_numpy(zero_copy_only=False))
-    columns = [pa.array(failed + first, pa.int64()), errors.take(pa.array(failed)).cast(pa.string())]
-    spool.write_batch(pa.RecordBatch.from_arrays(columns, schema=ERROR_SCHEMA))
-    return good.filter(errors.is_null())
 
 
 @contextmanager

@@ -1,16 +1,35 @@
-"""Judges whether rules fit the headers of files, before any row is read.
+"""Judges whether rules fit files, before any row is read.
 
-What belongs here: problems that need column names. What does not: problems that need none (loading.py) or rows (engine).
+What belongs here: the face of the compiler for those who only want problems. What does not: how a problem is found
+(compile.py and what it uses), problems that need no files (loading.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
+from reportgen_dagster.contracts.contract import Contract, contract_of
 from reportgen_dagster.errors import Problem
-from reportgen_dagster.rules.expressions import nearest
-from reportgen_dagster.rules.loading import Ruleset
+from reportgen_dagster.rules.compile import compile_ruleset
+from reportgen_dagster.rules.plan import INPUT, TableShape
+from reportgen_dagster.rules.ruleset import Ruleset
+
+
+def check_report(
+    ruleset: Ruleset, shapes: Mapping[str, TableShape], *, parameters: Mapping[str, object] | None = None
+) -> list[Problem]:
+    """Return every problem that rules have with files of these shapes.
+
+    Args:
+        ruleset: The rules.
+        shapes: `input` and the references; of one that is left out only its contract is known.
+        parameters: The typed values of parameters, if a run is given some.
+    """
+    known = {
+        name: shapes.get(name) or shape_of(ruleset, name, None) for name in (INPUT, *ruleset.reference_names)
+    }
+    table = known.pop(INPUT)
+    return list(compile_ruleset(ruleset, input=table, references=known, parameters=parameters).problems)
 
 
 def check_columns(
@@ -23,42 +42,21 @@ def check_columns(
         input_columns: The input's columns.
         reference_columns: The columns of each reference; one that is not known yet is left out, and nothing is said of them.
     """
-    problems = [
-        problem
-        for name in ruleset.reference_names
-        if name in reference_columns
-        for problem in _key_problems(name, input_columns, reference_columns[name])
-    ]
-    if all(name in reference_columns for name in ruleset.reference_names):
-        known = dict.fromkeys(input_columns)
-        for name in ruleset.reference_names:
-            known |= dict.fromkeys(reference_columns[name])
-        problems += _unknown_columns(ruleset, tuple(known))
-    return problems
-
-
-def _key_problems(
-    name: str, input_columns: Sequence[str], reference_columns: Sequence[str]
-) -> Iterator[Problem]:
-    if set(input_columns) & set(reference_columns):
-        return
-    folded = {column.lower(): column for column in input_columns}
-    close = [column for column in reference_columns if column.lower() in folded]
-    hint = f"; `{close[0]}` and `{folded[close[0].lower()]}` differ by case" if close else ""
-    yield Problem(
-        f"no column is in both the input and the {name}, so there is no key to look rows up by{hint}",
-        source=name,
+    headers = {INPUT: input_columns, **reference_columns}
+    return check_report(
+        ruleset, {name: shape_of(ruleset, name, columns) for name, columns in headers.items()}
     )
 
 
-def _unknown_columns(ruleset: Ruleset, known: Sequence[str]) -> Iterator[Problem]:
-    derived: set[str] = set()
-    for derivation in ruleset.derivations:
-        for name, place in derivation.problems_at.items():
-            if name not in known and name not in derived:
-                yield replace(place, message=f"unknown column `{name}`{nearest(name, known)}")
-        if ruleset.form == "long":
-            derived.add(derivation.name)
-    for name, place in ruleset.copied_at.items():
-        if name not in known:
-            yield replace(place, message=f"unknown column `{name}`{nearest(name, (*known, *derived))}")
+def shape_of(ruleset: Ruleset, name: str, columns: Sequence[str] | None) -> TableShape:
+    """Return the shape of a file of which only the header is known, or not even that."""
+    return TableShape(name, None if columns is None else tuple(columns), {}, contract_for(ruleset, name))
+
+
+def contract_for(ruleset: Ruleset, name: str) -> Contract | None:
+    """Return the contract that rules give a file, if they give one."""
+    document = ruleset.document
+    described = document.input if name == INPUT else document.references.get(name)
+    if described is None or described.schema_ is None:
+        return None
+    return contract_of(described.schema_, described.dialect)

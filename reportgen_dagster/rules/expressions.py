@@ -1,168 +1,128 @@
-"""The gate of expressions: SQL scalar expressions, parsed by sqlglot and judged by an allow-list of exact node types.
+"""The gate of expressions: SQL scalar expressions, judged by an allow-list of exact node types.
 
-What belongs here: what parses, bounds, contexts of columns. What does not: Python's syntax (formulas.py), meaning (compile.py).
+What belongs here: what is allowed, in which context; how columns are used. What does not: syntax and bounds (sql_syntax.py),
+Python's syntax (formulas.py), types and meaning (evaluation.py).
 
-Bounds hold before parsing. Every function is looked up in one table (functions.py); what sqlglot knows of functions is
-switched off, so that no function has a syntax of its own.
+Every function is looked up in one table (functions/); what sqlglot knows of functions is switched off, so that no
+function has a syntax of its own.
 """
 
 from __future__ import annotations
 
-import difflib
-import sys
-from collections.abc import Container, Iterable, Iterator
+import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from sqlglot import exp
-from sqlglot.dialects.duckdb import DuckDB
-from sqlglot.errors import ParseError, TokenError
 from sqlglot.expressions import Expr
-from sqlglot.parsers.duckdb import DuckDBParser
-from sqlglot.tokenizer_core import Token, TokenType
 
+from reportgen_dagster.contracts.types import Type
+from reportgen_dagster.rules.faults import ExpressionError, Fault, nearest
 from reportgen_dagster.rules.functions import FUNCTIONS, Argument, Function, argument_problems
+from reportgen_dagster.rules.sql_syntax import (
+    MAX_CHARACTERS,
+    MAX_NESTING,
+    allow_nesting,
+    is_plain_name,
+    parsed,
+)
+from reportgen_dagster.rules.values import MAX_PRECISION
 
-MAX_CHARACTERS = 10_000
-MAX_NESTING = 100
+__all__ = [
+    "MAX_CHAIN", "MAX_CHARACTERS", "MAX_NESTING", "ExpressionError", "Fault", "Use", "aggregate_calls", "allow_nesting",
+    "arguments_of", "columns_of", "function_of", "is_plain_name", "literal_of", "nearest", "offset_of", "parse_expression",
+    "parts_of", "target_type", "uses_of", "walk", "wrong_arity",
+]  # fmt: skip
+
 MAX_CHAIN = 500
-_RECURSION = 20_000  # frames; sqlglot takes about 25 for each level of nesting, the compiler fewer
+MAX_LIKE = 200
+DEFAULT_DECIMAL = (MAX_PRECISION, 9)
 
-Context = Literal["text", "cell", "cell_number", "number", "boolean"]
+Context = Literal["scalar", "aggregate", "window"]
+Reading = Literal["type", "cell", "cell_number"]
 _ALLOWED: frozenset[type[Expr]] = frozenset(
     {
         exp.Column, exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Paren, exp.Neg, exp.Not, exp.And, exp.Or,
-        exp.Add, exp.Sub, exp.Mul, exp.Div, exp.DPipe, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Is,
-        exp.Case, exp.If, exp.Anonymous,
+        exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.DPipe, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE,
+        exp.NullSafeEQ, exp.NullSafeNEQ, exp.Is, exp.In, exp.Between, exp.Like, exp.ILike, exp.Case, exp.If, exp.Cast,
+        exp.Anonymous, exp.Placeholder,
     }
 )  # fmt: skip
 _HINTS: dict[type[Expr], str] = {
-    exp.IntDiv: "use floor_divide(a, b)",
-    exp.Mod: "use floor_modulo(a, b)",
     exp.Pow: "use power(a, b)",
-    exp.In: "use cell_in(value, a, b, ...)",
-    exp.Between: "use two comparisons",
     exp.Select: "there are no subqueries",
     exp.Subquery: "there are no subqueries",
+    exp.Window: "windows are made by the step `window`, which has `partition_by` and `order_by`",
+    exp.Filter: "use count_if(condition) or sum(case when condition then x end)",
+    exp.Interval: "use add_days, add_months and the like",
+    exp.Alias: "a name is given by the key before the expression",
+    exp.Tuple: "a list stands only behind `in`",
+    exp.Array: "a list stands only behind `in`, in round brackets",
+    exp.Escape: "use contains, starts_with or regex_matches",
+    exp.SimilarTo: "use regex_matches(text, pattern)",
+    exp.RegexpLike: "use regex_matches(text, pattern)",
+    exp.Glob: "use like or regex_matches(text, pattern)",
+    exp.Concat: "texts are joined by `||`",
+    exp.Star: "`*` stands only in count(*)",
+    exp.Distinct: "`distinct` stands only in an aggregate such as count(distinct x)",
+    exp.AtTimeZone: "use to_zone or from_zone",
+    exp.Order: "`first`, `last` and `string_agg` follow the order of the rows; put a `sort` before",
 }
-
-
-class _Language(DuckDB):
-    """DuckDB's syntax without its functions."""
-
-    class Parser(DuckDBParser):
-        """Reads every call as a plain call."""
-
-        FUNCTIONS: ClassVar[dict[str, Any]] = {}
-        FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {}
-        NO_PAREN_FUNCTIONS: ClassVar[dict[Any, Any]] = {}
-        NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
-            "CASE": DuckDBParser.NO_PAREN_FUNCTION_PARSERS["CASE"]
-        }
-
-
-_LANGUAGE = _Language()
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something wrong in an expression, at an offset in its text."""
-
-    message: str
-    offset: int = 0
-
-
-class ExpressionError(Exception):
-    """An expression was refused; `faults` tells why, all of it."""
-
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        """Carry every fault."""
-        self.faults = tuple(faults)
-        super().__init__(self.faults[0].message)
+_TYPES = {
+    exp.DataType.Type.TEXT: "text",
+    exp.DataType.Type.VARCHAR: "text",
+    exp.DataType.Type.INT: "integer",
+    exp.DataType.Type.BIGINT: "integer",
+    exp.DataType.Type.DOUBLE: "number",
+    exp.DataType.Type.FLOAT: "number",
+    exp.DataType.Type.DECIMAL: "decimal",
+    exp.DataType.Type.BOOLEAN: "boolean",
+    exp.DataType.Type.DATE: "date",
+    exp.DataType.Type.TIME: "time",
+    exp.DataType.Type.TIMESTAMP: "datetime",
+    exp.DataType.Type.TIMESTAMPNTZ: "datetime",
+}
+_TYPE_NAMES = "text, integer, number, decimal(p, s), boolean, date, time, datetime"
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A column that an expression uses, and what for: `text` is only copied or read as it is written."""
+    """A column that an expression uses, and how.
+
+    Attributes:
+        column: Its name.
+        reading: `type`: by its type; `cell`: cell by cell, as the short form does; `cell_number`: so, as a number.
+    """
 
     column: str
-    context: Context
+    reading: Reading
 
 
-def allow_nesting() -> None:
-    """Raise Python's recursion limit to what nesting needs, also deep inside a web server's stack."""
-    if sys.getrecursionlimit() < _RECURSION:
-        sys.setrecursionlimit(_RECURSION)
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the hint at the most similar name, or nothing."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
-
-
-def is_plain_name(name: str) -> bool:
-    """Tell whether a column can be named without quotes."""
-    if not name.isascii() or not name.isidentifier():
-        return False
-    tokens = _LANGUAGE.tokenize(name)
-    return len(tokens) == 1 and tokens[0].token_type is TokenType.VAR
-
-
-def parse_expression(text: str) -> Expr:
+def parse_expression(text: str, context: Context = "scalar", parameters: Collection[str] = ()) -> Expr:
     """Parse one expression of the long form.
 
+    Names of functions come out as the table has them: in small letters, aliases replaced.
+
+    Args:
+        text: The expression.
+        context: `aggregate` for measures, `window` for the columns of a window; else nothing of both may be called.
+        parameters: The names that `:name` may have.
+
     Raises:
-        ExpressionError: If it is anything but an allowed expression.
+        ExpressionError: If it is anything but an allowed expression; with every fault that can be told.
     """
-    allow_nesting()
-    if len(text) > MAX_CHARACTERS:
-        raise ExpressionError([Fault(f"longer than {MAX_CHARACTERS:,} characters")])
-    if "\0" in text:
-        raise ExpressionError([Fault("a NUL character is not allowed", text.index("\0"))])
-    tokens = _tokens(text)
-    try:
-        trees = _LANGUAGE.parser().parse(tokens, text)
-    except ParseError as error:
-        raise ExpressionError([_syntax_fault(error, text)]) from None
-    except RecursionError:
-        raise ExpressionError([Fault("nested too deeply")]) from None
-    if len(trees) != 1 or trees[0] is None:
-        raise ExpressionError([Fault("exactly one expression is expected")])
-    tree = trees[0]
-    faults = [*_foreign(tree), *_chains(tree)] or [*_calls(tree)]
+    tree = parsed(text)
+    faults = [*_foreign(tree), *_chains(tree)]
+    if faults:
+        raise ExpressionError(faults)
+    faults = [*_parameters(tree, text, parameters), *_calls(tree), *_misplaced(tree, context)]
     if faults:
         raise ExpressionError(faults)
     return tree
 
 
-def _tokens(text: str) -> list[Token]:
-    try:
-        tokens = list(_LANGUAGE.tokenize(text))
-    except TokenError:
-        raise ExpressionError([Fault("a quote or comment never closes")]) from None
-    depth = 0
-    for before, token in zip([None, *tokens], tokens, strict=False):
-        if token.comments:
-            raise ExpressionError([Fault("comments are not allowed", token.start)])
-        if token.token_type is TokenType.SEMICOLON:
-            raise ExpressionError([Fault("several statements are not allowed", token.start)])
-        free = before is not None and before.text == "cell_number"
-        if token.token_type in (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE):
-            depth += 0 if free else 1
-        elif token.token_type in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END):
-            depth -= 1
-        depth = max(depth, 0)
-        if depth > MAX_NESTING:
-            raise ExpressionError([Fault(f"nested deeper than {MAX_NESTING} levels", token.start)])
-    return tokens
-
-
-def _syntax_fault(error: ParseError, text: str) -> Fault:
-    found = error.errors[0] if error.errors else {}
-    near = str(found.get("highlight") or "")
-    offset = max(0, int(found.get("col") or 1) - len(near)) if text.count("\n") == 0 else 0
-    return Fault(f"this is no expression{f', near `{near[:40]}`' if near else ''}", offset)
+# the shape of the tree
 
 
 def offset_of(node: Expr) -> int:
@@ -175,33 +135,108 @@ def offset_of(node: Expr) -> int:
 
 
 def _foreign(tree: Expr) -> Iterator[Fault]:
-    for node in tree.walk(prune=lambda found: type(found) not in _ALLOWED):
-        if type(node) not in _ALLOWED:
-            hint = _HINTS.get(type(node))
-            yield Fault(
-                f"`{type(node).__name__}` is not allowed in an expression{f'; {hint}' if hint else ''}",
-                offset_of(node),
-            )
-        elif isinstance(node, exp.Column) and len(node.parts) != 1:
-            yield Fault("a column is named by its name alone", offset_of(node))
-        elif isinstance(node, exp.Case) and node.this is not None:
-            yield Fault("`case` needs a condition after each `when`", offset_of(node))
-        elif isinstance(node, exp.Is) and not isinstance(node.expression, exp.Null):
-            yield Fault("only `is null` and `is not null`", offset_of(node))
-        elif isinstance(node, exp.Literal) and not node.is_string and not _is_finite(node):
-            yield Fault(f"the number {str(node.this)[:30]} is too large", offset_of(node))
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        problem = _problem(node) if type(node) in _ALLOWED else _refusal(node)
+        if problem:
+            yield Fault(problem, offset_of(node))
+        elif type(node) is not exp.Column:
+            stack.extend(reversed(_inside(node)))
 
 
-def _is_finite(literal: exp.Literal) -> bool:
-    digits = str(literal.this)
+def _inside(node: Expr) -> list[Expr]:
+    """Return what of a node is judged on its own."""
+    if isinstance(node, exp.Cast):
+        return [node.this]
+    if isinstance(node, exp.Anonymous):
+        return arguments_of(node)[0]
+    return list(node.iter_expressions())
+
+
+def _refusal(node: Expr) -> str:
+    hint = _HINTS.get(type(node))
+    return f"`{type(node).__name__}` is not allowed in an expression{f'; {hint}' if hint else ''}"
+
+
+def _problem(node: Expr) -> str:
+    """Return what is wrong with an allowed node by itself, or nothing."""
+    if isinstance(node, exp.Column):
+        return "a column is named by its name alone" if len(node.parts) != 1 else ""
+    if isinstance(node, exp.Is):
+        plain = isinstance(node.expression, exp.Null)
+        return "" if plain else "only `is null` and `is not null`; write `x` or `not x` for a condition"
+    if isinstance(node, exp.Literal):
+        return _literal_problem(node)
+    if isinstance(node, exp.Cast):
+        return _type_problem(node)
+    return _operand_problem(node)
+
+
+def _operand_problem(node: Expr) -> str:
+    if isinstance(node, exp.In):
+        if node.args.get("query") is not None:
+            return "there are no subqueries"
+        return "" if node.expressions else "behind `in` stands a list, such as (1, 2, 3)"
+    if isinstance(node, exp.Between) and node.args.get("symmetric"):
+        return "`between symmetric` is not allowed"
+    if isinstance(node, (exp.Like, exp.ILike)):
+        return _like_problem(node.expression)
+    if isinstance(node, exp.Anonymous) and not isinstance(node.this, str):
+        return "a function is called by its name alone"
+    return ""
+
+
+def _like_problem(pattern: Expr) -> str:
+    if isinstance(pattern, exp.Placeholder):
+        return ""
+    if not (isinstance(pattern, exp.Literal) and pattern.is_string):
+        return "the pattern of `like` must be a text, written out; for a part use contains(text, part)"
+    return f"a pattern has at most {MAX_LIKE} characters" if len(str(pattern.this)) > MAX_LIKE else ""
+
+
+def _literal_problem(node: exp.Literal) -> str:
+    if node.is_string or _is_finite(str(node.this)):
+        return ""
+    return f"the number {str(node.this)[:30]} is too large"
+
+
+def _is_finite(digits: str) -> bool:
     try:
         return (
             len(digits) < 400
-            and abs(float(digits)) < float("inf")
+            and math.isfinite(float(digits))
             and not (digits.isdigit() and int(digits) >= 2**63)
         )
     except ValueError:
         return False
+
+
+def _type_problem(node: exp.Cast) -> str:
+    to = node.to
+    name = _TYPES.get(to.this)
+    digits = [part.this for part in to.expressions if isinstance(part, exp.DataTypeParam)]
+    if name is None or to.args.get("nested") or node.args.get("format") or len(digits) != len(to.expressions):
+        return f"there is no type `{to.sql('duckdb').lower()[:40]}`; the types are {_TYPE_NAMES}"
+    if not digits:
+        return ""
+    numbers = [int(str(part.this)) for part in digits if str(part.this).isdigit()]
+    if name != "decimal" or len(numbers) != len(digits):
+        return f"`{name}` has no length; the types are {_TYPE_NAMES}"
+    precision, scale = (*numbers, 0)[:2]
+    if not 1 <= precision <= MAX_PRECISION or scale > precision:
+        return f"a decimal has 1 to {MAX_PRECISION} digits, and no more of them behind the point"
+    return ""
+
+
+def target_type(node: exp.Cast) -> Type:
+    """Return the type that a cast asks for; a decimal without digits has 38, 9 of them behind the point."""
+    name = _TYPES[node.to.this]
+    if name != "decimal":
+        return Type(name)  # type: ignore[arg-type]  # the table's values are names of types
+    digits = [int(str(part.this.this)) for part in node.to.expressions]
+    precision, scale = (*digits, 0)[:2] if digits else DEFAULT_DECIMAL
+    return Type("decimal", precision, scale)
 
 
 def _chains(tree: Expr) -> Iterator[Fault]:
@@ -214,20 +249,113 @@ def _chains(tree: Expr) -> Iterator[Fault]:
     yield Fault(f"more than {MAX_CHAIN} operators in a row")
 
 
+# parameters and functions
+
+
+def _parameters(tree: Expr, text: str, known: Collection[str]) -> Iterator[Fault]:
+    for node in tree.find_all(exp.Placeholder):
+        name = str(node.this or "")
+        if name not in known:
+            hint = nearest(name, known) or "; parameters are described under `parameters:`"
+            yield Fault(f"unknown parameter `:{name}`{hint}", max(0, text.find(f":{name}")))
+
+
 def _calls(tree: Expr) -> Iterator[Fault]:
-    for node in tree.find_all(exp.Anonymous):
+    for node in list(tree.find_all(exp.Anonymous)):
         name = str(node.this)
-        function = FUNCTIONS.get(name)
-        if function is None or function.translates_to:
-            hint = f"; use {function.translates_to}" if function else nearest(name, FUNCTIONS)
-            yield Fault(f"unknown function `{name}`{hint}", offset_of(node))
+        function = FUNCTIONS.get(name) or FUNCTIONS.get(name.lower())
+        if function is None:
+            callable_names = [*FUNCTIONS]
+            yield Fault(f"unknown function `{name}`{nearest(name.lower(), callable_names)}", offset_of(node))
             continue
-        wrong = wrong_arity(function, len(node.expressions))
-        if wrong:
-            yield Fault(wrong, offset_of(node))
-            continue
-        for position, problem in argument_problems(function, [*map(literal_of, node.expressions)]).items():
-            yield Fault(f"`{name}`: {problem}", offset_of(node.expressions[position]))
+        node.set("this", function.alias_of or function.name)
+        yield from _call_faults(node)
+
+
+def _call_faults(node: exp.Anonymous) -> Iterator[Fault]:
+    function = function_of(node)
+    arguments, distinct = arguments_of(node)
+    starred = any(isinstance(argument, exp.Star) for argument in node.expressions)
+    if starred and (function.name != "count" or len(node.expressions) != 1):
+        yield Fault("`*` stands only in count(*)", offset_of(node))
+        return
+    if distinct and (function.role != "aggregate" or len(arguments) != 1):
+        yield Fault(
+            "`distinct` stands only in an aggregate of one value, such as count(distinct x)", offset_of(node)
+        )
+        return
+    wrong = wrong_arity(function, len(arguments))
+    if wrong:
+        yield Fault(wrong, offset_of(node))
+        return
+    for position, problem in argument_problems(function, [*map(literal_of, arguments)]).items():
+        yield Fault(f"`{function.name}`: {problem}", offset_of(arguments[position]) or offset_of(node))
+
+
+def function_of(node: exp.Anonymous) -> Function:
+    """Return the function that a judged call means: `max` and `min` of several values are not the aggregates."""
+    function = FUNCTIONS[str(node.this)]
+    if function.several and len(node.expressions) > 1:
+        return FUNCTIONS[function.several]
+    return function
+
+
+def arguments_of(node: exp.Anonymous) -> tuple[list[Expr], bool]:
+    """Return the arguments of a call, none for `*`, and whether equal ones count once."""
+    arguments = list(node.expressions)
+    if len(arguments) == 1 and isinstance(arguments[0], exp.Star):
+        return [], False
+    if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct) and not arguments[0].args.get("on"):
+        return list(arguments[0].expressions), True
+    return arguments, False
+
+
+def _misplaced(tree: Expr, context: Context) -> Iterator[Fault]:
+    """Refuse aggregates and window functions where they mean nothing."""
+    stack: list[tuple[Expr, str]] = [(tree, "")]
+    while stack:
+        node, outer = stack.pop()
+        role = _role(node)
+        if role != "scalar" and isinstance(node, exp.Anonymous):
+            problem = _misplacement(str(node.this), role, context, outer)
+            if problem:
+                yield Fault(problem, offset_of(node))
+            outer = str(node.this)
+        stack.extend((child, outer) for child in reversed(list(node.iter_expressions())))
+
+
+def _role(node: Expr) -> str:
+    """Return `aggregate` or `window` for a call of such a function that the table knows, else `scalar`."""
+    known = isinstance(node, exp.Anonymous) and str(node.this) in FUNCTIONS
+    return function_of(node).role if known and isinstance(node, exp.Anonymous) else "scalar"
+
+
+def _misplacement(name: str, role: str, context: Context, outer: str) -> str:
+    if context == "scalar":
+        if role == "aggregate":
+            return (
+                f"`{name}` is an aggregate of many rows; it stands in the measures of a step `aggregate`, or in the "
+                "columns of a step `window`"
+            )
+        return f"`{name}` is a window function; it stands in the columns of a step `window`"
+    if role == "window" and context == "aggregate":
+        return f"`{name}` is a window function; it stands in the columns of a step `window`, not in a measure"
+    if outer:
+        return f"`{name}` stands inside `{outer}`; compute the inner one in a step of its own before"
+    return ""
+
+
+def aggregate_calls(tree: Expr) -> list[exp.Anonymous]:
+    """Return the calls of aggregates and window functions in a judged expression, from left to right."""
+    found: list[exp.Anonymous] = []
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, exp.Anonymous) and _role(node) != "scalar":
+            found.append(node)
+        else:
+            stack.extend(reversed(list(node.iter_expressions())))
+    return found
 
 
 def literal_of(node: Expr) -> str | int | float | None:
@@ -250,61 +378,47 @@ def wrong_arity(function: Function, given: int) -> str:
     return f"`{function.name}` takes {function.arity}, not {given}: {function.signature}"
 
 
-def parts_of(node: Expr, context: Context) -> list[tuple[Expr, Context]]:
-    """Return what a node consists of, each with the context that it stands in."""
+# how columns are used
+
+
+def parts_of(node: Expr, reading: Reading) -> list[tuple[Expr, Reading]]:
+    """Return what a node consists of, each with how columns are read there."""
     if isinstance(node, exp.Paren):
-        return [(node.this, context)]
+        return [(node.this, reading)]
     if isinstance(node, exp.Case):
-        inner: list[tuple[Expr, Context]] = []
-        for branch in node.args["ifs"]:
-            inner += [(branch.this, "boolean"), (branch.args["true"], context)]
-        default = node.args.get("default")
-        return inner + ([(default, context)] if default is not None else [])
+        return _case_parts(node, reading)
     if isinstance(node, exp.Anonymous):
-        return list(zip(node.expressions, _argument_contexts(node, context), strict=True))
-    if isinstance(node, exp.Is):
-        return [(node.this, "text")]
-    outside = _operand_context(node)
-    return [(child, outside) for child in node.iter_expressions() if not isinstance(child, exp.Identifier)]
+        arguments, _ = arguments_of(node)
+        function = function_of(node)
+        readings = [
+            _argument_reading(function, argument, reading)
+            for argument in function.arguments_for(len(arguments))
+        ]
+        return list(zip(arguments, readings, strict=True))
+    if isinstance(node, exp.Cast):
+        return [(node.this, "type")]
+    return [(child, "type") for child in node.iter_expressions() if not isinstance(child, exp.Identifier)]
 
 
-def _operand_context(node: Expr) -> Context:
-    if isinstance(node, (exp.And, exp.Or, exp.Not)):
-        return "boolean"
-    return "text" if isinstance(node, exp.DPipe) else "number"
+def _case_parts(node: exp.Case, reading: Reading) -> list[tuple[Expr, Reading]]:
+    inner: list[tuple[Expr, Reading]] = [(node.this, "type")] if node.this is not None else []
+    for branch in node.args["ifs"]:
+        inner += [(branch.this, "type"), (branch.args["true"], reading)]
+    default = node.args.get("default")
+    return inner + ([(default, reading)] if default is not None else [])
 
 
-def _argument_contexts(node: exp.Anonymous, context: Context) -> list[Context]:
-    function = FUNCTIONS[str(node.this)]
-    return [
-        _argument_context(function, argument, context)
-        for argument in function.arguments_for(len(node.expressions))
-    ]
-
-
-def _argument_context(function: Function, argument: Argument, context: Context) -> Context:
+def _argument_reading(function: Function, argument: Argument, reading: Reading) -> Reading:
     if argument.sort == "same":
-        return context
+        return reading
     if argument.sort == "cell":
         return "cell_number" if function.name == "cell_number" else "cell"
-    if argument.sort in ("number", "count", "digits"):
-        return "number"
-    return "boolean" if argument.sort == "boolean" else "text"
+    return "type"
 
 
-def untyped_columns(tree: Expr, derived: Container[str]) -> Iterator[Fault]:
-    """Find columns of files that something is computed with as if they had types; derived columns have."""
-    for node, context in walk(tree):
-        if isinstance(node, exp.Column) and context in ("number", "boolean") and node.name not in derived:
-            yield Fault(
-                f"columns have no types here yet: write cell_number({node.name}), or a function such as cell_equal",
-                offset_of(node),
-            )
-
-
-def walk(tree: Expr, context: Context = "text") -> Iterator[tuple[Expr, Context]]:
-    """Go through all parts with their contexts, parents first, from left to right."""
-    stack: list[tuple[Expr, Context]] = [(tree, context)]
+def walk(tree: Expr, reading: Reading = "type") -> Iterator[tuple[Expr, Reading]]:
+    """Go through all parts of a judged expression and how columns are read there, parents first, from left to right."""
+    stack: list[tuple[Expr, Reading]] = [(tree, reading)]
     while stack:
         node, inside = stack.pop()
         yield node, inside
@@ -313,5 +427,10 @@ def walk(tree: Expr, context: Context = "text") -> Iterator[tuple[Expr, Context]
 
 def uses_of(tree: Expr) -> tuple[Use, ...]:
     """Return the columns that an expression uses, each use once, in order."""
-    found = {Use(node.name, context): None for node, context in walk(tree) if isinstance(node, exp.Column)}
+    found = {Use(node.name, reading): None for node, reading in walk(tree) if isinstance(node, exp.Column)}
     return tuple(found)
+
+
+def columns_of(tree: Expr) -> tuple[str, ...]:
+    """Return the columns that an expression names, each once, in order."""
+    return tuple(dict.fromkeys(use.column for use in uses_of(tree)))

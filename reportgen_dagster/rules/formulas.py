@@ -1,6 +1,7 @@
 """Translates formulas of the short form, in the syntax of a Python expression, into expressions of the long form.
 
-What belongs here: Python's syntax, read by `ast` and never evaluated. What does not: what the result means (compile.py).
+What belongs here: Python's syntax, read by `ast` and never evaluated. What does not: what the result means (evaluation.py), what
+sort of value a node has (formula_sorts.py).
 
 Only the node types named in `_Translator` are read; everything else is refused with its place.
 """
@@ -11,22 +12,18 @@ import ast
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from reportgen_dagster.rules.expressions import (
-    MAX_CHAIN,
-    MAX_NESTING,
-    Context,
-    ExpressionError,
-    Fault,
-    allow_nesting,
-    is_plain_name,
-    nearest,
-    wrong_arity,
-)
-from reportgen_dagster.rules.functions import FUNCTIONS, Argument, argument_problems
+from reportgen_dagster.rules.expressions import MAX_CHAIN, MAX_NESTING, allow_nesting, is_plain_name
+from reportgen_dagster.rules.faults import ExpressionError, Fault, nearest
+from reportgen_dagster.rules.formula_sorts import Sorts, alternatives, literal
+from reportgen_dagster.rules.functions import FUNCTIONS, Argument, Function, argument_problems
 from reportgen_dagster.rules.python_syntax import bounded, one_line, parsed
 
+# What becomes of a node's value: `text` it is written, `copied` it is one of the values that may be written, `written` likewise,
+# but made a text because other ones are, `cell` it counts cell by cell, `number` and `boolean` it must be one.
+Context = Literal["text", "copied", "written", "cell", "number", "boolean"]
+_WRITING: tuple[Context, ...] = ("text", "copied", "written")
 _ATOM, _UNARY, _PRODUCT, _SUM, _COMPARISON, _NOT, _AND, _OR = 9, 7, 6, 5, 4, 3, 2, 1
 _NEGATIVE_NAMES: dict[type[ast.AST], str] = {
     ast.Attribute: "attributes (`a.b`) are not allowed",
@@ -103,7 +100,7 @@ class _Translator:
         self.encoded = self.line.encode()
         self.faults: list[Fault] = []
         self.columns: dict[str, int] = {}
-        self.sorts: dict[int, str] = {}
+        self.sorts = Sorts()
 
     # places and faults
 
@@ -138,53 +135,10 @@ class _Translator:
                 weight = 0 if left_spine or else_spine or not nests else _weight(child)
                 stack.append((child, depth + weight, chain + 1 if left_spine or else_spine else chain))
 
-    # what sort of value a node has, as far as it can be told without files
-
-    def sort(self, node: ast.expr) -> str:
-        """Return `number`, `text`, `boolean`, `null`, or nothing where only the files can tell."""
-        key = id(node)
-        if key not in self.sorts:
-            self.sorts[key] = self._sort(node)
-        return self.sorts[key]
-
-    def _sort(self, node: ast.expr) -> str:
-        if isinstance(node, ast.Constant):
-            return _constant_sort(node.value)
-        if isinstance(node, (ast.Compare, ast.BoolOp)):
-            return "boolean"
-        if isinstance(node, ast.UnaryOp):
-            return "boolean" if isinstance(node.op, ast.Not) else "number"
-        if isinstance(node, ast.BinOp):
-            return self._sum_sort(node) if isinstance(node.op, ast.Add) else "number"
-        if isinstance(node, ast.IfExp):
-            return _common([self.sort(node.body), self.sort(node.orelse)])
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            function = FUNCTIONS.get(node.func.id)
-            if function is None:
-                return ""
-            if function.result == "as its arguments":
-                return _common([self.sort(argument) for argument in node.args])
-            return {"true or false": "boolean"}.get(function.result, function.result)
-        return ""
-
-    def _sum_sort(self, node: ast.BinOp) -> str:
-        sorts = {self.sort(node.left), self.sort(node.right)}
-        return next((sort for sort in ("number", "text") if sort in sorts), "")
-
-    def is_text(self, node: ast.expr) -> bool:
-        """Tell whether a node is by its form never a number, on no row."""
-        if self.sort(node) in ("text", "number"):
-            return self.sort(node) == "text"
-        parts, every = _alternatives(node)
-        known = [self.is_text(part) for part in parts if self.sort(part) != "null"]
-        if not every:
-            return any(known) and not any(self.sort(part) == "number" for part in parts)
-        return bool(known) and all(known)
-
     def refuse_texts(self, operands: Sequence[ast.expr]) -> None:
         """Refuse what is a text by its form where only a number can ever work; what is one on some rows is for the run."""
         message = "a text stands where a number is needed; number(...) reads a text as a number"
-        self.faults += [Fault(message, self.offset(node)) for node in operands if self.is_text(node)]
+        self.faults += [Fault(message, self.offset(node)) for node in operands if self.sorts.is_text(node)]
 
     # translation
 
@@ -199,7 +153,9 @@ class _Translator:
         if build is None:
             message = _NEGATIVE_NAMES.get(type(node), f"`{type(node).__name__}` is not allowed in a formula")
             return self.refuse(node, message)
-        sort = self.sort(node)
+        if context == "written" and not self.sorts.is_plainly_text(node) and not self.sorts.chooses(node):
+            return self.as_written(node, build)
+        sort = self.sorts.of(node)
         if context == "boolean" and sort not in ("boolean", "null"):
             self.faults.append(
                 Fault("a condition must be a comparison, such as `x != 0` or `x == 'yes'`", self.offset(node))
@@ -208,12 +164,24 @@ class _Translator:
             self.faults.append(
                 Fault("true or false stands where a number or text is needed", self.offset(node))
             )
-        return build(self, node, context)
+        piece: _Sql = build(self, node, context)
+        if context == "number" and sort == "text":  # one of several values: an error on the rows that take it
+            return _Sql(f"cell_number({piece.text})")
+        return piece
+
+    def as_written(self, node: ast.expr, build: Callable[..., _Sql]) -> _Sql:
+        """Translate a node to the text that it is written as."""
+        if isinstance(node, ast.Name):
+            return build(self, node, "written")
+        piece: _Sql = build(self, node, "text")
+        return piece if self.sorts.of(node) == "null" else _Sql(f"text({piece.text})")
 
     def name(self, node: ast.Name, context: Context) -> _Sql:
         self.columns.setdefault(node.id, self.offset(node))
         named = node.id if is_plain_name(node.id) else '"' + node.id.replace('"', '""') + '"'
-        return _Sql(f"cell_number({named})" if context == "number" else named)
+        if context == "number":
+            return _Sql(f"cell_number({named})")
+        return _Sql(f"as_read({named})" if context in ("copied", "written") else named)
 
     def constant(self, node: ast.Constant, _: Context) -> _Sql:
         value = node.value
@@ -240,7 +208,7 @@ class _Translator:
     def binary(self, node: ast.BinOp, context: Context) -> _Sql:
         if isinstance(node.op, ast.Add):
             return self.sum(node, context)
-        if isinstance(node.op, (ast.Div, ast.FloorDiv, ast.Mod)) and _literal(node.right) == 0:
+        if isinstance(node.op, (ast.Div, ast.FloorDiv, ast.Mod)) and literal(node.right) == 0:
             self.faults.append(Fault("division by zero", self.offset(node.right)))
         for kinds, mark, rank in ((ast.Sub, "-", _SUM), (ast.Mult, "*", _PRODUCT), (ast.Div, "/", _PRODUCT)):
             if isinstance(node.op, kinds):
@@ -257,14 +225,18 @@ class _Translator:
         return _Sql(f"{name}({', '.join(given)})")
 
     def sum(self, node: ast.BinOp, context: Context) -> _Sql:
-        if self.sort(node) == "number":
+        if self.sorts.of(node) == "number":
             self.refuse_texts([node.left, node.right])
-        if context == "number" or self.sort(node) == "number":
+        if context == "number" or self.sorts.of(node) == "number":
             left, right = self.translate(node.left, "number"), self.translate(node.right, "number")
             return _Sql(f"{left.within(_SUM)} + {right.within(_SUM + 1)}", _SUM)
         terms: list[ast.expr] = [node.right]
         first: ast.expr = node.left
-        while isinstance(first, ast.BinOp) and isinstance(first.op, ast.Add) and self.sort(first) != "number":
+        while (
+            isinstance(first, ast.BinOp)
+            and isinstance(first.op, ast.Add)
+            and self.sorts.of(first) != "number"
+        ):
             terms.append(first.right)
             first = first.left
         return self.called("cell_add", [first, *reversed(terms)], "cell")
@@ -275,9 +247,9 @@ class _Translator:
         return _Sql(f" {word} ".join(parts), rank)
 
     def conditional(self, node: ast.IfExp, context: Context) -> _Sql:
-        inside: Context = context
-        sorts = {self.sort(node.body), self.sort(node.orelse)} - {"null"}
-        if "boolean" in sorts and len(sorts) > 1 and context != "text":
+        inside = self.choice_context(node, context)
+        sorts = {self.sorts.of(node.body), self.sorts.of(node.orelse)} - {"null"}
+        if "boolean" in sorts and len(sorts) > 1 and context not in _WRITING:
             return self.refuse(node, "one branch is true or false, the other is not")
         text, rest = "case", node
         while True:
@@ -287,6 +259,12 @@ class _Translator:
                 break
             rest = rest.orelse
         return _Sql(f"{text} else {self.translate(rest.orelse, inside).text} end")
+
+    def choice_context(self, node: ast.expr, context: Context) -> Context:
+        """Return the context of values of which one is taken: as texts, if it is written and one of them is a text."""
+        if context not in _WRITING:
+            return context
+        return "written" if context == "written" or self.sorts.mixes(alternatives(node)[0]) else "copied"
 
     def comparison(self, node: ast.Compare, _: Context) -> _Sql:
         sides = [node.left, *node.comparators]
@@ -304,11 +282,11 @@ class _Translator:
         if isinstance(operator, (ast.In, ast.NotIn)):
             return self.membership(operator, left, right)
         for side in (left, right):
-            if self.sort(side) == "null":
+            if self.sorts.of(side) == "null":
                 return self.refuse(side, "nothing compares with None; write `is None` or `is not None`")
         if isinstance(operator, (ast.Eq, ast.NotEq)):
             return _negated(self.equality(left, right), isinstance(operator, ast.NotEq))
-        context: Context = "number" if "number" in (self.sort(left), self.sort(right)) else "cell"
+        context: Context = "number" if "number" in (self.sorts.of(left), self.sorts.of(right)) else "cell"
         if context == "number":
             self.refuse_texts([left, right])
         swapped = isinstance(operator, (ast.Gt, ast.GtE))
@@ -316,7 +294,7 @@ class _Translator:
         return self.called(name, [right, left] if swapped else [left, right], context)
 
     def equality(self, left: ast.expr, right: ast.expr) -> _Sql:
-        sorts = (self.sort(left), self.sort(right))
+        sorts = (self.sorts.of(left), self.sorts.of(right))
         if sorts == ("boolean", "boolean"):
             sides = [self.translate(side, "boolean").within(_COMPARISON + 1) for side in (left, right)]
             return _Sql(" = ".join(sides), _COMPARISON)
@@ -336,7 +314,7 @@ class _Translator:
         if not right.elts:
             return self.refuse(right, "the list is empty")
         for element in right.elts:
-            if self.sort(element) == "null":
+            if self.sorts.of(element) == "null":
                 return self.refuse(element, "nothing compares with None; write `is None`")
         return _negated(self.called("cell_in", [left, *right.elts], "cell"), isinstance(operator, ast.NotIn))
 
@@ -351,40 +329,44 @@ class _Translator:
             return self.refuse(
                 node, f"`{function.name}` takes its arguments by position: {function.signature}"
             )
-        wrong = wrong_arity(function, len(node.args))
-        if wrong:
-            return self.refuse(node, wrong)
-        name = function.translates_to or function.name
-        for position, problem in argument_problems(function, [*map(_literal, node.args)]).items():
-            self.refuse(node.args[position], f"`{name}`: {problem}")
-        cells = self.cell_context(name, node.args, context)
+        target = FUNCTIONS[function.translates_to or function.alias_of or function.name]
+        problem = _call_problem(function, target, len(node.args))
+        if problem:
+            return self.refuse(node, problem)
+        for position, wrong in argument_problems(target, [*map(literal, node.args)]).items():
+            self.refuse(node.args[position], f"`{function.name}`: {wrong}")
+        cells = self.cell_context(target.name, node.args, context)
+        same = self.choice_context(node, context)
         given = [
-            self.argument(argument, value, context, cells)
-            for argument, value in zip(function.arguments_for(len(node.args)), node.args, strict=True)
+            self.argument(argument, value, same, cells)
+            for argument, value in zip(target.arguments_for(len(node.args)), node.args, strict=True)
         ]
-        return _Sql(f"{name}({', '.join(given)})")
+        return _Sql(f"{target.name}({', '.join(given)})")
 
     def cell_context(self, name: str, arguments: Sequence[ast.expr], context: Context) -> Context:
         """Return what the arguments are that may be numbers or texts: numbers, if one of them must be."""
         if name not in ("cell_max", "cell_min"):
             return "cell"
-        figures = any(self.sort(argument) == "number" for argument in arguments)
+        figures = any(self.sorts.of(argument) == "number" for argument in arguments)
         if figures:
             self.refuse_texts(arguments)
         return "number" if figures or context == "number" else "cell"
 
-    def argument(self, argument: Argument, value: ast.expr, context: Context, cells: Context) -> str:
+    def argument(self, argument: Argument, value: ast.expr, same: Context, cells: Context) -> str:
+        context: Context = "text"
         if argument.sort == "same":
-            return self.translate(value, context).text
-        if argument.sort == "cell":
-            return self.translate(value, cells).text
-        if argument.sort == "boolean":
-            return self.translate(value, "boolean").text
-        if argument.sort == "digits":
-            return self.translate(value, "number").text
-        return (
-            self.number(value) if argument.sort in ("number", "count") else self.translate(value, "text")
-        ).text
+            context = same
+        elif argument.sort == "cell":
+            context = cells
+        elif argument.sort == "boolean":
+            context = "boolean"
+        elif argument.sort in ("digits", "positive", "share"):
+            context = "number"
+        elif argument.sort in ("date", "time", "datetime") and isinstance(value, ast.Name):
+            context = "written"
+        elif argument.sort in ("number", "count"):
+            return self.number(value).text
+        return self.translate(value, context).text
 
     _BUILDERS: ClassVar[dict[type[ast.expr], Callable[..., _Sql]]] = {
         ast.Name: name,
@@ -398,6 +380,16 @@ class _Translator:
     }
 
 
+def _call_problem(function: Function, target: Function, given: int) -> str:
+    """Return why a function cannot be called with so many arguments in a formula, or nothing."""
+    if target.role != "scalar" and not (target.several and given > 1):
+        return f"`{function.name}` computes over many rows; a formula sees one row"
+    if target.accepts(given):
+        return ""
+    signature = target.signature.replace(target.name, function.name, 1)
+    return f"`{function.name}` takes {target.arity}, not {given}: {signature}"
+
+
 def _negated(piece: _Sql, negate: bool) -> _Sql:  # noqa: FBT001 - two callers, both beside the operator they read
     return _Sql(f"not {piece.within(_COMPARISON + 1)}", _NOT) if negate else piece
 
@@ -406,44 +398,6 @@ def _operands(node: ast.AST) -> list[ast.AST]:
     return [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
 
 
-def _alternatives(node: ast.expr) -> tuple[list[ast.expr], bool]:
-    """Return the parts whose sort a node has, and whether each of them may be its value alone."""
-    if isinstance(node, ast.IfExp):
-        return [node.body, node.orelse], True
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return [node.left, node.right], False
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if node.func.id in ("max", "min"):
-            return node.args, False
-        return (node.args, True) if node.func.id == "coalesce" else ([], True)
-    return [], True
-
-
 def _weight(node: ast.AST) -> int:
     """Return how many levels of the long form a node may take."""
     return 2 if isinstance(node, ast.Compare) and len(node.ops) > 1 else 1
-
-
-def _common(sorts: Sequence[str]) -> str:
-    known = set(sorts) - {"null"}
-    if not known:
-        return "null"
-    return known.pop() if len(known) == 1 else ""
-
-
-def _constant_sort(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    return "number" if isinstance(value, (int, float)) else "text"
-
-
-def _literal(node: ast.expr) -> str | int | float | None:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        value = _literal(node.operand)
-        sign = -1 if isinstance(node.op, ast.USub) else 1
-        return sign * value if isinstance(value, (int, float)) else None
-    if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float)):
-        return None if isinstance(node.value, bool) else node.value
-    return None

@@ -1,105 +1,47 @@
 """Loads a rules file: every problem that needs no file is found here, all at once, each with its place.
 
-What belongs here: from text to `Ruleset`. What does not: columns of files (checks.py), SQL (compile.py).
+What belongs here: from text to `Ruleset`. What does not: why a shape is wrong (shapes.py), what parts mean together (judging.py),
+columns of files and SQL (compile.py).
 """
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from sqlglot.expressions import Expr
 
 from reportgen_dagster.errors import Problem, RulesError
-from reportgen_dagster.rules.document import (
-    LATER_KEYS,
-    LATER_STEPS,
-    DeriveStep,
-    LongForm,
-    LookupStep,
-    ShortForm,
-)
-from reportgen_dagster.rules.expressions import (
-    ExpressionError,
-    Fault,
-    Use,
-    nearest,
-    parse_expression,
-    untyped_columns,
-    uses_of,
-)
+from reportgen_dagster.rules.document import MAX_STEPS, STEPS, LongForm, ShortForm, Step
+from reportgen_dagster.rules.expressions import columns_of, parse_expression
+from reportgen_dagster.rules.faults import ExpressionError, Fault, nearest
 from reportgen_dagster.rules.formulas import translate
+from reportgen_dagster.rules.judging import (
+    REFERENCE,
+    duplicate_names,
+    judge_document,
+    judge_references,
+    judge_step,
+)
 from reportgen_dagster.rules.layers import Names
-from reportgen_dagster.rules.positions import Located, Path, Place, path_text, read_document
+from reportgen_dagster.rules.positions import Located, Path, path_text, read_document
+from reportgen_dagster.rules.ruleset import Expression, ExpressionContext, Ruleset
+from reportgen_dagster.rules.shapes import Wrong, shape_problems
+from reportgen_dagster.rules.steps import expression_text, formula_text
 
 MAX_BYTES = 2**20
-REFERENCE = "reference"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+MAX_PROBLEMS = 1_000
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Formula:
-    """A formula as its user wrote it.
-
-    Attributes:
-        output: The column that it makes.
-        text: The formula.
-        columns: The columns that it uses, in order.
-    """
-
-    output: str
-    text: str
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Derivation:
-    """A computed column: its name among the steps, its expression, and where each column stands in the rules file."""
-
-    name: str
-    expression: Expr
-    problems_at: Mapping[str, Problem]
-
-
-@dataclass(frozen=True, slots=True)
-class Ruleset:
-    """Rules that hold by themselves; whether they fit files is for checks.py.
-
-    Attributes:
-        form: Which form the user wrote.
-        long: The rules in the long form.
-        formulas: One for each computed column, in order.
-        output_columns: The report's columns, in order.
-        reference_names: The references that are looked up.
-        derivations: The same as `formulas`, parsed.
-        outputs: The report's columns, and the computed or file's column that each is.
-        uses: Columns that anything uses, and what for.
-    """
-
-    form: Literal["short", "long"]
-    long: LongForm
-    formulas: tuple[Formula, ...]
-    output_columns: tuple[str, ...]
-    reference_names: tuple[str, ...]
-    derivations: tuple[Derivation, ...]
-    outputs: tuple[tuple[str, str], ...]
-    uses: tuple[Use, ...]
-    copied_at: Mapping[str, Problem]
-
-    def to_yaml(self) -> str:
-        """Return the rules as a long-form YAML file."""
-        writer = YAML(typ="rt", pure=True)
-        writer.width = 4096
-        writer.indent(mapping=2, sequence=4, offset=2)
-        text = io.StringIO()
-        writer.dump(self.long.model_dump(), text)
-        return text.getvalue()
+_STEP_KEYS = ("name", "description")
+# Where the expressions of a step stand below its kind; what stands there is a text, or texts by name.
+_EXPRESSIONS: dict[str, tuple[Path, ExpressionContext]] = {
+    "filter": ((), "scalar"),
+    "derive": ((), "scalar"),
+    "aggregate": (("measures",), "aggregate"),
+    "pivot": (("values",), "aggregate"),
+    "window": (("columns",), "window"),
+}
 
 
 def load_ruleset(
@@ -118,16 +60,27 @@ def load_ruleset(
     if len(text) > MAX_BYTES or len(text.encode(errors="replace")) > MAX_BYTES:
         raise RulesError(problems=[Problem("the rules file is larger than 1 MiB", source=source)])
     located = read_document(text, syntax=syntax, source=source)
-    loader = _Loader(located, source)
-    ruleset = loader.short() if isinstance(located.data, list) else loader.long()
+    loader = _ShortLoader(located, source) if isinstance(located.data, list) else _LongLoader(located, source)
+    try:
+        ruleset = loader.load()
+    except _TooManyError:
+        more = f"there are more than {MAX_PROBLEMS:,} problems; the others are told when these are mended"
+        raise RulesError(problems=[*_in_order(loader.problems), Problem(more, source=source)]) from None
     if loader.problems or ruleset is None:
-        raise RulesError(
-            problems=sorted(loader.problems, key=lambda found: (found.line or 0, found.column or 0))
-        )
+        raise RulesError(problems=_in_order(loader.problems))
     return ruleset
 
 
-class _Loader:
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems as they stand in the file, each once."""
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line or 0, problem.column or 0))
+
+
+class _TooManyError(Exception):
+    """So many problems that looking for more only takes time."""
+
+
+class _Loader(ABC):
     """Collects the problems of one document."""
 
     def __init__(self, located: Located, source: str) -> None:
@@ -135,70 +88,95 @@ class _Loader:
         self.source = source
         self.problems: list[Problem] = []
 
-    # problems
-
-    def problem_at(self, path: Path, message: str, *, offset: int = 0, key: bool = False) -> Problem:
-        place = self.located.keys.get(path) if key else None
-        place = place or self.located.place_of(path)
-        text_column = place.text_column
-        column = place.column if text_column is None or key else text_column + offset
-        return Problem(message, path_text(path), place.line, column, self.source)
+    @abstractmethod
+    def load(self) -> Ruleset | None:
+        """Return the rules; None after problems."""
 
     def add(self, path: Path, message: str, *, offset: int = 0, key: bool = False) -> None:
-        self.problems.append(self.problem_at(path, message, offset=offset, key=key))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise _TooManyError
+        place = self.located.keys.get(path) if key else None
+        place = place or self.located.place_of(path)
+        start = place.text_column
+        column = place.column if start is None or key else start + offset
+        self.problems.append(Problem(message, path_text(path), place.line, column, self.source))
 
-    # shapes
+    def add_all(self, found: Iterable[Wrong]) -> None:
+        for wrong in found:
+            self.add(wrong.path, wrong.message, key=wrong.key)
 
-    def model(self, model: type[_Model], data: Any) -> _Model | None:
-        """Validate the shape; None after problems."""
+    def add_faults(self, path: Path, faults: Iterable[Fault]) -> None:
+        for fault in faults:
+            self.add(path, fault.message, offset=fault.offset)
+
+    def model(self, model: type[_Model], data: Any, at: Path = ()) -> _Model | None:
+        """Validate the shape of what stands at a path; None after problems."""
         try:
             return model.model_validate(data)
         except ValidationError as error:
-            for found in error.errors(include_url=False, include_context=False):
-                path = self._real_path(found["loc"])
-                message, key = _shape_message(found["type"], found["msg"], path, model)
-                self.add(path, message, key=key)
+            self.add_all(shape_problems(error, self.located.places, at))
             return None
 
-    def _real_path(self, loc: tuple[str | int, ...]) -> Path:
-        """Drop what pydantic adds to a path: names of union members, `[key]`."""
-        path: Path = ()
-        for part in loc:
-            known = (*path, part) in self.located.places
-            if known or part not in ("LookupStep", "DeriveStep", "[key]"):
-                path = (*path, part)
-        return path
 
-    # the short form
+class _ShortLoader(_Loader):
+    """Reads the short form and translates it to the long one."""
 
-    def short(self) -> Ruleset | None:
+    def load(self) -> Ruleset | None:
         if not self.located.data:
             self.add((), "there are no rules; a list of {output, formula} is expected")
             return None
         document = self.model(ShortForm, self.located.data)
         rules = self._readable_rules()
-        self._judge_names((((index, "output"), output) for index, output, _ in rules))
-        translations = [
-            (index, output, formula, self._translated(index, formula)) for index, output, formula in rules
-        ]
+        self.add_all(
+            duplicate_names((((index, "output"), output, False) for index, output, _ in rules), "output")
+        )
+        found = [self._translated(index, formula) for index, _, formula in rules]
         if document is None or self.problems:
             return None
-        used = {name for _, _, _, found in translations if found for name in found[0]}
-        names = Names()
-        names.taken = {name.lower() for name in used}
+        return self._ruleset(
+            {
+                output: expression
+                for (_, output, _), expression in zip(rules, found, strict=True)
+                if expression is not None
+            }
+        )
+
+    def _readable_rules(self) -> list[tuple[int, str, str]]:
+        """Return number, output and formula of each rule whose shape allows it."""
+        return [
+            (index, str(rule["output"]), str(formula_text(rule["formula"])))
+            for index, rule in enumerate(self.located.data)
+            if isinstance(rule, dict)
+            and all(isinstance(rule.get(key), (str, int, float)) for key in ("output", "formula"))
+        ]
+
+    def _translated(self, index: int, formula: str) -> tuple[str, Expression] | None:
+        path: Path = (index, "formula")
+        try:
+            translation = translate(formula)
+            tree = parse_expression(translation.expression)
+        except ExpressionError as error:
+            self.add_faults(path, error.faults)
+            return None
+        offsets = translation.columns
+        return translation.expression, Expression(formula, tree, "scalar", path, tuple(offsets), offsets)
+
+    def _ruleset(self, found: Mapping[str, tuple[str, Expression]]) -> Ruleset:
+        names = Names(name for _, expression in found.values() for name in expression.columns)
         derive: dict[str, str] = {}
         columns: dict[str, str] = {}
-        formulas, derivations = [], []
-        for index, output, formula, found in translations:
-            if found is None:
-                continue
-            offsets, expression, tree = found
+        expressions: dict[Path, Expression] = {}
+        paths: dict[Path, Path] = {
+            ("steps", 0): (), ("steps", 0, "lookup"): (), ("steps", 1): (), ("steps", 1, "derive"): ()
+        }  # fmt: skip
+        for output, (text, expression) in found.items():
             name = names.new(output)
-            derive[name], columns[output] = expression, name
-            places = self._places((index, "formula"), offsets)
-            formulas.append(Formula(output, formula, tuple(offsets)))
-            derivations.append(Derivation(name, tree, places))
-        long = LongForm.model_validate(
+            derive[name], columns[output] = text, name
+            index, _ = expression.path
+            expressions["steps", 1, "derive", name] = expression
+            paths["steps", 1, "derive", name] = expression.path
+            paths["output", "columns", output] = (index, "output")
+        document = LongForm.model_validate(
             {
                 "version": 1,
                 "steps": [
@@ -208,172 +186,130 @@ class _Loader:
                 "output": {"columns": columns},
             }
         )
-        return _ruleset("short", long, formulas, derivations, {})
+        return Ruleset("short", document, expressions, self.located, self.source, paths)
 
-    def _readable_rules(self) -> list[tuple[int, str, str]]:
-        """Return number, output and formula of each rule whose shape allows it."""
-        return [
-            (index, str(rule["output"]), str(rule["formula"]))
-            for index, rule in enumerate(self.located.data)
-            if isinstance(rule, dict)
-            and all(isinstance(rule.get(key), (str, int, float)) for key in ("output", "formula"))
-        ]
 
-    def _translated(self, index: int, formula: str) -> tuple[dict[str, int], str, Expr] | None:
-        try:
-            translation = translate(formula)
-            return translation.columns, translation.expression, parse_expression(translation.expression)
-        except ExpressionError as error:
-            self._add_faults((index, "formula"), error.faults)
-            return None
+class _LongLoader(_Loader):
+    """Reads the long form; whatever part is wrong, the others are judged all the same."""
 
-    def _add_faults(self, path: Path, faults: tuple[Fault, ...]) -> None:
-        for fault in faults:
-            self.add(path, fault.message, offset=fault.offset)
-
-    def _places(self, path: Path, offsets: Mapping[str, int]) -> dict[str, Problem]:
-        return {name: self.problem_at(path, "", offset=offset) for name, offset in offsets.items()}
-
-    def _judge_names(self, outputs: Iterator[tuple[Path, str]], *, key: bool = False) -> None:
-        """Refuse outputs that are blank, hold control characters, or are there twice; case does not make a difference."""
-        seen: dict[str, str] = {}
-        for path, name in outputs:
-            if not name.strip():
-                self.add(path, "the output has no name", key=key)
-            elif _CONTROL.search(name):
-                self.add(path, "the name of an output holds a control character", key=key)
-            elif name.lower() in seen:
-                before = seen[name.lower()]
-                differs = "" if before == name else f" (as `{before}`; names differ by more than case)"
-                self.add(path, f"the output `{name}` is there twice{differs}", key=key)
-            seen.setdefault(name.lower(), name)
-
-    # the long form
-
-    def long(self) -> Ruleset | None:
-        if not isinstance(self.located.data, dict):
+    def load(self) -> Ruleset | None:
+        data = self.located.data
+        if not isinstance(data, dict):
             self.add((), "a list of {output, formula} is expected, or the long form with `version: 1`")
             return None
-        self._judge_steps()
+        parts = self._parts({name: part for name, part in data.items() if name != "steps"})
+        steps = self._steps(data.get("steps", []))
+        self.add_all(judge_document(parts))
+        for index, step in steps.items():
+            self.add_all(judge_step(index, step))
+        self.add_all(judge_references(parts, steps))
+        expressions = self._expressions(data)
         if self.problems:
             return None
-        document = self.model(LongForm, self.located.data)
-        if document is None:
+        document = parts.model_copy(update={"steps": tuple(steps.values())})
+        return Ruleset("long", document, expressions, self.located, self.source)
+
+    def _parts(self, data: Mapping[str, Any]) -> LongForm:
+        """Return what is beside the steps, without what is wrong."""
+        try:
+            return LongForm.model_validate(data)
+        except ValidationError as error:
+            self.add_all(shape_problems(error, self.located.places))
+            wrong = [found["loc"] for found in error.errors(include_url=False)]
+        return LongForm.model_validate({"version": 1, **_without(data, wrong)})
+
+    # steps
+
+    def _steps(self, listed: Any) -> dict[int, Step]:
+        """Return the steps that have a right shape, by number."""
+        if not isinstance(listed, list):
+            self.add(("steps",), "a list is expected here")
+            return {}
+        if len(listed) > MAX_STEPS:
+            self.add(("steps",), f"there are {len(listed):,} steps, more than {MAX_STEPS}")
+        found = {}
+        for index, data in enumerate(listed[:MAX_STEPS]):
+            kind = self._kind(("steps", index), data)
+            step = self.model(STEPS[kind], data, ("steps", index)) if kind else None
+            if step is not None:
+                found[index] = step
+        return found
+
+    def _kind(self, path: Path, data: Any) -> str | None:
+        """Return the kind of a step; None after problems."""
+        if not isinstance(data, dict):
+            self.add(path, f"a step is a mapping with one of {', '.join(STEPS)}")
             return None
-        self._judge_names(((("output", "columns", name), name) for name in document.output.columns), key=True)
-        formulas, derivations = self._derived(document)
-        copied = {
-            name: self.problem_at(("output", "columns", output), "")
-            for output, name in document.output.columns.items()
-        }
-        return _ruleset("long", document, formulas, derivations, copied)
+        kinds = [key for key in data if key in STEPS]
+        if len(kinds) > 1:
+            self.add(
+                (*path, kinds[1]),
+                f"`{kinds[0]}` and `{kinds[1]}` are two steps: each has an entry of its own",
+                key=True,
+            )
+        elif not kinds:
+            self._no_kind(path, data)
+        return kinds[0] if len(kinds) == 1 else None
 
-    def _judge_steps(self) -> None:
-        """Refuse keys and steps by name, those of a later version as such."""
-        for name in self.located.data:
-            if name in LATER_KEYS:
-                self.add((name,), f"`{name}` is not available yet", key=True)
-        output = self.located.data.get("output")
-        if isinstance(output, dict) and "schema" in output:
-            self.add(("output", "schema"), "`schema` is not available yet", key=True)
-        steps = self.located.data.get("steps")
-        lookups = 0
-        for index, step in enumerate(steps if isinstance(steps, list) else []):
-            if not isinstance(step, dict) or len(step) != 1:
-                self._judge_step_keys(index, step)
+    def _no_kind(self, path: Path, data: Mapping[str, Any]) -> None:
+        others = [key for key in data if key not in _STEP_KEYS]
+        for key in others:
+            hint = nearest(key, STEPS) or f"; there are {', '.join(STEPS)}"
+            self.add((*path, key), f"unknown step `{key}`{hint}", key=True)
+        if not others:
+            self.add(path, f"the step has no kind: one of {', '.join(STEPS)}")
+
+    # expressions
+
+    def _expressions(self, data: Mapping[str, Any]) -> dict[Path, Expression]:
+        given = data.get("parameters")
+        parameters = tuple(given) if isinstance(given, dict) else ()
+        found = {}
+        for path, text, context in _texts_of(data.get("steps")):
+            try:
+                tree = parse_expression(text, context=context, parameters=parameters)
+            except ExpressionError as error:
+                self.add_faults(path, error.faults)
                 continue
-            (name,) = step
-            lookups += name == "lookup"
-            if name in LATER_STEPS:
-                self.add(("steps", index, name), f"the step `{name}` is not available yet", key=True)
-            elif name not in ("lookup", "derive"):
-                hint = nearest(name, ("lookup", "derive", *LATER_STEPS))
-                self.add(("steps", index, name), f"unknown step `{name}`{hint}", key=True)
-            elif name == "lookup" and (lookups > 1 or index > 0):
-                self.add(
-                    ("steps", index, name),
-                    "a lookup that is not the one first step is not available yet",
-                    key=True,
-                )
-
-    def _judge_step_keys(self, index: int, step: object) -> None:
-        later = [key for key in step if key in LATER_KEYS] if isinstance(step, dict) else []
-        for key in later:
-            self.add(("steps", index, key), f"`{key}` of a step is not available yet", key=True)
-        if not later:
-            self.add(("steps", index), "a step is one of lookup and derive, each in an entry of its own")
-
-    def _derived(self, document: LongForm) -> tuple[list[Formula], list[Derivation]]:
-        formulas: list[Formula] = []
-        derivations: list[Derivation] = []
-        seen: dict[str, str] = {}
-        for index, step in enumerate(document.steps):
-            for name, text in step.derive.items() if isinstance(step, DeriveStep) else ():
-                path: Path = ("steps", index, "derive", name)
-                if name.lower() in seen:
-                    self.add(path, f"`{name}` is derived twice", key=True)
-                seen[name.lower()] = name
-                try:
-                    tree = parse_expression(text)
-                except ExpressionError as error:
-                    self._add_faults(path, error.faults)
-                    continue
-                self._add_faults(path, tuple(untyped_columns(tree, [found.name for found in derivations])))
-                columns = tuple(dict.fromkeys(use.column for use in uses_of(tree)))
-                formulas.append(Formula(name, text, columns))
-                derivations.append(Derivation(name, tree, self._places(path, dict.fromkeys(columns, 0))))
-        return formulas, derivations
+            found[path] = Expression(text, tree, context, path, columns_of(tree))
+        return found
 
 
-def _ruleset(
-    form: Literal["short", "long"],
-    long: LongForm,
-    formulas: list[Formula],
-    derivations: list[Derivation],
-    copied: Mapping[str, Problem],
-) -> Ruleset:
-    uses: dict[Use, None] = {}
-    derived: set[str] = set()
-    for derivation in derivations:
-        uses.update((use, None) for use in uses_of(derivation.expression) if use.column not in derived)
-        if form == "long":
-            derived.add(derivation.name)
-    names = {derivation.name for derivation in derivations}
-    uses.update((Use(name, "text"), None) for name in long.output.columns.values() if name not in names)
-    return Ruleset(
-        form=form,
-        long=long,
-        formulas=tuple(formulas),
-        output_columns=tuple(long.output.columns),
-        reference_names=tuple(step.lookup.reference for step in long.steps if isinstance(step, LookupStep)),
-        derivations=tuple(derivations),
-        outputs=tuple(long.output.columns.items()),
-        uses=tuple(uses),
-        copied_at={name: problem for name, problem in copied.items() if name not in names},
-    )
+def _without(data: Mapping[str, Any], wrong: Iterable[Path]) -> dict[str, Any]:
+    """Return a document without its parts at these paths: of parameters and references single ones, else all under a key."""
+    left = {name: dict(part) if isinstance(part, dict) else part for name, part in data.items()}
+    for path in wrong:
+        if (
+            len(path) > 1
+            and path[0] in ("parameters", "references")
+            and isinstance(left.get(str(path[0])), dict)
+        ):
+            left[str(path[0])].pop(path[1], None)
+        else:
+            left.pop(str(path[0]), None)
+    return left
 
 
-def _shape_message(kind: str, message: str, path: Path, model: type[BaseModel]) -> tuple[str, bool]:
-    """Return what is wrong with a shape in the language's own words, and whether the key is what is wrong."""
-    last = str(path[-1]) if path else ""
-    if kind == "missing":
-        return f"`{last}` is missing", False
-    if kind == "extra_forbidden":
-        known = ("output", "formula") if model is ShortForm else ("version", "steps", "output", "columns")
-        hint = nearest(last, known) or f"; there are {', '.join(known)}"
-        return f"unknown key `{last}`{hint}", True
-    return _PLAIN_MESSAGES.get(kind, lambda: message)(), False
+def _texts_of(steps: Any) -> Iterator[tuple[Path, str, ExpressionContext]]:
+    """Return path, text and context of every expression, also in steps whose shape is wrong elsewhere."""
+    for index, step in enumerate(steps[:MAX_STEPS] if isinstance(steps, list) else ()):
+        for kind, body in step.items() if isinstance(step, dict) else ():
+            if kind not in _EXPRESSIONS:
+                continue
+            below, context = _EXPRESSIONS[kind]
+            for part in below:
+                body = body.get(part) if isinstance(body, dict) else None
+            path: Path = ("steps", index, kind, *below)
+            for at, value in _by_name(path, body):
+                text = expression_text(value)
+                if isinstance(text, str) and text:
+                    yield at, text, context
 
 
-_PLAIN_MESSAGES: dict[str, Callable[[], str]] = {
-    "string_type": lambda: "a text is expected here",
-    "string_too_short": lambda: "it is empty",
-    "too_short": lambda: "it is empty",
-    "list_type": lambda: "a list is expected here",
-    "dict_type": lambda: "a mapping is expected here",
-    "model_type": lambda: "a mapping is expected here",
-    "model_attributes_type": lambda: "a mapping is expected here",
-}
+def _by_name(path: Path, body: Any) -> list[tuple[Path, Any]]:
+    if isinstance(body, dict):
+        return [((*path, name), value) for name, value in body.items()]
+    return [(path, body)]
 
 
-__all__ = ["Derivation", "Formula", "Place", "Ruleset", "load_ruleset"]
+__all__ = ["MAX_BYTES", "Ruleset", "load_ruleset"]

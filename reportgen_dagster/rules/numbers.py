@@ -1,21 +1,34 @@
 """Arithmetic on numbers: Python's meaning in SQL, exact for whole numbers of 64 bits, in DOUBLE where that is as exact.
 
-What belongs here: what two numbers make. What does not: what a text among the operands means (operators.py).
+What belongs here: what two numbers make. What does not: what a text among the operands means (operators.py), decimals among
+themselves (decimals.py), quotients toward zero (quotients.py).
 
-Three kinds of numbers (see `Value`): `integer` in BIGINT, `number` in DOUBLE, and `wide`, which carries both. A `number`
+Kinds of numbers (see `Value`): `integer` in BIGINT, `number` in DOUBLE, `wide`, which carries both, and `decimal`. A `number`
 that may be a whole number by its type is kept only while its magnitude is known to be exact in DOUBLE; past that the
-operation makes a `wide`.
+operation makes a `wide`. A decimal with a `number` is a `number`, unless that is written out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
+from reportgen_dagster.rules import decimal_quotients, decimals
+from reportgen_dagster.rules.decimals import DIVISION_BY_ZERO
 from reportgen_dagster.rules.layers import Layers
+from reportgen_dagster.rules.number_parts import (
+    as_double,
+    both_whole,
+    integer_part,
+    is_exact,
+    is_whole,
+    may_be_whole,
+    without_decimals,
+)
 from reportgen_dagster.rules.values import (
     EXACT,
     LARGEST_INTEGER,
@@ -29,68 +42,25 @@ from reportgen_dagster.rules.values import (
     case,
     cast,
     double,
-    false,
     is_null,
     is_present,
     literal_integer,
     negated,
     text,
-    true,
     try_cast,
     whole,
 )
 
+__all__ = [
+    "DIVISION_BY_ZERO", "NOT_FINITE", "TOO_LARGE", "absolute", "as_double", "bound", "choose", "compare", "divide", "extreme",
+    "finite", "fit", "floor_divide", "floor_doubles", "floor_integers", "floor_modulo", "integer_part", "is_exact", "linear",
+    "may_be_whole", "negate", "power", "round_half_even", "written",
+]  # fmt: skip
+
 TOO_LARGE = "the result is too large for a whole number of 64 bits"
 NOT_FINITE = "the result is not a finite number"
-DIVISION_BY_ZERO = "division by zero"
 _SAFE_INTEGER = 9.2e18  # bounds are DOUBLE and may be rounded
 _POWER_PART_LIMIT = 4e9  # its square times 2**63 fits into 128 bits
-
-
-def as_double(value: Value) -> Expr:
-    """Return a number as DOUBLE."""
-    if value.kind == "integer":
-        literal = literal_integer(value.sql)
-        return double(float(literal)) if literal is not None else cast(value.sql, "DOUBLE")
-    return value.sql
-
-
-def integer_part(value: Value) -> Expr:
-    """Return a number as BIGINT where it is a whole number by its type, else null."""
-    if value.kind == "integer":
-        return value.sql
-    if value.integer is not None:
-        return value.integer
-    if value.is_whole is None:
-        return cast(exp.Null(), "BIGINT")
-    return case((value.is_whole(), try_cast(value.sql, "BIGINT")))
-
-
-def is_whole(value: Value) -> Expr:
-    """Return the condition that the number is a whole number by its type."""
-    if value.kind == "integer":
-        return true()
-    if value.integer is not None:
-        return is_present(value.integer)
-    return value.is_whole() if value.is_whole else false()
-
-
-def may_be_whole(value: Value) -> bool:
-    """Tell whether any row may hold a whole number by type."""
-    return value.kind in ("integer", "wide") or value.is_whole is not None
-
-
-def both_whole(left: Value, right: Value) -> Callable[[], Expr] | None:
-    """Return the builder of the condition that both are whole, None if that can never be."""
-    if not (may_be_whole(left) and may_be_whole(right)):
-        return None
-    parts = [value for value in (left, right) if value.kind != "integer"]
-    return lambda: all_of(is_whole(value) for value in parts)
-
-
-def is_exact(value: Value) -> bool:
-    """Tell whether the DOUBLE of a number says all there is to say about it."""
-    return value.kind == "number" or (value.kind == "integer" and value.largest <= EXACT)
 
 
 def _mode(left: Value, right: Value, bound: float) -> str:
@@ -141,6 +111,10 @@ def _exact(operator: type[exp.Binary], left: Expr, right: Expr) -> Expr:
 
 def linear(layers: Layers, operator: type[exp.Binary], left: Value, right: Value) -> Value:
     """Add, subtract or multiply."""
+    exact = decimals.aligned((left, right))
+    if exact:
+        return decimals.linear(layers, operator, *exact)
+    left, right = without_decimals(left, right)
     product = operator is exp.Mul
     bound = left.largest * right.largest if product else left.largest + right.largest
     bound = math.inf if math.isnan(bound) else bound
@@ -159,6 +133,10 @@ def linear(layers: Layers, operator: type[exp.Binary], left: Value, right: Value
 
 def divide(layers: Layers, left: Value, right: Value) -> Value:
     """Divide, never as whole numbers."""
+    exact = decimals.aligned((left, right))
+    if exact:
+        return decimal_quotients.divide(layers, *exact)
+    left, right = without_decimals(left, right)
     divisor = as_double(right)
     quotient = layers.bind(binary(exp.Div, as_double(left), divisor))
     reason = case((binary(exp.EQ, divisor, double(0.0)), text(DIVISION_BY_ZERO)), default=text(NOT_FINITE))
@@ -208,6 +186,7 @@ def floor_doubles(layers: Layers, left: Expr, right: Expr, *, quotient: bool) ->
 
 def floor_divide(layers: Layers, left: Value, right: Value) -> Value:
     """Divide and round down (`//`)."""
+    left, right = without_decimals(left, right)
     zero = _zero_check(left, right)
     if left.kind == right.kind == "integer":
         sql = floor_integers(layers, left.sql, right.sql, quotient=True)
@@ -221,6 +200,7 @@ def floor_divide(layers: Layers, left: Value, right: Value) -> Value:
 
 def floor_modulo(layers: Layers, left: Value, right: Value) -> Value:
     """Return the rest of `//`, with the sign of the right side (`%`)."""
+    left, right = without_decimals(left, right)
     zero = _zero_check(left, right)
     if left.kind == right.kind == "integer":
         sql = floor_integers(layers, left.sql, right.sql, quotient=False)
@@ -234,6 +214,7 @@ def floor_modulo(layers: Layers, left: Value, right: Value) -> Value:
 
 def power(layers: Layers, left: Value, right: Value) -> Value:
     """Raise to a power; a whole number to a whole number from 0 on is a whole number."""
+    left, right = without_decimals(left, right)
     base, exponent = layers.bind(as_double(left)), layers.bind(as_double(right))
     number = layers.bind(call("pow", base, exponent), "power")
     reason = case(
@@ -283,12 +264,17 @@ def _safe_factor(layers: Layers, factor: Expr) -> Expr:
 
 
 def compare(layers: Layers, operator: type[exp.Binary], left: Value, right: Value) -> Expr:
-    """Compare two numbers."""
+    """Compare two numbers; a decimal with a `number` as one."""
     if left.kind == right.kind == "integer":
         return binary(operator, left.sql, right.sql)
+    exact = decimals.aligned((left, right))
+    if exact:
+        return decimals.compare(operator, *exact)
+    left, right = without_decimals(left, right)
     doubles = binary(operator, as_double(left), as_double(right))
     if both_whole(left, right) is None or (is_exact(left) and is_exact(right)):
-        return doubles
+        large = [value for value in (left, right) if may_be_whole(value) and not is_exact(value)]
+        return _compare_large(layers, operator, left, right, doubles) if large else doubles
     return call(
         "coalesce",
         binary(operator, layers.bind(integer_part(left)), layers.bind(integer_part(right))),
@@ -296,9 +282,29 @@ def compare(layers: Layers, operator: type[exp.Binary], left: Value, right: Valu
     )
 
 
+def _compare_large(
+    layers: Layers, operator: type[exp.Binary], left: Value, right: Value, doubles: Expr
+) -> Expr:
+    """Compare a large whole number with a DOUBLE: where they are the same as DOUBLE both are whole, and compared as such."""
+    sides = [layers.bind(as_double(value)) for value in (left, right)]
+    wholes = [
+        cast(integer_part(value), "HUGEINT") if may_be_whole(value) else try_cast(value.sql, "HUGEINT")
+        for value in (left, right)
+    ]
+    same = call("coalesce", binary(operator, *wholes), doubles)
+    return case((binary(exp.EQ, *sides), same), default=doubles)
+
+
 def choose(layers: Layers, branches: Sequence[tuple[Expr, Value]], default: Value | None) -> Value:
     """Return the CASE of numbers; conditions are names."""
     values = [value for _, value in branches] + ([default] if default else [])
+    exact = decimals.aligned(values)
+    if exact:
+        rest = exact[-1] if default else None
+        return decimals.choose([(name, exact[at]) for at, (name, _) in enumerate(branches)], rest)
+    values = without_decimals(*values)
+    branches = [(name, values[at]) for at, (name, _) in enumerate(branches)]
+    default = values[-1] if default else None
     largest = max(value.largest for value in values)
     if all(value.kind == "integer" for value in values):
         return Value("integer", _case(branches, default, lambda value: value.sql), largest)
@@ -330,28 +336,50 @@ def extreme(layers: Layers, operator: type[exp.Binary], left: Value, right: Valu
 
 def bound(layers: Layers, value: Value) -> Value:
     """Give a number a name, because it is needed more than once."""
-    sql = layers.bind(value.sql)
-    return Value(value.kind, sql, value.largest, value.is_whole, value.integer, checks=value.checks)
+    return replace(value, sql=layers.bind(value.sql), raw=None)
+
+
+def _sign_checks(value: Value) -> tuple[Check, ...]:
+    """Make the check that a BIGINT has a counterpart of the other sign; the lowest has none."""
+    if value.kind != "integer" or value.largest < LARGEST_INTEGER:
+        return ()
+    lowest = binary(exp.Sub, whole(-LARGEST_INTEGER), whole(1))
+    return (Check(binary(exp.EQ, value.sql, lowest), text(TOO_LARGE)),)
+
+
+def _safe(value: Value) -> Expr:
+    """Return a BIGINT whose sign can be changed, null for the lowest."""
+    if not _sign_checks(value):
+        return value.sql
+    return call("nullif", value.sql, binary(exp.Sub, whole(-LARGEST_INTEGER), whole(1)))
 
 
 def negate(value: Value) -> Value:
     """Change the sign."""
+    if value.kind == "decimal":
+        return decimals.decimal_value(
+            exp.Neg(this=exp.Paren(this=value.sql)), value.precision, value.scale, value.checks
+        )
     integer = exp.Neg(this=exp.Paren(this=value.integer)) if value.integer is not None else None
-    plain = isinstance(value.sql, (exp.Column, exp.Literal, exp.Cast))
-    sql = exp.Neg(this=value.sql if plain else exp.Paren(this=value.sql))
-    return Value(value.kind, sql, value.largest, value.is_whole, integer, checks=value.checks)
+    checks = (*value.checks, *_sign_checks(value)) if value.literal is None else value.checks
+    inner = _safe(value) if value.literal is None else value.sql
+    plain = isinstance(inner, (exp.Column, exp.Literal, exp.Cast))
+    sql = exp.Neg(this=inner if plain else exp.Paren(this=inner))
+    return Value(value.kind, sql, value.largest, value.is_whole, integer, checks=checks)
 
 
 def absolute(value: Value) -> Value:
     """Drop the sign."""
+    if value.kind == "decimal":
+        return decimals.magnitude(value)
     integer = call("abs", value.integer) if value.integer is not None else None
-    return Value(
-        value.kind, call("abs", value.sql), value.largest, value.is_whole, integer, checks=value.checks
-    )
+    checks = (*value.checks, *_sign_checks(value))
+    return Value(value.kind, call("abs", _safe(value)), value.largest, value.is_whole, integer, checks=checks)
 
 
 def round_half_even(layers: Layers, value: Value, digits: int | None) -> Value:
     """Round half to even at so many decimal digits, on the exact value as Python does."""
+    (value,) = without_decimals(value)
     if digits is not None and digits < 0:
         return _round_left(layers, value, 10**-digits)
     if value.kind == "integer":
@@ -407,6 +435,8 @@ def written(layers: Layers, value: Value) -> Expr:
     """Write a number as the shortest text that reads back the same, whole ones without `.0`."""
     if value.kind == "integer":
         return cast(value.sql, "VARCHAR")
+    if value.kind == "decimal":
+        return decimals.written(value)
     sql = layers.bind(value.sql)
     is_round = binary(exp.EQ, call("trunc", sql), sql)
     if value.largest >= 1e16:

@@ -1,28 +1,33 @@
 """What the operators of the language mean on cells: on numbers, texts, nulls, and columns that hold both.
 
-What belongs here: the table "Cells" of docs/rules/language.md. What does not: arithmetic itself (numbers.py), syntax.
+What belongs here: the table "Cells" of docs/rules/language.md, comparing and choosing among values of any type. What does not:
+arithmetic itself (numbers.py, temporal.py), syntax, problems that types alone can tell (evaluation.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import reduce
 
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules import numbers
+from reportgen_dagster.rules import decimals, numbers, temporal
 from reportgen_dagster.rules.layers import Layers
 from reportgen_dagster.rules.values import (
     Check,
+    UnfitError,
     Value,
     all_of,
     any_of,
+    any_value,
     binary,
     call,
     case,
     cast,
+    decimal_type,
     false,
     guarded,
     is_present,
@@ -35,13 +40,24 @@ from reportgen_dagster.rules.values import (
 
 NEEDS_NUMBER = "text where a number is needed"
 TEXT_AND_NUMBER = "a text and a number"
-NUMERIC = ("integer", "number", "wide")
+NUMERIC = ("integer", "number", "wide", "decimal")
+SIMPLE = ("boolean", *temporal.KINDS)
+_WORDS = {
+    "null": "null", "integer": "a number", "number": "a number", "wide": "a number", "decimal": "a number", "text": "a text",
+    "boolean": "a boolean", "date": "a date", "time": "a time", "datetime": "a datetime", "cell": "a text or number",
+    "any": "anything",
+}  # fmt: skip
+
+
+def word_for(value: Value) -> str:
+    """Name the kind of a value in a sentence."""
+    return _WORDS[value.kind]
 
 
 def number_part(value: Value) -> Value | None:
     """Return what a value is worth as a number, None if it never is one."""
     if value.kind in NUMERIC:
-        return value.without_checks()
+        return replace(value, checks=(), raw=None) if value.checks or value.raw is not None else value
     return value.number if value.kind == "cell" else None
 
 
@@ -82,8 +98,17 @@ def _text_check(values: Sequence[Value]) -> tuple[Check, ...]:
 
 
 def arithmetic(layers: Layers, values: Sequence[Value], build: Callable[..., Value]) -> Value:
-    """Compute with numbers: null where an operand is null, an error where one is a text."""
+    """Compute with numbers: null where an operand is null, an error where one is a text.
+
+    Raises:
+        UnfitError: If an operand is by its type neither.
+    """
     before = _checks(values)
+    for value in values:
+        if value.kind in SIMPLE:
+            raise UnfitError(f"a number is needed, not {word_for(value)}")
+    if any(value.kind == "any" for value in values):
+        return any_value().with_checks(before)
     if any(value.kind == "null" for value in values):
         return null_value().with_checks(before)
     if any(text_part(value) is not None for value in values):
@@ -92,13 +117,13 @@ def arithmetic(layers: Layers, values: Sequence[Value], build: Callable[..., Val
     parts = [number_part(value) for value in values]
     found = [part for part in parts if part is not None]
     result = build(*found) if len(found) == len(parts) else _null_number()
-    return result.with_checks(before, mixture)
+    return replace(result, raw=None, literal=None).with_checks(before, mixture)
 
 
 def as_number(layers: Layers, value: Value) -> Value:
     """Return a value as a number; a text on a row is an error."""
-    if value.kind == "null":
-        return _null_number().with_checks(value.checks)
+    if value.kind in ("null", "any"):
+        return replace(_null_number(), largest=math.inf).with_checks(value.checks)
     return arithmetic(layers, [value], lambda number: number)
 
 
@@ -109,11 +134,15 @@ def as_text(layers: Layers, value: Value) -> Value:
 
 
 def written(layers: Layers, value: Value) -> Expr:
-    """Write a value as it is written into the report."""
-    if value.kind == "null":
+    """Write a value as it is written into the report: as it was read, if it was read and no contract types it."""
+    if value.raw is not None:
+        return value.raw
+    if value.kind in ("null", "any"):
         return cast(exp.Null(), "VARCHAR")
     if value.kind == "boolean":
         return cast(value.sql, "VARCHAR")
+    if value.kind in temporal.KINDS:
+        return temporal.written(value)
     number, plain = number_part(value), text_part(value)
     parts = ([plain] if plain is not None else []) + ([numbers.written(layers, number)] if number else [])
     return parts[0] if len(parts) == 1 else call("coalesce", *parts)
@@ -149,7 +178,7 @@ def add_cells(layers: Layers, values: Sequence[Value]) -> Value:
 
 def _add_two(layers: Layers, left: Value, right: Value) -> Value:
     pair = (left, right)
-    if _numeric_only(pair) or any(value.kind == "null" for value in pair):
+    if _numeric_only(pair) or any(value.kind in ("null", "any", *SIMPLE) for value in pair):
         return arithmetic(layers, pair, lambda a, b: numbers.linear(layers, exp.Add, a, b))
     numbers_of = [number_part(value) for value in pair]
     texts = [text_part(value) for value in pair]
@@ -163,7 +192,7 @@ def _add_two(layers: Layers, left: Value, right: Value) -> Value:
 
 def extreme(layers: Layers, values: Sequence[Value], operator: type[exp.Binary]) -> Value:
     """Return the largest (`operator` GTE) or smallest (LTE) value, null if one is null."""
-    if any(value.kind == "null" for value in values) or _numeric_only(values):
+    if any(value.kind in ("null", "any", *SIMPLE) for value in values) or _numeric_only(values):
         return arithmetic(
             layers, values, lambda *found: reduce(lambda a, b: numbers.extreme(layers, operator, a, b), found)
         )
@@ -183,14 +212,23 @@ def _extreme_text(layers: Layers, operator: type[exp.Binary], left: Expr, right:
     return case((binary(operator, left, right), left), (binary(other, left, right), right))
 
 
+def _simple_comparison(operator: type[exp.Binary], left: Value, right: Value) -> Expr:
+    """Compare two values of one type that is neither text nor number; a date counts as its midnight."""
+    if {left.kind, right.kind} == {"date", "datetime"}:
+        left, right = temporal.as_datetime(left), temporal.as_datetime(right)
+    if left.kind != right.kind:
+        raise UnfitError(f"{word_for(left)} is compared with {word_for(right)}")
+    return binary(operator, left.sql, right.sql)
+
+
 def equal(layers: Layers, left: Value, right: Value) -> Value:
     """Compare for equality: a text and a number are different."""
     pair = (left, right)
     before = _checks(pair)
-    if any(value.kind == "null" for value in pair):
+    if any(value.kind in ("null", "any") for value in pair):
         return Value("boolean", cast(exp.Null(), "BOOLEAN"), checks=before)
-    if left.kind == right.kind == "boolean":
-        return Value("boolean", binary(exp.EQ, left.sql, right.sql), checks=before)
+    if left.kind in SIMPLE or right.kind in SIMPLE:
+        return Value("boolean", _simple_comparison(exp.EQ, left, right), checks=before)
     parts = _comparisons(layers, exp.EQ, left, right)
     both_sorts = any(text_part(value) is not None for value in pair) and any(
         number_part(value) is not None for value in pair
@@ -204,8 +242,10 @@ def order(layers: Layers, left: Value, right: Value, operator: type[exp.Binary])
     """Compare by size; a text with a number is an error."""
     pair = (left, right)
     before = _checks(pair)
-    if any(value.kind == "null" for value in pair):
+    if any(value.kind in ("null", "any") for value in pair):
         return Value("boolean", cast(exp.Null(), "BOOLEAN"), checks=before)
+    if left.kind in SIMPLE or right.kind in SIMPLE:
+        return Value("boolean", _simple_comparison(operator, left, right), checks=before)
     parts = _comparisons(layers, operator, left, right)
     mixture = _text_check(pair) if _numeric_only(pair) else _both_kinds(pair)
     sql = call("coalesce", *parts) if len(parts) > 1 else (parts or [cast(exp.Null(), "BOOLEAN")])[0]
@@ -248,7 +288,11 @@ def connect(layers: Layers, values: Sequence[Value], operator: type[exp.And | ex
 
 
 def choose(layers: Layers, branches: Sequence[tuple[Value, Value]], default: Value) -> Value:
-    """Return the value of the first true condition; errors count only in what is evaluated."""
+    """Return the value of the first true condition; errors count only in what is evaluated.
+
+    Raises:
+        UnfitError: If the values have no type in common.
+    """
     conditions = [layers.bind(condition.sql, "condition") for condition, _ in branches]
     checks: tuple[Check, ...] = ()
     reached: list[Expr] = []
@@ -269,18 +313,43 @@ def _reached(checks: Sequence[Check], conditions: Sequence[Expr]) -> tuple[Check
 def _merged(layers: Layers, branches: Sequence[tuple[Expr, Value]], default: Value) -> Value:
     values = [value for _, value in branches] + [default]
     kinds = {value.kind for value in values} - {"null"}
+    if "any" in kinds:
+        return any_value()
     if not kinds:
-        return null_value()
-    if kinds == {"boolean"}:
-        return Value("boolean", case(*((name, value.sql) for name, value in branches), default=default.sql))
+        return replace(null_value(), required=any(value.required for value in values))
+    if kinds & set(SIMPLE):
+        return _merged_simple(branches, default, kinds)
     number = plain = None
-    if any(number_part(value) is not None for value in values):
-        figures = [(name, number_part(value) or _null_number()) for name, value in branches]
-        number = numbers.choose(layers, figures, number_part(default) or _null_number())
+    found = [part for part in map(number_part, values) if part is not None]
+    if found:
+        nothing = _nothing_among(found)
+        figures = [(name, number_part(value) or nothing) for name, value in branches]
+        number = numbers.choose(layers, figures, number_part(default) or nothing)
     if any(text_part(value) is not None for value in values):
         texts = [(name, text_part(value) or _null_text()) for name, value in branches]
         plain = case(*texts, default=text_part(default) or _null_text())
     return replace(_joined(layers, number, plain), required=any(value.required for value in values))
+
+
+def _nothing_among(figures: Sequence[Value]) -> Value:
+    """Return the null that leaves whole numbers and decimals what they are."""
+    kinds = {value.kind for value in figures}
+    if decimals.aligned(figures) is None and kinds != {"integer"}:
+        return _null_number()
+    if "decimal" in kinds:
+        return Value("decimal", cast(exp.Null(), decimal_type(1, 0)), 0.0, precision=1)
+    return Value("integer", cast(exp.Null(), "BIGINT"), 0.0)
+
+
+def _merged_simple(branches: Sequence[tuple[Expr, Value]], default: Value, kinds: Collection[str]) -> Value:
+    if kinds == {"date", "datetime"}:
+        branches = [(name, temporal.as_datetime(value)) for name, value in branches]
+        default = temporal.as_datetime(default)
+    elif len(kinds) > 1:
+        words = sorted({word_for(value) for value in (*(value for _, value in branches), default)} - {"null"})
+        raise UnfitError(f"one value is {words[0]}, another is {words[1]}")
+    kind = next(value.kind for value in (*(value for _, value in branches), default) if value.kind != "null")
+    return Value(kind, case(*((name, value.sql) for name, value in branches), default=default.sql))
 
 
 def _null_text() -> Expr:
@@ -303,4 +372,4 @@ def first_present(layers: Layers, values: Sequence[Value]) -> Value:
 def _named(layers: Layers, value: Value) -> Value:
     if value.kind in NUMERIC:
         return numbers.bound(layers, value)
-    return value if value.kind in ("cell", "null") else replace(value, sql=layers.bind(value.sql))
+    return value if value.kind in ("cell", "null", "any") else replace(value, sql=layers.bind(value.sql))

@@ -1,16 +1,19 @@
-"""Regular expressions and date formats that rules may use: literal, bounded, and the same in Python's and DuckDB's eyes.
+"""Regular expressions, date formats and time zones that rules may use: literal and bounded.
 
-DuckDB's RE2 takes time linear in the text; what it does not know (looking around, references back) is refused here, by name.
+They mean the same to Python and to DuckDB. DuckDB's RE2 takes time linear in the text; what it does not know (looking around,
+references back) is refused here, by name.
 """
 
 from __future__ import annotations
 
 import re
+import zoneinfo
 
 MAX_PATTERN = 200
 MAX_REPEAT = 100
 _ESCAPES = frozenset("dDwWsSbB.\\+*?()[]{}|^$-/tnr\"'#&@!%,:;<=>~` _")
-_DATE_LETTERS = frozenset("YmdHMSjyBbAa%")
+_DATE_LETTERS = frozenset("YmdHMSjyBbAaIpf%")
+_ZONE = r"[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*){0,2}"
 
 
 def pattern_problem(pattern: str) -> str:
@@ -68,3 +71,15 @@ def date_format_problem(layout: str) -> str:
         if mark not in _DATE_LETTERS or not mark:
             return f"`%{mark}` is not available; there are {' '.join(f'%{one}' for one in sorted(_DATE_LETTERS))}"
     return ""
+
+
+def zone_problem(zone: str) -> str:
+    """Return what is wrong with the name of a time zone, or nothing."""
+    if re.fullmatch(_ZONE, zone, re.ASCII) and len(zone) <= MAX_PATTERN:
+        try:
+            zoneinfo.ZoneInfo(zone)
+        except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+            pass
+        else:
+            return ""
+    return f"`{zone[:60]}` is no time zone; write one such as 'Europe/Zurich' or 'UTC'"

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Self
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
@@ -39,7 +40,40 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_COMMA_HINT = "; inside braces, an expression with a comma stands in double quotes"
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class WrittenInteger(int):
+    """A whole number that is told as it was written, such as `007`."""
+
+    _written: str
+
+    def __new__(cls, text: str) -> Self:
+        """Read it."""
+        number = super().__new__(cls, text)
+        number._written = text
+        return number
+
+    def __str__(self) -> str:
+        """Return it as it was written."""
+        return self._written
+
+
+class WrittenNumber(float):
+    """A number that is told as it was written, such as `0.50`."""
+
+    _written: str
+
+    def __new__(cls, text: str) -> Self:
+        """Read it."""
+        number = super().__new__(cls, text)
+        number._written = text
+        return number
+
+    def __str__(self) -> str:
+        """Return it as it was written."""
+        return self._written
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +197,9 @@ class _Yaml:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = (mark.line + 1, mark.column + 1) if mark else (None, None)
-            _refuse(f"this is neither JSON nor YAML: {error.problem or error.context}", self.source, *place)
+            reason = str(error.problem or error.context)
+            hint = _COMMA_HINT if "expected ',' or '}'" in reason else ""
+            _refuse(f"this is neither JSON nor YAML: {reason}{hint}", self.source, *place)
         except (YAMLError, YAMLStreamError, ValueError) as error:
             reason = str(error).split("\n")[0]
             _refuse(f"this is neither JSON nor YAML: {reason}", self.source)
@@ -190,7 +226,9 @@ class _Yaml:
             if self.depth > MAX_DEPTH:
                 self.refuse(f"nested deeper than {MAX_DEPTH} levels", event)
             node.value = (
-                self.sequence(events) if isinstance(event, SequenceStartEvent) else self.mapping(events)
+                self.sequence(events)
+                if isinstance(event, SequenceStartEvent)
+                else self.mapping(event, events)
             )
             self.depth -= 1
         if event.anchor:
@@ -213,22 +251,42 @@ class _Yaml:
             found.append(self.node(event, events))
         return found
 
-    def mapping(self, events: Iterator[Event]) -> dict[str, tuple[Place, Node]]:
+    def mapping(self, start: MappingStartEvent, events: Iterator[Event]) -> dict[str, tuple[Place, Node]]:
         found: dict[str, tuple[Place, Node]] = {}
+        open_call: tuple[str, ScalarEvent] | None = None
         for event in events:
             if isinstance(event, MappingEndEvent):
                 break
             if isinstance(event, (MappingStartEvent, SequenceStartEvent)):
                 self.refuse("a key must be a text", event)
+            value = next(events)
+            if open_call and isinstance(event, ScalarEvent) and _is_nothing(value):
+                name, begun = open_call
+                self.lengthen(found[name][1], begun, event)
+                open_call = open_call if _is_open(found[name][1].value) else None
+                continue
             key = self.node(event, events)
             name = event.value if isinstance(event, ScalarEvent) else str(key.value)
             if name in found:
                 self.refuse(f"the key `{name}` is there twice", event)
-            found[name] = (
-                Place(event.start_mark.line + 1, event.start_mark.column + 1),
-                self.node(next(events), events),
-            )
+            place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+            found[name] = (place, self.node(value, events))
+            begins = start.flow_style and _is_bare(value) and _is_open(found[name][1].value)
+            open_call = (name, value) if begins and isinstance(value, ScalarEvent) else None
         return found
+
+    def lengthen(self, node: Node, begun: ScalarEvent, event: ScalarEvent) -> None:
+        """Put a call together that a comma cut in two: `{a: max(b, c)}` holds `max(b, c)`.
+
+        YAML ends a value inside braces at a comma and takes what follows for a key without a value. No expression has an open
+        parenthesis at its end, so nothing else can be meant.
+        """
+        first, last = begun.start_mark, event.end_mark
+        if first.line == last.line:
+            node.value = self.lines[first.line][first.column : last.column]
+        else:
+            node.value = f"{node.value}, {event.value}"
+            node.place = Place(node.place.line, node.place.column)
 
     def scalar_place(self, event: ScalarEvent, place: Place) -> Place:
         """Add where the text begins, when it stands in the file exactly as it is read."""
@@ -240,6 +298,18 @@ class _Yaml:
         return Place(place.line, place.column, start + 1)
 
 
+def _is_bare(event: Event) -> bool:
+    return isinstance(event, ScalarEvent) and not (event.style or event.anchor or event.tag)
+
+
+def _is_nothing(event: Event) -> bool:
+    return _is_bare(event) and event.start_mark.index == event.end_mark.index
+
+
+def _is_open(value: object) -> bool:
+    return isinstance(value, str) and value.count("(") > value.count(")")
+
+
 def _scalar(event: ScalarEvent) -> Any:
     """Resolve a scalar by the core schema of YAML 1.2."""
     text: str = event.value
@@ -248,9 +318,9 @@ def _scalar(event: ScalarEvent) -> Any:
     if _BOOLEAN.fullmatch(text):
         return text.lower() == "true"
     if _INTEGER.fullmatch(text) and len(text) < 20:
-        return int(text)
-    if _FLOAT.fullmatch(text) and len(text) < 40:
-        return float(text)
+        return WrittenInteger(text)
+    if _FLOAT.fullmatch(text) and len(text) < 40 and math.isfinite(float(text)):
+        return WrittenNumber(text)
     return text
 
 
@@ -262,7 +332,9 @@ class _Json:
         self.source = source
         self.at = 0
         self.depth = 0
-        self.decoder = json.JSONDecoder(parse_constant=self.constant)
+        self.decoder = json.JSONDecoder(
+            parse_constant=self.constant, parse_int=WrittenInteger, parse_float=self.number
+        )
 
     def document(self) -> Node:
         self.space()
@@ -276,6 +348,10 @@ class _Json:
 
     def constant(self, name: str) -> NoReturn:
         self.refuse(f"`{name}` is not JSON")
+
+    def number(self, text: str) -> WrittenNumber:
+        number = WrittenNumber(text)
+        return number if math.isfinite(number) else self.refuse("a number has too many digits")
 
     def place(self) -> Place:
         before = self.text[: self.at]

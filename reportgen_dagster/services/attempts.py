@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,6 +54,10 @@ __all__ = [
 
 BEAT_SECONDS = 3
 CSV_TYPE = "text/csv"
+_COUNTS = ("input_count", "used_count", "reject_count", "row_count")
+
+# What the outcome of a run that was published before revision 0002 does not tell.
+_UNTOLD: dict[str, Any] = {"rules": [], "contracts": {}, "decisions": {}, "warnings": []}
 
 Ending = Literal["done", "lost", "interrupted"]
 
@@ -94,6 +98,8 @@ class Claim:
         fence: The number that guards every write; a newer claim has a higher one.
         due_at: When the tick was due that asked for the run.
         files: By what they are to the rules.
+        parameters: As they were given for this run.
+        run_date: What `today()` is.
     """
 
     run_id: str
@@ -106,6 +112,8 @@ class Claim:
     ruleset_name: str
     ruleset_version: int
     files: dict[str, ClaimedFile]
+    parameters: dict[str, Any]
+    run_date: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,8 @@ class Reportable:
     rules_text: str
     artifact_id: str
     artifact_digest: str
+    parameters: dict[str, Any]
+    run_date: date
 
 
 def begin(context: Context, dagster_run_id: str, worker: str) -> bool:
@@ -190,6 +200,8 @@ def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
             ruleset_name=ruleset_name,
             ruleset_version=version.number,
             files=_files(context, session, run),
+            parameters=run.parameters,
+            run_date=run.run_date,
         )
 
 
@@ -239,16 +251,16 @@ def publish(
         claim: The attempt's claim.
         report: The report, in storage already.
         rejects: The rejects, in storage already, if there are any.
-        outcome: `input_count`, `row_count`, `reject_count`, and whatever is to be told of the result.
+        outcome: `input_count`, `used_count`, `reject_count`, `row_count`, and whatever is to be told of the result.
 
     Returns:
         False if the claim is no longer ours; nothing is published then.
 
     Raises:
-        AccountingError: If rows in are not rows out plus rejects. Nothing is published then.
+        AccountingError: If rows in are not rows used plus rejects. Nothing is published then.
         ServiceError: If a file is not in storage. Nothing is published then.
     """
-    counts = {name: int(outcome[name]) for name in ("input_count", "row_count", "reject_count")}
+    counts = {name: int(outcome[name]) for name in _COUNTS}
     _check_accounts(counts, rejects)
     for stored in (report, rejects):
         if stored is not None and not context.store.exists(stored.digest):
@@ -267,7 +279,9 @@ def publish(
         )
         if not ours:
             return False
-        _add_files(session, claim.run_id, report, rejects, counts["reject_count"])
+        session.add(_artifact(claim.run_id, report))
+        if rejects is not None:
+            session.add(_rejects(claim.run_id, rejects, counts["reject_count"]))
     return True
 
 
@@ -277,9 +291,9 @@ def _check_accounts(counts: Mapping[str, int], rejects: Stored | None) -> None:
     Raises:
         AccountingError: With the counts.
     """
-    if counts["input_count"] != counts["row_count"] + counts["reject_count"]:
+    if counts["input_count"] != counts["used_count"] + counts["reject_count"]:
         raise AccountingError(
-            f"{counts['input_count']} rows in, but {counts['row_count']} out and {counts['reject_count']} rejected."
+            f"{counts['input_count']} rows in, but {counts['used_count']} used and {counts['reject_count']} rejected."
         )
     if (rejects is None) != (counts["reject_count"] == 0):
         raise AccountingError(
@@ -287,27 +301,18 @@ def _check_accounts(counts: Mapping[str, int], rejects: Stored | None) -> None:
         )
 
 
-def _add_files(
-    session: Session, run_id: str, report: Stored, rejects: Stored | None, reject_count: int
-) -> None:
-    session.add(
-        Artifact(
-            run_id=run_id,
-            format="csv",
-            digest=report.digest,
-            size_bytes=report.size_bytes,
-            media_type=CSV_TYPE,
-        )
+def _artifact(run_id: str, report: Stored) -> Artifact:
+    return Artifact(
+        run_id=run_id,
+        format="csv",
+        digest=report.digest,
+        size_bytes=report.size_bytes,
+        media_type=CSV_TYPE,
     )
-    if rejects is not None:
-        session.add(
-            Rejects(
-                run_id=run_id,
-                digest=rejects.digest,
-                size_bytes=rejects.size_bytes,
-                row_count=reject_count,
-            )
-        )
+
+
+def _rejects(run_id: str, stored: Stored, reject_count: int) -> Rejects:
+    return Rejects(run_id=run_id, digest=stored.digest, size_bytes=stored.size_bytes, row_count=reject_count)
 
 
 def _storable(value: Any) -> Any:
@@ -321,17 +326,39 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def fail(context: Context, claim: Claim, error: ReportgenError) -> bool:
-    """End a run as failed, for good; False if the claim is no longer ours."""
+def fail(
+    context: Context,
+    claim: Claim,
+    error: ReportgenError,
+    *,
+    rejects: Stored | None = None,
+    outcome: Mapping[str, Any] | None = None,
+) -> bool:
+    """End a run as failed, for good; False if the claim is no longer ours.
+
+    Args:
+        context: The installation.
+        claim: The attempt's claim.
+        error: Why.
+        rejects: Rows that were diverted before it failed, in storage already; they stay downloadable.
+        outcome: What is known of the result; at least `reject_count` if `rejects` are given.
+    """
+    known = dict(outcome or {})
+    counts = {name: int(known[name]) for name in _COUNTS if name in known and name != "row_count"}
     with context.catalog.transaction() as session:
-        return queue.change_claimed(
+        ours = queue.change_claimed(
             session,
             claim.run_id,
             claim.fence,
             state="failed",
             finished_at=func.clock_timestamp(),
             error=_storable(error.to_json()),
+            outcome=_storable(known) or None,
+            **counts,
         )
+        if ours and rejects is not None:
+            session.add(_rejects(claim.run_id, rejects, counts["reject_count"]))
+        return ours
 
 
 def release(context: Context, claim: Claim) -> bool:
@@ -408,7 +435,7 @@ def _reportable(context: Context, session: Session, run: Run, artifact: Artifact
         report_name=run.report_name,
         schedule_id=run.schedule_id,
         dagster_run_id=run.dagster_run_id,
-        outcome=run.outcome or {},
+        outcome={**_UNTOLD, "used_count": run.used_count, **(run.outcome or {})},
         files=_files(context, session, run),
         ruleset_name=ruleset_name,
         ruleset_version=version.number,
@@ -416,4 +443,6 @@ def _reportable(context: Context, session: Session, run: Run, artifact: Artifact
         rules_text=version.text,
         artifact_id=artifact.id,
         artifact_digest=artifact.digest,
+        parameters=run.parameters,
+        run_date=run.run_date,
     )

@@ -1,8 +1,8 @@
 """The process that reads users' rules for the gateway: `python -m reportgen_dagster.services.check_child`.
 
-One JSON object a line comes in (text, source, syntax, columns) and one goes out ({} or {"error": ...}). The process has
-little memory, no files to write and no secrets; whatever a hostile text does to it, services/check.py starts another.
-Started by that module only.
+One JSON object a line comes in (text, source, syntax, columns, parameters) and one goes out ({"facts": ...} or {"error": ...}).
+The process has little memory, no files to write and no secrets; whatever a hostile text does to it, services/check.py starts
+another. Started by that module only.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from functools import lru_cache
+from typing import Any, Literal, TextIO
 
-from reportgen_dagster.errors import Problem, ReportgenError, RulesError
-from reportgen_dagster.rules.checks import check_columns
-from reportgen_dagster.rules.loading import Ruleset, load_ruleset
+from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, RulesError
+from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.services.parameters import parameter_problems
+from reportgen_dagster.services.rules_facts import INPUT, RulesFacts
+from reportgen_dagster.services.rules_problems import rules_problems
 
 MEMORY_BYTES = 1024**3
 CPU_SECONDS = 10
@@ -41,38 +45,62 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     """Answer each line of `requests` with one line of JSON."""
     print(READY, file=answers, flush=True)
     for line in requests:
-        _limit_cpu_time()
+        limit_cpu_time()
         print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Check one text of rules, with columns also against the files; return {} or {"error": the error's JSON}."""
+    """Check one text of rules, with columns also against the files and with parameters also those.
+
+    Returns:
+        {"facts": what the rules say of files} or {"error": the error's JSON}.
+    """
     try:
-        ruleset = load_ruleset(request["text"], source=request["source"], syntax=request["syntax"])
-        if request["columns"] is not None:
-            _check_files(ruleset, request["columns"])
+        ruleset = _loaded(request["text"], request["source"], request["syntax"])
+        facts = RulesFacts.of(ruleset)
+        _judge(ruleset, facts, request["columns"], request["parameters"])
     except ReportgenError as error:
         return {"error": error.to_json()}
     except (RecursionError, MemoryError):
         return {
             "error": RulesError("The rules are nested too deeply or are too large to be checked.").to_json()
         }
-    return {}
+    return {"facts": facts.to_json()}
 
 
-def _check_files(ruleset: Ruleset, columns: Mapping[str, Sequence[str]]) -> None:
-    references = {name: names for name, names in columns.items() if name != "input"}
-    known = ", ".join(("input", *ruleset.reference_names))
-    problems = [
-        Problem(f"the rules name no file {name!r}; they name {known}", path=name)
-        for name in references
-        if name not in ruleset.reference_names
-    ] or check_columns(ruleset, input_columns=columns["input"], reference_columns=references)
+@lru_cache(maxsize=1)
+def _loaded(text: str, source: str, syntax: Literal["yaml", "json"]) -> Ruleset:
+    """Load rules; the same text is mostly asked of twice, without and with the files' columns."""
+    return load_ruleset(text, source=source, syntax=syntax)
+
+
+def _judge(
+    ruleset: Ruleset,
+    facts: RulesFacts,
+    columns: Mapping[str, Sequence[str]] | None,
+    parameters: Mapping[str, Any] | None,
+) -> None:
+    """Refuse rules that cannot work, and parameters that are not what they want.
+
+    Raises:
+        RulesError: With every problem of the rules, those of the parameters behind them.
+        BadRequestError: If only the parameters are wrong.
+    """
+    mistaken = [] if parameters is None else parameter_problems(ruleset, parameters)
+    known = (INPUT, *facts.references)
+    strangers = [
+        Problem(f"the rules name no file {name!r}; they name {', '.join(known)}", path=name)
+        for name in columns or ()
+        if name not in known
+    ]
+    problems = strangers or rules_problems(ruleset, columns)
     if problems:
-        raise RulesError(problems=problems)
+        raise RulesError(problems=[*problems, *mistaken])
+    if mistaken:
+        raise BadRequestError(problems=mistaken)
 
 
-def _limit_cpu_time() -> None:
+def limit_cpu_time() -> None:
     """Allow CPU_SECONDS more than what was used up to now."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(usage.ru_utime + usage.ru_stime) + CPU_SECONDS + 1

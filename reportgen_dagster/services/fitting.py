@@ -1,65 +1,165 @@
-"""Whether files and rules fit together before a run or a schedule is accepted: nothing missing, nothing unknown.
+"""Whether files, rules and parameters fit together before a run or a schedule is accepted: nothing missing, nothing unknown.
 
 The judging itself is `services/check.py`, in a process of its own; here is what is asked and what follows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
-from reportgen_dagster.errors import MissingInputError, RulesError
-from reportgen_dagster.services.uploads import RulesText
+from reportgen_dagster.catalog import rulesets
+from reportgen_dagster.contracts.models import Dialect
+from reportgen_dagster.engine.headers import HEAD_BYTES, Header, read_header
+from reportgen_dagster.errors import (
+    FileRefusedError,
+    MissingInputError,
+    Problem,
+    RulesError,
+    ServiceError,
+)
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.rules_facts import INPUT, RulesFacts
+from reportgen_dagster.services.uploads import (
+    DEFAULT,
+    Judge,
+    RulesText,
+    Upload,
+    as_rules_text,
+    judge_plainly,
+)
 
 REFERENCE = "reference"
+_LINES = Dialect.model_validate({"header": False, "delimiter": "\x1f", "quoteChar": ""})  # a line is one cell
 
-# Called with rules and the columns of each file (None: the rules alone); raises RulesError.
-Check = Callable[[RulesText, Any], None]
+
+class Check(Protocol):
+    """Judges rules by themselves, or with the columns of each file and the parameters that were given."""
+
+    def __call__(
+        self,
+        rules: RulesText,
+        columns: Mapping[str, Sequence[str]] | None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> RulesFacts:
+        """Return what the rules say of files.
+
+        Raises:
+            RulesError: With everything that is wrong with the rules.
+            BadRequestError: If only the parameters are wrong.
+        """
+
+
+def judge_by_last_rules(context: Context, owner_id: str, check: Check | None = None) -> Judge:
+    """Return what judges a file that becomes a last upload: if need be as the caller's last rules want it read."""
+
+    def judge(head: bytes, role: str) -> Header:
+        try:
+            return judge_plainly(head, role)
+        except FileRefusedError:
+            with context.catalog.transaction() as session:
+                rules = rulesets.last_version(session, owner_id, DEFAULT)
+            if rules is None:
+                raise
+            facts = (check or _default_check())(as_rules_text(rules), None)
+            if role not in facts.dialects:
+                raise
+            return facts.read_header(head, role)
+
+    return judge
+
+
+def judge_as_text(head: bytes, role: str) -> Header:
+    """Judge a file that comes with rules, which may say how it is written: any text will do until they are known.
+
+    Raises:
+        FileRefusedError: If it is no text, or empty.
+    """
+    try:
+        return judge_plainly(head, role)
+    except FileRefusedError as refusal:
+        try:
+            return read_header(head, name=role, dialect=_LINES)
+        except FileRefusedError:
+            raise refusal from None
+
+
+def upload_at_hand(context: Context, upload: Upload) -> Path:
+    """Return where the bytes of a sent file lie."""
+    return context.store.path(upload.stored.digest)
 
 
 def files_to_take(
-    rules: RulesText | None, columns: dict[str, list[str]], *, sent: Collection[str], check: Check | None
+    rules: RulesText | None,
+    files: Mapping[str, Path],
+    *,
+    sent: Collection[str],
+    parameters: Mapping[str, Any] | None = None,
+    check: Check | None = None,
 ) -> set[str]:
-    """Return which files a run takes: all, but a last uploaded reference that the rules do not ask for.
+    """Return which files a run takes: `input` and the references that the rules name.
+
+    A last uploaded reference that they do not name is left out; one that was sent is a mistake.
 
     Args:
         rules: The rules, if there are any.
-        columns: The columns of each file that there is.
+        files: Where the bytes of each file that there is lie.
         sent: The files that came with the call.
-        check: Judges rules and columns; default: `services.check.check_report`.
+        parameters: The parameters that were given.
+        check: Judges rules, columns and parameters; default: `services.check.check_report`.
 
     Raises:
         MissingInputError: Naming everything that the report needs and nobody uploaded.
         RulesError: With everything that is wrong with the rules, also in view of the columns.
+        FileRefusedError: If the header of a file cannot be used as the rules want it read.
+        BadRequestError: With every parameter that is unknown, missing or not of its type.
     """
     check = check or _default_check()
-    if rules is None or "input" not in columns:
-        raise _missing([*({"input", REFERENCE} - set(columns)), *(["rules"] if rules is None else [])])
+    if rules is None:
+        raise _missing([*({INPUT, REFERENCE} - set(files)), "rules"])
+    facts = check(rules, None)
+    _refuse_unknown(facts, sent)
+    needed = (INPUT, *facts.references)
+    missing = [name for name in needed if name not in files]
+    if missing:
+        raise _missing(missing)
+    columns = {name: columns_of(facts, name, files[name]) for name in needed}
+    check(rules, columns, dict(parameters or {}))
+    return set(needed)
+
+
+def columns_of(facts: RulesFacts, name: str, path: Path) -> list[str]:
+    """Return the columns of a stored file as the rules want it read.
+
+    Raises:
+        FileRefusedError: If its header cannot be used.
+        ServiceError: If the file is gone from storage.
+    """
     try:
-        check(rules, columns)
-    except RulesError:
-        if REFERENCE in sent or REFERENCE not in columns or _ask_for_reference(rules, columns, check):
-            raise
-        columns = {name: names for name, names in columns.items() if name != REFERENCE}
-        check(rules, columns)
-    else:
-        if REFERENCE not in columns and _ask_for_reference(rules, columns, check):
-            raise _missing([REFERENCE])
-    return set(columns)
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise ServiceError("The file is missing in storage.") from None
+    return list(facts.read_header(head, name).columns)
+
+
+def _refuse_unknown(facts: RulesFacts, sent: Collection[str]) -> None:
+    known = ", ".join((INPUT, *facts.references))
+    problems = [
+        Problem(f"the rules name no file {name!r}; they name {known}", path=name)
+        for name in sent
+        if name not in (INPUT, *facts.references)
+    ]
+    if problems:
+        raise RulesError(problems=problems)
 
 
 def _missing(names: list[str]) -> MissingInputError:
     told = " and ".join(sorted(names))
-    return MissingInputError(f"{told}: neither sent nor uploaded before.")
-
-
-def _ask_for_reference(rules: RulesText, columns: dict[str, list[str]], check: Check) -> bool:
-    """Tell whether rules name a file `reference`: the check says so of a file that they do not name."""
-    try:
-        check(rules, {"input": columns["input"], REFERENCE: columns["input"]})
-    except RulesError as error:
-        return all(problem.path != REFERENCE for problem in error.problems)
-    return True
+    message = "neither sent nor uploaded before"
+    problems = [Problem(message, path=name) for name in sorted(names)]
+    return MissingInputError(f"{told}: {message}.", problems=problems)
 
 
 def _default_check() -> Check:

@@ -13,11 +13,16 @@ from pathlib import Path
 from reportgen_dagster.engine import report
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import Outcome
+from reportgen_dagster.errors import ReportgenError, ServiceError
 from reportgen_dagster.rules.loading import load_ruleset
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.parameters import typed_parameters
+from reportgen_dagster.settings import Settings
 
 PROGRESS_INTERVAL_SECONDS = 1.0
+REPORT_FILE = "report.csv"
+REJECTS_FILE = "rejects.csv"
 # Where each stage begins, in percent of the whole.
 INGEST, VALIDATE, TRANSFORM, PUBLISH = 5, 15, 20, 95
 
@@ -52,18 +57,29 @@ class Produced:
     rejects: Path
 
 
+def run_limits(settings: Settings) -> Limits:
+    """Return what one run may use."""
+    return Limits(memory=settings.memory_limit, seconds=settings.time_limit_seconds, temp=settings.temp_limit)
+
+
 def ingest(context: Context, claim: attempts.Claim, work: Path) -> Ingested:
     """Load the rules and open the files.
 
     Raises:
         RulesError: If the rules do not fit the files' columns.
+        BadRequestError: If the parameters are not what the rules want.
         BadDataError: If a file cannot be read.
     """
-    settings = context.settings
     ruleset = load_ruleset(claim.rules.text, source=claim.rules.filename, syntax=claim.rules.syntax)
-    limits = Limits(memory=settings.memory_limit, seconds=settings.time_limit_seconds)
-    files = {name: file.path for name, file in claim.files.items()}
-    return Ingested(claim, report.ingest(ruleset, files, work=work, limits=limits))
+    ingested = report.ingest(
+        ruleset,
+        {name: file.path for name, file in claim.files.items()},
+        work=work,
+        limits=run_limits(context.settings),
+        parameters=typed_parameters(ruleset, claim.parameters),
+        run_date=claim.run_date,
+    )
+    return Ingested(claim, ingested)
 
 
 def validate(context: Context, ingested: Ingested) -> Planned:
@@ -85,7 +101,7 @@ def transform(context: Context, planned: Planned, work: Path) -> Produced:
         AccountingError: If rows in are not rows out plus rejects.
     """
     attempts.enter_stage(context, planned.claim, "transform", TRANSFORM)
-    output, rejects = work / "report.csv", work / "rejects.csv"
+    output, rejects = work / REPORT_FILE, work / REJECTS_FILE
     outcome = report.transform(
         planned.plan, output=output, rejects=rejects, progress=_reporter(context, planned.claim)
     )
@@ -118,3 +134,36 @@ def publish(context: Context, produced: Produced) -> bool:
     return attempts.publish(
         context, produced.claim, report=stored, rejects=rejects, outcome=produced.outcome.to_json()
     )
+
+
+def fail(context: Context, claim: attempts.Claim, error: ReportgenError, work: Path | None) -> int:
+    """End a run as failed, and keep what it had diverted before.
+
+    Args:
+        context: The installation.
+        claim: The attempt's claim.
+        error: Why.
+        work: The folder that `transform` wrote into, if it came so far.
+
+    Returns:
+        How many rejects are kept.
+    """
+    path = work / REJECTS_FILE if work is not None else None
+    if path is None or not path.exists():
+        attempts.fail(context, claim, error)
+        return 0
+    count = _count_rows(path)
+    try:
+        rejects = context.store.put_file(path)
+    except ServiceError:  # the storage takes no more; the user is to know why the run failed all the same
+        attempts.fail(context, claim, error)
+        return 0
+    attempts.fail(context, claim, error, rejects=rejects, outcome={"reject_count": count})
+    return count
+
+
+def _count_rows(path: Path) -> int:
+    """Return how many rows a file of rejects has; a row may have several lines."""
+    import polars as pl  # the engine's writer has it loaded already
+
+    return int(pl.scan_csv(path, infer_schema=False).select(pl.len()).collect().item())

@@ -9,7 +9,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import Artifact, Rejects, RulesetVersion, Run
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, ServiceError
-from reportgen_dagster.identity import new_id, slug
+from reportgen_dagster.identity import new_id, slug, utc_now
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.fitting import Check, files_to_take
+from reportgen_dagster.services.fitting import Check, files_to_take, upload_at_hand
 from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text, new_version
 
 FORMATS = ("csv",)
@@ -54,6 +54,8 @@ class RunView:
     due_at: datetime | None
     schedule_id: str | None
     has_rejects: bool
+    parameters: dict[str, Any]
+    run_date: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ def run_view(run: Run, *, has_rejects: bool) -> RunView:
         due_at=run.due_at,
         schedule_id=run.schedule_id,
         has_rejects=has_rejects,
+        parameters=run.parameters,
+        run_date=run.run_date,
     )
 
 
@@ -105,6 +109,7 @@ def accept_run(
     *,
     files: Mapping[str, Upload],
     rules: RulesText | None,
+    parameters: Mapping[str, Any] | None = None,
     check: Check | None = None,
 ) -> RunView:
     """Accept a run. Once this returns, the report will be made, whatever is killed next.
@@ -114,11 +119,14 @@ def accept_run(
         owner_id: Who asks.
         files: Files sent with the call, by what they are to the rules; pinned to this run.
         rules: Rules sent with the call. What is missing is the caller's last upload.
-        check: Judges rules and columns; default: `services.check.check_report`.
+        parameters: Values of the rules' parameters.
+        check: Judges rules, columns and parameters; default: `services.check.check_report`.
 
     Raises:
         MissingInputError: If something was neither sent nor uploaded before.
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
+        FileRefusedError: If the header of a file cannot be used as the rules want it read.
+        BadRequestError: With every parameter that is unknown, missing or not of its type.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     uploaded = {f"{DEFAULT}-{name}": name for name in STANDARD_FILES if name not in files}
@@ -126,10 +134,10 @@ def accept_run(
         versions = datasets.last_versions(session, owner_id, list(uploaded))
         last_rules = rulesets.last_version(session, owner_id, DEFAULT)
     inputs = {uploaded[dataset]: version.id for dataset, version in versions.items()}
-    columns = {uploaded[dataset]: list(version.header) for dataset, version in versions.items()}
-    columns |= {name: list(upload.header.columns) for name, upload in files.items()}
+    at_hand = {uploaded[dataset]: context.store.path(version.digest) for dataset, version in versions.items()}
+    at_hand |= {name: upload_at_hand(context, upload) for name, upload in files.items()}
     used_rules = rules or (as_rules_text(last_rules) if last_rules else None)
-    taken = files_to_take(used_rules, columns, sent=files, check=check)
+    taken = files_to_take(used_rules, at_hand, sent=files, parameters=parameters, check=check)
     run_id = new_id()
     with context.catalog.transaction() as session:
         inputs |= pin_files(session, owner_id, f"run-{run_id}", files)
@@ -142,6 +150,8 @@ def accept_run(
             report_name=DEFAULT,
             ruleset_version_id=pinned_rules.id if pinned_rules else None,
             inputs={name: version_id for name, version_id in inputs.items() if name in taken},
+            parameters=dict(parameters or {}),
+            run_date=utc_now().date(),
         )
         return accepted_view(session, run_id)
 

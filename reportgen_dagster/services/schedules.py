@@ -10,7 +10,8 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
@@ -22,7 +23,7 @@ from reportgen_dagster.errors import BadRequestError, NotFoundError
 from reportgen_dagster.identity import slug, utc_now
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, next_time
-from reportgen_dagster.services.fitting import Check, files_to_take
+from reportgen_dagster.services.fitting import Check, files_to_take, upload_at_hand
 from reportgen_dagster.services.runs import (
     ID_PATTERN,
     RunView,
@@ -65,6 +66,7 @@ class ScheduleView:
     report_name: str
     cron: str
     timezone: str
+    parameters: dict[str, Any]
     paused: bool
     next_run: datetime | None
     last_run: RunView | None
@@ -79,6 +81,7 @@ class ReportDefinition:
         slug: The report's name in letters, digits and `_`; unique among its owner's.
         ruleset_digest: SHA-256 of the rules; changes when they do.
         datasets: For each file that the rules name, the dataset behind it.
+        parameters: What its runs are given.
     """
 
     schedule_id: str
@@ -94,6 +97,7 @@ class ReportDefinition:
     rules_text: str
     syntax: Literal["yaml", "json"]
     datasets: dict[str, str]
+    parameters: dict[str, Any]
 
 
 def put_schedule(
@@ -105,6 +109,7 @@ def put_schedule(
     timezone: str = "UTC",
     files: Mapping[str, Upload],
     rules: RulesText,
+    parameters: Mapping[str, Any] | None = None,
     check: Check | None = None,
 ) -> tuple[ScheduleView, RunView]:
     """Make a schedule, or replace files, rules and times of the caller's schedule of that name; run it once now.
@@ -117,7 +122,8 @@ def put_schedule(
         timezone: An IANA name.
         files: All files, by what they are to the rules.
         rules: The rules.
-        check: Judges rules and columns; default: `services.check.check_report`.
+        parameters: Values of the rules' parameters, the same for each run.
+        check: Judges rules, columns and parameters; default: `services.check.check_report`.
 
     Returns:
         The schedule, and the run that was accepted in the same transaction.
@@ -126,13 +132,13 @@ def put_schedule(
         CronError: If cron or time zone are not valid.
         MissingInputError: If a file is missing.
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
-        BadRequestError: If the name cannot be used.
+        BadRequestError: If the name or a parameter cannot be used.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     check_cron(cron, timezone)
     name = _checked_name(report_name) if report_name else f"report_{secrets.token_hex(3)}"
-    columns = {file: list(upload.header.columns) for file, upload in files.items()}
-    files_to_take(rules, columns, sent=files, check=check)
+    at_hand = {file: upload_at_hand(context, upload) for file, upload in files.items()}
+    files_to_take(rules, at_hand, sent=files, parameters=parameters, check=check)
     with context.catalog.transaction() as session:
         schedule = calendar.put(
             session,
@@ -142,6 +148,7 @@ def put_schedule(
             timezone=timezone,
             ruleset_version_id=pin_rules(session, owner_id, name, rules).id,
             inputs=pin_files(session, owner_id, name, files),
+            parameters=dict(parameters or {}),
         )
         run_id = _accept(session, schedule, trigger="schedule")
         run = accepted_view(session, run_id)
@@ -171,6 +178,7 @@ def _view(schedule: Schedule, last_run: RunView | None) -> ScheduleView:
         report_name=schedule.report_name,
         cron=schedule.cron,
         timezone=schedule.timezone,
+        parameters=schedule.parameters,
         paused=paused,
         next_run=None if paused else next_time(schedule.cron, schedule.timezone, utc_now()),
         last_run=last_run,
@@ -264,9 +272,16 @@ def accept_from_dagster(context: Context, schedule_id: str, dagster_run_id: str)
         return _accept(session, schedule, trigger="dagster", origin_dagster_run_id=dagster_run_id)
 
 
-def _accept(session: Session, schedule: Schedule, **values: str | datetime | None) -> str:
+def _accept(
+    session: Session, schedule: Schedule, *, due_at: datetime | None = None, **values: str | None
+) -> str:
+    """Accept a run with what is pinned; its date is that of the tick, else today's, in the schedule's time zone."""
+    run_date = (due_at or utc_now()).astimezone(ZoneInfo(schedule.timezone)).date()
     return queue.accept(
         session,
+        due_at=due_at,
+        run_date=run_date,
+        parameters=schedule.parameters,
         owner_id=schedule.owner_id,
         report_name=schedule.report_name,
         schedule_id=schedule.id,
@@ -277,7 +292,7 @@ def _accept(session: Session, schedule: Schedule, **values: str | datetime | Non
 
 
 def accept_again(context: Context, run_id: str, dagster_run_id: str) -> str:
-    """Accept a new run with the inputs of another one and return its id; once for each Dagster run.
+    """Accept a new run with the inputs, parameters and date of another one; return its id. Once for each Dagster run.
 
     Raises:
         NotFoundError: If there is no such run.
@@ -293,6 +308,8 @@ def accept_again(context: Context, run_id: str, dagster_run_id: str) -> str:
             schedule_id=run.schedule_id,
             ruleset_version_id=run.ruleset_version_id,
             inputs=run.inputs,
+            parameters=run.parameters,
+            run_date=run.run_date,
             trigger="dagster",
             origin_dagster_run_id=dagster_run_id,
         )
@@ -334,6 +351,7 @@ def _definition(
         rules_text=rules.text,
         syntax=rules.syntax,
         datasets={name: dataset_names[version_id] for name, version_id in sorted(schedule.inputs.items())},
+        parameters=schedule.parameters,
     )
 
 

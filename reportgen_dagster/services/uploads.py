@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -55,22 +55,37 @@ class RulesText:
     syntax: Literal["yaml", "json"]
 
 
+# Judges the head of a file by its bytes and what it is to the rules; raises FileRefusedError.
+Judge = Callable[[bytes, str], Header]
+
+
+def judge_plainly(head: bytes, role: str) -> Header:
+    """Judge the head of a file as if no rules said how it is written.
+
+    Raises:
+        FileRefusedError: If it has no header that can be used.
+    """
+    return read_header(head, name=role)
+
+
 class Receiver:
     """One file that comes in piece by piece. Nothing is left of it unless `finish` succeeds."""
 
-    def __init__(self, context: Context, filename: str, role: str) -> None:
+    def __init__(self, context: Context, filename: str, role: str, judge: Judge | None = None) -> None:
         """Begin.
 
         Args:
             context: Where to store it, and how large it may be.
             filename: The client's name for it.
             role: What it is to the rules (`input`, `reference`), for messages.
+            judge: Judges its head; default: as if no rules said how it is written.
 
         Raises:
             ServiceError: If the storage does not take it.
         """
         self._filename = shown_filename(filename, f"{role}.csv")
         self._role = role
+        self._judge = judge or judge_plainly
         self._limit = context.settings.max_upload_bytes
         self._head = bytearray()
         self._header: Header | None = None
@@ -103,7 +118,7 @@ class Receiver:
         if self._header is None:
             self._head += chunk[: HEAD_BYTES - len(self._head)]
             if len(self._head) == HEAD_BYTES:
-                self._header = read_header(bytes(self._head), name=self._role)
+                self._header = self._judge(bytes(self._head), self._role)
 
     def finish(self) -> Upload:
         """Make the file durable. The same bytes twice are stored once.
@@ -113,7 +128,7 @@ class Receiver:
             ServiceError: If the storage does not take it.
         """
         try:
-            header = self._header or read_header(bytes(self._head), name=self._role)
+            header = self._header or self._judge(bytes(self._head), self._role)
             return Upload(self._filename, self._blob.finish(), header)
         finally:
             self.abort()

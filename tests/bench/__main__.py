@@ -1,126 +1,154 @@
-"""Seconds and memory of `reportgen run` beside hand-written scripts: `python -m tests.bench [megabytes] [rounds]`.
+"""Seconds and memory of `reportgen run` beside hand-written scripts.
 
-All make the same trade report of a generated input, each in a process of its own, by turns. The scripts check nothing:
-they have no rejects, no contract, no count, and take it as known which columns hold numbers. The DuckDB script does not
-even keep the order of rows (its COPY does not, where two threads read a CSV file); the Polars script does.
+`python -m tests.bench [megabytes ...] [--rounds N] [--questions MB]`. Each contender is a process of its own; they take turns.
+Their results are compared cell by cell, in any order. The table is printed and saved beside the data, in `.bench/results.md`.
 """
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import os
-import random
 import resource
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.bench.compare import differences
+from tests.bench.data import question_files, trade_files
+from tests.bench.jobs import JOBS, Job
+from tests.bench.questions import questions
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".bench"
-DEFAULT_MEGABYTES = 200
-DEFAULT_ROUNDS = 3
-KEYS = 1_000
-ROWS_AT_ONCE = 20_000
-
-DUCKDB = """
-import duckdb
-con = duckdb.connect(config={"threads": 2, "memory_limit": "1GB"})
-con.execute("SET disabled_optimizers = 'build_side_probe_side'")
-con.execute("CREATE TABLE r AS SELECT * FROM read_csv('reference.csv', types={'refdata4': 'DOUBLE'})")
-con.execute('''COPY (
-  SELECT field1 || field2 AS outfield1,
-         coalesce(b.refdata1, a.refdata1, 'MISSING_refdata1') AS outfield2,
-         coalesce(b.refdata2, a.refdata2, 'MISSING_refdata2')
-           || coalesce(b.refdata3, a.refdata3, 'MISSING_refdata3') AS outfield3,
-         field3 * greatest(field5, coalesce(b.refdata4, a.refdata4, 0)) AS outfield4,
-         greatest(field5, coalesce(b.refdata4, a.refdata4, 0)) AS outfield5
-  FROM read_csv('input.csv', types={'field3': 'DOUBLE', 'field5': 'DOUBLE'}) i
-  LEFT JOIN r a ON i.refkey1 = a.refkey1 LEFT JOIN r b ON i.refkey2 = b.refkey2
-) TO 'duckdb.out.csv' (HEADER)''')
-"""
-
-POLARS = """
-import polars as pl
-r = pl.scan_csv("reference.csv", schema_overrides={"refdata4": pl.Float64})
-data = ["refdata1", "refdata2", "refdata3", "refdata4"]
-i = pl.scan_csv("input.csv", schema_overrides={"field3": pl.Float64, "field5": pl.Float64})
-i = i.join(r.select("refkey1", *data), on="refkey1", how="left", maintain_order="left")
-i = i.join(r.select("refkey2", *data), on="refkey2", how="left", suffix="_b", maintain_order="left")
-def found(name, default): return pl.coalesce(pl.col(name + "_b"), pl.col(name), pl.lit(default))
-largest = pl.max_horizontal("field5", found("refdata4", 0.0))
-i.select(
-    outfield1=pl.col("field1") + pl.col("field2"),
-    outfield2=found("refdata1", "MISSING_refdata1"),
-    outfield3=found("refdata2", "MISSING_refdata2") + found("refdata3", "MISSING_refdata3"),
-    outfield4=pl.col("field3") * largest,
-    outfield5=largest,
-).sink_csv("polars.out.csv")
-"""
+REPORTGEN = "reportgen run"
+PANDAS = "pandas"
+SIZES = (10, 100, 1_000)
+QUESTIONS_MEGABYTES = 200
+ROUNDS = 3
 
 
-def generate(megabytes: int) -> None:
-    """Write reference and input into the bench's folder, unless they are there."""
+@dataclass(slots=True)
+class Contender:
+    """A command and what was measured of it.
+
+    Attributes:
+        name: What it is called in the table.
+        command: Its arguments.
+        output: Where it writes.
+        seconds: Wall time of each round.
+        megabytes: The most memory that a round took.
+    """
+
+    name: str
+    command: list[str]
+    output: Path
+    seconds: list[float] = field(default_factory=list)
+    megabytes: int = 0
+
+    def run(self) -> None:
+        """Run it once.
+
+        Raises:
+            SystemExit: If it fails.
+        """
+        start = time.perf_counter()
+        process = subprocess.Popen(self.command, cwd=FOLDER, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if os.waitstatus_to_exitcode(status):
+            raise SystemExit(f"{self.name} failed")
+        self.seconds.append(time.perf_counter() - start)
+        self.megabytes = max(self.megabytes, usage.ru_maxrss // 1024)
+
+    @property
+    def median(self) -> float:
+        """Return the median of its seconds."""
+        return statistics.median(self.seconds)
+
+
+def contenders(job: Job, source: Path, options: Sequence[str]) -> list[Contender]:
+    """Return the product and the job's scripts."""
+    rules = FOLDER / "rules.yaml"
+    rules.write_text(job.rules)
+    output = FOLDER / "reportgen.out.csv"
+    command = [str(Path(sys.executable).parent / "reportgen"), "run", str(rules), "--input", source.name]
+    for name, path in job.references.items():
+        command += ["--reference", f"{name}={path}"]
+    found = [Contender(REPORTGEN, [*command, "--output", output.name, *options], output)]
+    for name, script in job.scripts.items():
+        output = FOLDER / f"{name.split()[0].lower()}.out.csv"
+        filled = script.replace("{input}", source.name).replace("{output}", output.name)
+        found.append(Contender(name, [sys.executable, "-c", filled], output))
+    return found
+
+
+def measured(job: Job, source: Path, rounds: int, options: Sequence[str]) -> list[str]:
+    """Measure a job by turns and return the rows of the table.
+
+    Raises:
+        SystemExit: If the results differ.
+    """
+    found = contenders(job, source, options)
+    for number in range(rounds):
+        for contender in found:
+            if number == 0 or contender.name != PANDAS:  # which takes by far the longest
+                contender.run()
+    for contender in found[1:]:
+        told = differences(found[0].output, contender.output)
+        if told:
+            raise SystemExit(f"{job.name}: {found[0].name} and {contender.name} differ: {told}")
+    fastest = min(contender.median for contender in found[1:])
+    size = f"{source.stat().st_size / 1e6:,.0f} MB"
+    return [
+        f"| {job.name} | {size} | {one.name} | {one.median:.2f} | {min(one.seconds):.2f} to {max(one.seconds):.2f} |"
+        f" {one.median / fastest:.2f} | {one.megabytes} |"
+        for one in found
+    ]
+
+
+def main() -> None:
+    """Measure what the arguments name."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("megabytes", type=int, nargs="*", help="sizes of the jobs' input")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument(
+        "--questions", type=int, default=QUESTIONS_MEGABYTES, help="size of the questions' file, 0 for none"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        help="passed on to `reportgen run`, as --option=--memory-limit=512MB",
+    )
+    given = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    header = "refkey1,refkey2,refdata1,refdata2,refdata3,refdata4\n"
-    rows = "".join(f"k{n},m{n},one {n},two {n},three {n},{n / 10}\n" for n in range(KEYS))
-    (FOLDER / "reference.csv").write_text(header + rows)
-    path = FOLDER / "input.csv"
-    size = megabytes * 1_000_000
-    if path.exists() and size <= path.stat().st_size < size * 1.1 + 5_000_000:
-        return
-    chance = random.Random(1)  # noqa: S311 - data for a measurement
-    with path.open("w") as file:
-        file.write("field1,field2,field3,field4,field5,refkey1,refkey2\n")
-        count = 0
-        while file.tell() < size:
-            file.writelines(_row(number, chance) for number in range(count, count + ROWS_AT_ONCE))
-            count += ROWS_AT_ONCE
+    lines = [
+        f"{datetime.date.today()}, {os.cpu_count()} cores, {given.rounds} rounds {' '.join(given.option)}",
+        "",
+        "| job | input | who | median s | from, to s | ratio to the faster script | MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    for megabytes in given.megabytes or SIZES:
+        files = trade_files(FOLDER, megabytes)
+        for job in JOBS:
+            lines += _told(measured(job, files["input"], given.rounds, given.option))
+    if given.questions:
+        files = question_files(FOLDER, given.questions)
+        for job in questions({name: path.name for name, path in files.items()}):
+            lines += _told(measured(job, files["input"], given.rounds, given.option))
+    (FOLDER / "results.md").write_text("\n".join(lines) + "\n")
 
 
-def _row(number: int, chance: random.Random) -> str:
-    keys = f"k{chance.randrange(KEYS * 11 // 10)},m{chance.randrange(KEYS * 11 // 10)}"
-    figures = f"{chance.random() * 1000:.2f},text value {number % 10_007},{chance.random() * 100:.3f}"
-    return f"name {number},suffix{number % 977},{figures},{keys}\n"
-
-
-def measured(command: list[str]) -> tuple[float, int]:
-    """Run a command and return its seconds and its largest memory in MB."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"failed: {command[:4]}")
-    return time.perf_counter() - start, usage.ru_maxrss // 1024
-
-
-def main(megabytes: int, rounds: int) -> None:
-    """Measure by turns and print medians, the ratio to the faster script, and memory."""
-    generate(megabytes)
-    rules = ROOT / "rules" / "trade" / "rules.yaml"
-    reportgen = [str(Path(sys.executable).parent / "reportgen"), "run", str(rules)]
-    reportgen += ["--input", "input.csv", "--reference", "reference.csv", "--output", "reportgen.out.csv"]
-    commands = {
-        "DuckDB script": [sys.executable, "-c", DUCKDB],
-        "Polars script": [sys.executable, "-c", POLARS],
-        "reportgen run": reportgen,
-    }
-    results: dict[str, list[tuple[float, int]]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            results[name].append(measured(command))
-    seconds = {name: statistics.median(one for one, _ in found) for name, found in results.items()}
-    fastest = min(seconds["DuckDB script"], seconds["Polars script"])
-    print(f"{(FOLDER / 'input.csv').stat().st_size / 1e6:,.0f} MB, {rounds} rounds, {os.cpu_count()} cores")
-    for name, found in results.items():
-        spread = " ".join(f"{one:.2f}" for one, _ in sorted(found))
-        memory = max(size for _, size in found)
-        print(
-            f"{name}: median {seconds[name]:6.2f} s ({spread}), {seconds[name] / fastest:.2f} x, {memory} MB"
-        )
+def _told(rows: list[str]) -> list[str]:
+    print("\n".join(rows), flush=True)
+    return rows
 
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    given = [int(argument) for argument in sys.argv[1:]]
-    main(*(given + [DEFAULT_MEGABYTES, DEFAULT_ROUNDS][len(given) :]))
+    main()

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import threading
+from datetime import date
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select, text
 
-from reportgen_dagster.catalog.session import Catalog, create_database, migrate, short_lived_engine
+from reportgen_dagster.catalog.session import (
+    Catalog,
+    create_database,
+    migrate,
+    migration_config,
+    short_lived_engine,
+)
 from reportgen_dagster.catalog.tables import Base, User
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services.context import Context
@@ -19,6 +27,29 @@ def test_migrations_make_exactly_the_tables_of_the_models(database_url: str) -> 
         options = {"compare_type": True, "compare_server_default": True}
         differences = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
     assert differences == []
+
+
+def test_runs_of_before_get_the_date_that_they_were_due_or_accepted_on(postgres_url: str) -> None:
+    url = database_beside(postgres_url, "older")
+    assert create_database(url)
+    with short_lived_engine(url).connect() as connection:
+        command.upgrade(migration_config(connection), "0001")
+        for statement in (
+            "INSERT INTO users (id, email, name, password_hash) VALUES ('u', 'a@example.com', 'a', '-')",
+            "INSERT INTO rulesets (id, owner_id, name) VALUES ('r', 'u', 'r')",
+            "INSERT INTO ruleset_versions (id, ruleset_id, number, digest, text, syntax, filename)"
+            " VALUES ('v', 'r', 1, '', '', 'yaml', '')",
+            "INSERT INTO runs (id, owner_id, trigger, report_name, ruleset_version_id, inputs, state, stage, progress,"
+            " accepted_at, due_at, launches, fence, lost_attempts, row_count)"
+            " SELECT id, 'u', 'api', 'r', 'v', '{}', 'succeeded', 'done', 100, '2026-11-23 23:30+00', due::timestamptz,"
+            " 0, 0, 0, 7 FROM (VALUES ('1', NULL), ('2', '2026-01-01 06:00+00')) AS rows (id, due)",
+        ):
+            connection.execute(text(statement))
+        connection.commit()
+    migrate(url)
+    with short_lived_engine(url).connect() as connection:
+        rows = connection.execute(text("SELECT run_date, used_count, parameters FROM runs ORDER BY id")).all()
+    assert [tuple(row) for row in rows] == [(date(2026, 11, 23), 7, {}), (date(2026, 1, 1), 7, {})]
 
 
 def test_a_transaction_is_all_or_nothing(context: Context) -> None:

@@ -15,15 +15,16 @@ from pandera.errors import SchemaDefinitionError, SchemaError, SchemaErrors
 
 from reportgen_dagster.contracts.output import check_output, output_schema
 from reportgen_dagster.contracts.table_schema import TableSchema
+from reportgen_dagster.contracts.types import BOOLEAN, INTEGER, NUMBER, TEXT, Type
 
 
 @dataclass(frozen=True)
 class Column:
     name: str
-    type: str
+    type: Type
 
 
-REPORT = (Column("t", "text"), Column("i", "integer"), Column("n", "number"), Column("b", "boolean"))
+REPORT = (Column("t", TEXT), Column("i", INTEGER), Column("n", NUMBER), Column("b", BOOLEAN))
 GOOD = "SELECT 'x' AS t, 1::BIGINT AS i, 1.5::DOUBLE AS n, true AS b UNION ALL SELECT NULL, NULL, NULL, NULL"
 
 
@@ -40,7 +41,7 @@ def test_a_relation_and_a_frame_that_keep_the_contract_of_a_report() -> None:
         {"t": "string", "i": "Int64", "n": "Float64", "b": "boolean"}
     )
     assert output_schema(REPORT).validate(frame) is not None
-    assert check_output(relation, REPORT) == {"passed": True, "failures": []}
+    assert check_output(relation, REPORT).to_json() == {"passed": True, "failures": []}
 
 
 @pytest.mark.parametrize(
@@ -62,8 +63,8 @@ def test_names_order_and_types_are_checked_without_running_anything(
     )
     assert (column, reason) in failures(output_schema(REPORT), connection.sql(query))
     told = check_output(connection.sql(query), REPORT)
-    assert not told["passed"]
-    assert told["failures"][0]["column"] == (column or "")
+    assert not told.passed
+    assert told.failures[0].column == (column or "")
     connection.close()
 
 

@@ -20,7 +20,9 @@ from reportgen_dagster.defs import scope, sensors
 from reportgen_dagster.defs.jobs import generate_report, run_config
 from reportgen_dagster.defs.keys import (
     CONTRACT_CHECK,
+    INPUT_CHECK,
     REJECTS_CHECK,
+    contract_check,
     dataset_key,
     report_key,
     ruleset_key,
@@ -51,6 +53,8 @@ def test_a_scheduled_report_is_an_asset_made_of_its_files_and_rules(ann: Ann) ->
     assert node.kinds == {"csv", "duckdb"}
     assert node.check_keys == {
         AssetCheckKey(node.key, CONTRACT_CHECK),
+        AssetCheckKey(node.key, INPUT_CHECK),
+        AssetCheckKey(node.key, contract_check("reference")),
         AssetCheckKey(node.key, REJECTS_CHECK),
     }
 
@@ -132,8 +136,8 @@ def test_materialize_makes_the_report_with_its_checks(ann: Ann, instance: Dagste
     latest = runs.find_run(ann.context, ann.id, None)
     assert (latest.trigger, latest.state) == ("dagster", "succeeded")
     assert ann.report(latest.id) == (EXAMPLE / "expected.csv").read_text()
-    (check, _) = result.get_asset_check_evaluations()
-    assert check.passed
+    checks = result.get_asset_check_evaluations()
+    assert [check.passed for check in checks] == [True] * 4
     assert instance.get_latest_materialization_event(dataset_key(ann.id, "trades-input")) is not None
 
 

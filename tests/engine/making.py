@@ -1,18 +1,22 @@
-"""Makes a report from texts, for the tests of the engine."""
+"""Makes reports from texts, for the tests of the engine."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import Outcome
 from reportgen_dagster.engine.report import make_report
 from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.ruleset import Ruleset
 
+REJECTS = "rejects.csv"
 REFERENCE = b"key,label\nk1,one\nk2,two\n"
 
 
@@ -44,27 +48,61 @@ def make(
     **formulas: str,
 ) -> Made:
     """Make a report of an input and a reference with these formulas, and see that the work folder is left empty."""
+    return carry_out(folder, rules(**formulas), data, {"reference": reference}, limits=limits)
+
+
+def make_long(
+    folder: Path,
+    text: str,
+    data: bytes | str,
+    limits: Limits = Limits(memory="200MB"),  # noqa: B008 - frozen
+    options: Mapping[str, Any] | None = None,
+    **references: bytes | str,
+) -> Made:
+    """Make a report by rules in the long form, whose first line `version: 1` is added."""
+    ruleset = load_ruleset(f"version: 1\n{text}")
+    return carry_out(folder, ruleset, data, references, limits=limits, **(options or {}))
+
+
+def carry_out(
+    folder: Path,
+    ruleset: Ruleset,
+    data: bytes | str,
+    references: Mapping[str, bytes | str],
+    *,
+    limits: Limits,
+    **options: Any,
+) -> Made:
+    """Make a report and see that all rows are accounted for and nothing is left in the work folder."""
     files = {}
-    for name, content in (("input", data), ("reference", reference)):
+    for name, content in {"input": data, **references}.items():
         files[name] = folder / f"{name}.uploaded"
         files[name].write_bytes(content.encode() if isinstance(content, str) else content)
-    output, rejects, work = folder / "report.csv", folder / "rejects.csv", folder / "work"
+    output, work = folder / "report.csv", folder / "work"
     work.mkdir(exist_ok=True)
+    for old in (output, folder / REJECTS):
+        if not old.is_symlink():
+            old.unlink(missing_ok=True)
     try:
         outcome = make_report(
-            rules(**formulas), files, output=output, rejects=rejects, work=work, limits=limits
+            ruleset, files, output=output, rejects=folder / REJECTS, work=work, limits=limits, **options
         )
-    except Exception:
+    except BaseException:
         assert not output.exists()
-        assert not rejects.exists()
         raise
     finally:
         assert list(work.iterdir()) == []
-    assert outcome.input_count == outcome.row_count + outcome.reject_count
-    assert rejects.exists() == (outcome.reject_count > 0)
-    rows = None
-    if rejects.exists():
-        rows = list(csv.DictReader(io.StringIO(rejects.read_bytes().decode(), newline="")))
-        assert len(rows) == outcome.reject_count
-        assert outcome.reject_samples == rows[:5]
+    assert outcome.input_count == outcome.used_count + outcome.reject_count
+    rows = rejects_in(folder)
+    assert (rows is not None) == (outcome.reject_count > 0)
+    assert len(rows or ()) == outcome.reject_count
+    assert outcome.reject_samples == (rows or [])[:5]
     return Made(outcome, output.read_bytes().decode(), rows)
+
+
+def rejects_in(folder: Path) -> list[dict[str, str]] | None:
+    """Return the rows of the rejects file, if there is one."""
+    path = folder / REJECTS
+    if not path.exists():
+        return None
+    return list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))

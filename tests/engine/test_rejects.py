@@ -25,7 +25,7 @@ def test_rejects_tell_line_rule_values_reason_and_the_line_as_it_was(tmp_path: P
         ("12", "", "3 cells", "5 cells", "too many cells"),
     ]
     assert [row["_original"] for row in made.rejects] == ["k1,short", "k2,b,x", 'k2,"q"q,1', "k1,a,b,c,d"]
-    assert [row["name"] for row in made.rejects] == ["short", "b", "qq", "a"]
+    assert [row["name"] for row in made.rejects] == ["short", "b", '"q"q', "a"]
     assert list(made.rejects[0]) == [
         "_line", "_column", "_rule", "_value", "_reason", "_original", "key", "name", "amount",
     ]  # fmt: skip

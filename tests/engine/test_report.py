@@ -62,7 +62,7 @@ def test_the_outcome_describes_the_report(tmp_path: Path) -> None:
     ]
     assert outcome.sources["double"] == [["input", "amount"]]
     assert outcome.sources["what"] == [["reference", "label"]]
-    assert outcome.contract == {"passed": True, "failures": []}
+    assert outcome.contracts == {"output": {"passed": True, "failures": []}}
     assert "a\\|b" in outcome.preview
     assert "| 5 " in outcome.preview
     assert outcome.to_json()["sql"] == outcome.sql

@@ -151,6 +151,7 @@ def finish(server: Server) -> Callable[..., None]:
             outcome={
                 "row_count": max(report.count(b"\n") - 1, 0),
                 "reject_count": max(rejects.count(b"\n") - 1, 0),
+                "used_count": max(report.count(b"\n") - 1, 0),
                 "input_count": max(report.count(b"\n") - 1, 0) + max(rejects.count(b"\n") - 1, 0),
             },
         )

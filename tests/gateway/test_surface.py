@@ -25,6 +25,8 @@ OPEN = {
     ("GET", "/docs"),
     ("GET", "/docs/start.js"),
     ("GET", "/openapi.json"),
+    ("GET", "/api/v1/functions"),
+    ("GET", "/api/v1/schema/rules.json"),
 }
 CALLS = sorted(
     (method, route.path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.plan import Reference, Rule
 from tests.rules.harness import Cell, parse_csv, rules, run, value
 
 EXAMPLES = Path(__file__).parents[2] / "rules"
@@ -39,16 +40,19 @@ def test_the_trade_example() -> None:
         ("ef", *missing, "-0.30000000000000004", "0.1"),
         ("gh", *missing, "700", "7"),
     ]
-    assert [column.type for column in result.query.columns] == ["text", "text", "text", "number", "number"]
-    assert result.query.columns[3].sources == (
+    assert [str(column.type) for column in result.plan.columns] == [
+        "text",
+        "text",
+        "text",
+        "number",
+        "number",
+    ]
+    assert result.plan.columns[3].sources == (
         ("input", "field3"),
         ("input", "field5"),
         ("reference", "refdata4"),
     )
-    assert [(lookup.reference, lookup.key) for lookup in result.query.lookups] == [
-        ("reference", "refkey1"),
-        ("reference", "refkey2"),
-    ]
+    assert result.plan.references == (Reference("reference", (("refkey1",), ("refkey2",))),)
 
 
 def test_the_trade_example_over_a_reference_with_only_a_header() -> None:
@@ -60,7 +64,7 @@ def test_the_trade_example_over_a_reference_with_only_a_header() -> None:
 
 
 def test_known_kinds_cost_one_cast_and_no_guards() -> None:
-    sql = run(rules(**TRADE), *TRADE_INPUT, reference=TRADE_REFERENCE).query.text_sql
+    sql = run(rules(**TRADE), *TRADE_INPUT, reference=TRADE_REFERENCE).plan.text_sql
     assert sql.count('"field3" AS DOUBLE') == 1
     assert sql.count('"field5" AS DOUBLE') == 1
     assert "REGEXP" not in sql
@@ -107,7 +111,6 @@ def test_columns_may_be_words_of_sql_and_of_the_compiler() -> None:
     formula = "select + value + order + cells + _error + date"
     result = run(rules(formula, _error="order * 2"), names, [["1", "2", "3", "4", "5", "6"]])
     assert result.rows == [("21", "6")]
-    assert result.query.error_column == "_error_2"
 
 
 @pytest.mark.parametrize(
@@ -218,11 +221,12 @@ def test_cells(formula: str, cells: dict[str, Cell], expected: Cell) -> None:
 def test_an_error_names_formula_reason_and_values() -> None:
     result = run(rules("a", "a / b"), ["a", "b"], [["1", "0"], ["it's", "2"], ["4", None]])
     assert result.errors == [
-        "1\x1fdivision by zero\x1fa='1', b='0'",
-        "1\x1ftext where a number is needed\x1fa='it's', b='2'",
+        "0\x1fdivision by zero\x1fa='1', b='0'",
+        "0\x1ftext where a number is needed\x1fa='it's', b='2'",
         None,
     ]
     assert result.rows[2] == ("4", None)
+    assert result.plan.rules == (Rule("[1].formula", "out1", "a / b"),)
 
 
 def test_the_first_failing_formula_counts() -> None:
@@ -261,5 +265,5 @@ def test_the_examples_of_the_repository(folder: Path) -> None:
     }
     result = run(load_ruleset(folder.read_text()), *files["input"], reference=files["reference"])
     kept = [row for row, error in zip(result.rows, result.errors, strict=True) if error is None]
-    assert [column.name for column in result.query.columns] == files["expected"][0]
+    assert [column.name for column in result.plan.columns] == files["expected"][0]
     assert kept == [tuple(row) for row in files["expected"][1]]

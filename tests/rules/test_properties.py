@@ -138,7 +138,7 @@ def test_formulas_mean_what_python_means(table: list[list[str | None]], formulas
         result = run(ruleset, NAMES, table)
         found = ["!" if cell and cell.startswith("!") else cell for cell in result.column("out0")]
         wanted = [expected(formula, dict(zip(NAMES, row, strict=True))) for row in table]
-        assert found == wanted, (shown(formula), table, result.query.text_sql)
+        assert found == wanted, (shown(formula), table, result.plan.text_sql)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -13,12 +13,20 @@ from reportgen_dagster.identity import new_id
 from reportgen_dagster.services import attempts, runs, uploads
 from reportgen_dagster.services.attempts import Claim
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import RulesText, Upload
 
 INPUT = b"key,price\nA,1\nB,2\n"
 REFERENCE = b"key,name\nA,apple\nB,pear\n"
 RULES = RulesText("rules.yaml", '- {output: total, formula: "price * 2"}\n', "yaml")
-OUTCOME = {"input_count": 2, "row_count": 2, "reject_count": 0, "columns": [], "preview": "a\0b\ud800"}
+OUTCOME = {
+    "input_count": 2,
+    "used_count": 2,
+    "row_count": 2,
+    "reject_count": 0,
+    "columns": [],
+    "preview": "a\0b\ud800",
+}
 
 
 # A server's age cannot be changed, so the tests' databases have a function of that name which is found first.
@@ -28,8 +36,9 @@ SERVER_STARTED = """
 """
 
 
-def fits(_rules: RulesText, _columns: object) -> None:
+def fits(_rules: RulesText, _columns: object, _parameters: object = None) -> RulesFacts:
     """Take any rules for good: what the real check says is tested in test_fitting.py."""
+    return RulesFacts(references=("reference",))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 from reportgen_dagster.errors import (
     AccountingError,
     ConflictError,
+    ContractError,
     DuplicateKeyError,
     LimitError,
     ServiceError,
@@ -107,8 +108,8 @@ def test_rows_that_do_not_add_up_are_never_published(world: World) -> None:
     claimed = world.claim(run_id)
     report = claimed.files["input"]
     stored = Stored(report.digest, 1)
-    lost = OUTCOME | {"row_count": 1}
-    unfiled = OUTCOME | {"row_count": 1, "reject_count": 1}
+    lost = OUTCOME | {"used_count": 1}
+    unfiled = OUTCOME | {"used_count": 1, "reject_count": 1}
     for outcome in (lost, unfiled):
         with pytest.raises(AccountingError):
             attempts.publish(world.context, claimed, report=stored, rejects=None, outcome=outcome)
@@ -125,10 +126,33 @@ def test_rejects_are_published_with_the_report(world: World) -> None:
     run_id = world.run()
     claimed = world.claim(run_id)
     stored = Stored(claimed.files["input"].digest, len(INPUT))
-    outcome = OUTCOME | {"row_count": 1, "reject_count": 1}
+    outcome = OUTCOME | {"used_count": 1, "reject_count": 1}
     assert attempts.publish(world.context, claimed, report=stored, rejects=stored, outcome=outcome)
     assert runs.find_run(world.context, world.ann, run_id).has_rejects
     assert runs.rejects_file(world.context, world.ann, run_id).size_bytes == len(INPUT)
+
+
+def test_a_report_may_have_fewer_rows_than_were_used(world: World) -> None:
+    claimed = world.claim(world.run())
+    stored = Stored(claimed.files["input"].digest, len(INPUT))
+    assert attempts.publish(
+        world.context, claimed, report=stored, rejects=None, outcome=OUTCOME | {"row_count": 1}
+    )
+
+
+def test_a_failed_run_keeps_its_rejects(world: World) -> None:
+    run_id = world.run()
+    claimed = world.claim(run_id)
+    stored = Stored(claimed.files["input"].digest, len(INPUT))
+    known = {"input_count": 2, "used_count": 1, "reject_count": 1, "contracts": {}}
+    error = ContractError("more than 0 rows were diverted")
+    assert attempts.fail(world.context, claimed, error, rejects=stored, outcome=known)
+    view = runs.find_run(world.context, world.ann, run_id)
+    assert (view.state, view.has_rejects, view.reject_count, view.input_count) == ("failed", True, 1, 2)
+    assert runs.rejects_file(world.context, world.ann, run_id).size_bytes == len(INPUT)
+    assert not attempts.fail(world.context, claimed, error, rejects=stored, outcome=known), (
+        "it is failed already"
+    )
 
 
 def test_a_released_run_is_taken_up_at_once_and_not_counted(world: World) -> None:

@@ -9,8 +9,10 @@ from dagster_postgres.run_storage import PostgresRunStorage
 from reportgen_dagster.catalog.audit import RUN_ID_TAG
 from reportgen_dagster.catalog.session import create_database
 from reportgen_dagster.defs import keys
+from reportgen_dagster.errors import ContractError
 from reportgen_dagster.services import attempts, uploads
 from reportgen_dagster.services.fsck import fsck
+from reportgen_dagster.storage.store import Stored
 from tests.services.conftest import RULES, World
 
 
@@ -75,9 +77,9 @@ def test_a_missing_file_is_found(world: World) -> None:
     [
         ("DELETE FROM artifacts", "has no report"),
         ("UPDATE runs SET state = 'failed', error = '{}'", "is failed but has a report"),
-        ("UPDATE runs SET row_count = 1", "does not add up"),
+        ("UPDATE runs SET used_count = 1", "does not add up"),
         ("UPDATE runs SET row_count = NULL", "does not add up"),
-        ("UPDATE runs SET row_count = 1, reject_count = 1", "file of rejects has 0"),
+        ("UPDATE runs SET used_count = 1, reject_count = 1", "file of rejects has 0"),
         ("UPDATE runs SET finished_at = NULL", "does not say when or why"),
         ('UPDATE runs SET inputs = \'{"input": "0"}\'', "pinned to a file"),
         ("UPDATE ruleset_versions SET text = 'other'", "was changed"),
@@ -90,6 +92,21 @@ def test_a_catalog_that_contradicts_itself_is_found(
     world.sql(damage)
     (sentence,) = fsck(world.context)
     assert told in sentence
+
+
+def test_a_failed_run_may_have_rejects_that_are_counted(
+    world: World, dagster_runs: PostgresRunStorage
+) -> None:
+    claimed = world.claim(world.run(), "d")
+    stored = Stored(claimed.files["input"].digest, 1)
+    error = ContractError("1 of 2 rows are rejects; the rules allow none")
+    assert attempts.fail(world.context, claimed, error, rejects=stored, outcome={"reject_count": 1})
+    attempts.end(world.context, "d", "done")
+    note(dagster_runs, "d", DagsterRunStatus.FAILURE, claimed.run_id)
+    assert fsck(world.context) == []
+    world.sql("UPDATE runs SET reject_count = 2")
+    (sentence,) = fsck(world.context)
+    assert "its file of rejects has 1" in sentence
 
 
 @pytest.mark.parametrize("claimed", [True, False])

@@ -13,8 +13,9 @@ from reportgen_dagster.errors import (
     RulesError,
     ServiceError,
 )
-from reportgen_dagster.identity import new_id
+from reportgen_dagster.identity import new_id, utc_now
 from reportgen_dagster.services import runs, schedules, uploads
+from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import RulesText
 from tests.services.conftest import RULES, World, fits
 
@@ -68,7 +69,7 @@ def test_everything_that_is_missing_is_named(world: World) -> None:
 
 
 def test_refused_rules_leave_nothing_behind(world: World) -> None:
-    def refuse(_rules: RulesText, _columns: object) -> None:
+    def refuse(_rules: RulesText, _columns: object, _parameters: object = None) -> RulesFacts:
         raise RulesError("unknown column")
 
     with pytest.raises(RulesError):
@@ -78,12 +79,27 @@ def test_refused_rules_leave_nothing_behind(world: World) -> None:
 
 def test_the_check_sees_the_columns_of_sent_and_uploaded_files(world: World) -> None:
     seen: list[object] = []
+
+    def look(_rules: RulesText, columns: object, _parameters: object = None) -> RulesFacts:
+        seen.append(columns)
+        return RulesFacts(references=("reference",))
+
     uploads.accept_files(world.context, world.ann, world.files())
     sent = {"input": world.file(b"other\n1\n")}
-    runs.accept_run(
-        world.context, world.ann, files=sent, rules=RULES, check=lambda _, columns: seen.append(columns)
+    runs.accept_run(world.context, world.ann, files=sent, rules=RULES, check=look)
+    assert seen == [None, {"input": ["other"], "reference": ["key", "name"]}]
+
+
+def test_a_run_keeps_its_parameters_and_its_date(world: World) -> None:
+    given = {"desk": "FX", "since": "2024-01-31", "limit": 0.1, "all": True}
+    before = utc_now().date()
+    view = runs.accept_run(
+        world.context, world.ann, files=world.files(), rules=RULES, parameters=given, check=fits
     )
-    assert seen == [{"input": ["other"], "reference": ["key", "name"]}]
+    assert before <= view.run_date <= utc_now().date()
+    claimed = world.claim(view.id)
+    assert (claimed.parameters, claimed.run_date) == (given, view.run_date)
+    assert runs.find_run(world.context, world.ann, view.id).parameters == given
 
 
 def test_the_latest_run_is_the_most_recently_accepted_whatever_its_trigger(world: World) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 import threading
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -99,6 +99,33 @@ def test_a_tick_makes_one_run_however_often_it_is_told(world: World) -> None:
     assert schedules.accept_tick(world.context, schedule.id, DUE + timedelta(minutes=1)) != first
     view = runs.find_run(world.context, world.ann, first)
     assert (view.due_at, view.trigger) == (DUE, "schedule")
+
+
+def test_the_date_of_a_run_is_that_of_its_tick_in_the_schedules_time_zone(world: World) -> None:
+    schedule, _ = put(world, timezone="Europe/Berlin")
+    late = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
+    run_id = schedules.accept_tick(world.context, schedule.id, late)
+    assert run_id is not None
+    assert world.claim(run_id).run_date == date(2026, 11, 24)
+
+
+def test_each_run_of_a_schedule_gets_its_parameters(world: World) -> None:
+    schedule, first = put(world, parameters={"desk": "FX"})
+    assert (schedule.parameters, first.parameters) == ({"desk": "FX"}, {"desk": "FX"})
+    put(world, parameters={"desk": "rates"})
+    run_id = schedules.accept_tick(world.context, schedule.id, DUE)
+    assert run_id is not None
+    assert world.claim(run_id).parameters == {"desk": "rates"}
+    again = schedules.accept_again(world.context, first.id, "d1")
+    assert world.claim(again).parameters == {"desk": "FX"}, "of the run that is executed again"
+
+
+def test_a_run_that_is_executed_again_keeps_its_date(world: World) -> None:
+    schedule, _ = put(world)
+    run_id = schedules.accept_tick(world.context, schedule.id, datetime(2024, 2, 29, 6, 0, tzinfo=UTC))
+    assert run_id is not None
+    world.publish(world.claim(run_id))
+    assert world.claim(schedules.accept_again(world.context, run_id, "d1")).run_date == date(2024, 2, 29)
 
 
 def test_a_tick_told_by_many_at_once_makes_one_run(world: World) -> None:
@@ -219,6 +246,8 @@ def test_the_fingerprint_changes_exactly_when_definitions_do(world: World) -> No
     put(world, cron="*/5 * * * *")
     assert changed()
     put(world, cron="*/5 * * * *", timezone="Europe/Berlin")
+    assert changed()
+    put(world, cron="*/5 * * * *", parameters={"desk": "FX"})
     assert changed()
     put(world, cron="*/5 * * * *", rules=RulesText("r.yaml", "[]", "yaml"))
     assert changed()

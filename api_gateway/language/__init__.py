@@ -1,0 +1,1 @@
+"""The rules language's reference over HTTP."""

@@ -1,0 +1,268 @@
+"""First rules for a file: what every row of it keeps, as a contract to go on from.
+
+What belongs here: choosing what a contract says from what all rows show, and writing it as YAML. What does not: finding types
+(`rules/kinds.py`), reading (`reading.py`). What is only likely stands in comments, so that it breaks no later file.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from ruamel.yaml import YAML
+from sqlglot import exp
+from sqlglot.expressions import Expr
+
+from reportgen_dagster.engine import reading
+from reportgen_dagster.engine.connection import engine_errors, open_connection
+from reportgen_dagster.engine.dialects import STANDARD
+from reportgen_dagster.engine.limits import Deadline, Limits
+from reportgen_dagster.engine.rows import all_read, rows_of
+from reportgen_dagster.engine.text_files import TextFile, mask_misquoted, open_text
+from reportgen_dagster.rules.kinds import ColumnKind, find_kinds
+from reportgen_dagster.rules.values import (
+    DIALECT,
+    any_of,
+    binary,
+    call,
+    case,
+    cast,
+    column,
+    is_present,
+    text,
+    try_cast,
+    whole,
+)
+
+MAX_NAME = 300
+MAX_KEY_CANDIDATES = 5
+_LIKELY_UNIQUE = 0.9  # the estimate of distinct values is off by a few percent
+_DECIMAL_PRECISION = 18
+_SHOWN = 40
+_SHAPE_FIGURES = 4
+_FIGURES = 4 + _SHAPE_FIGURES
+_TYPES = {
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "decimal": "DOUBLE",
+    "date": "DATE",
+    "datetime": "TIMESTAMP",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rows of a file show of one column.
+
+    Attributes:
+        name: The column.
+        type: `string`, `integer`, `number`, `decimal`, `boolean`, `date` or `datetime`.
+        scale: Digits behind the point of every cell, for `decimal`.
+        blank_count: Rows without a cell.
+        least: The smallest value as text, of texts the length of the shortest; None if there is no cell.
+        greatest: The largest.
+        distinct_estimate: About how many values there are.
+    """
+
+    name: str
+    type: str
+    scale: int
+    blank_count: int
+    least: str | None
+    greatest: str | None
+    distinct_estimate: int
+
+
+def infer_rules(file: Path, *, work: Path, limits: Limits | None = None) -> str:
+    """Write long-form rules whose contract every readable row of a file keeps.
+
+    Args:
+        file: The CSV file.
+        work: A folder for copies.
+        limits: What may be used.
+
+    Raises:
+        FileRefusedError: If its header cannot be used.
+        UnreadableFileError: If it cannot be read as a whole.
+        LimitError: If memory or time runs out.
+    """
+    limits = limits or Limits()
+    deadline = Deadline(limits.seconds)
+    with engine_errors(limits, deadline):
+        source = open_text(file, name="input", work=work, deadline=deadline)
+        unreadable_count = _unreadable_rows(source, deadline, work, limits)
+        if unreadable_count:
+            source = mask_misquoted(source, work=work, deadline=deadline)
+        with closing(open_connection([source.path], work=work, limits=limits)) as connection:
+            reading.create_views(connection, source)
+            row_count, facts = _facts(connection, source)
+            key = _primary_key(connection, row_count, facts)
+    return _written(file.name, source, row_count, unreadable_count, facts, key)
+
+
+def _unreadable_rows(source: TextFile, deadline: Deadline, work: Path, limits: Limits) -> int:
+    with closing(open_connection([source.path], work=work, limits=limits)) as connection:
+        reading.create_views(connection, source)
+        query = exp.select(call("count", exp.Star())).from_(exp.to_identifier(reading.SURVEY))
+        if all_read(source, int(connection.execute(query.sql(DIALECT)).fetchall()[0][0])):
+            return 0
+    return sum(int((~rows.readable).sum()) for rows in rows_of(source, deadline))
+
+
+def _facts(connection: duckdb.DuckDBPyConnection, source: TextFile) -> tuple[int, list[Facts]]:
+    """Return how many rows the file has, and what each column shows."""
+    names = source.header.columns
+    kinds = find_kinds(
+        lambda sql: connection.execute(sql).fetchall()[0],
+        reading.SURVEY,
+        dict.fromkeys(names, frozenset(("type",))),
+    )
+    figures: list[Expr] = [call("count", exp.Star())]
+    for name in names:
+        figures += _figures(column(name), kinds[name])
+    query = exp.select(*figures).from_(exp.to_identifier(reading.SURVEY))
+    row = iter(connection.execute(query.sql(DIALECT)).fetchall()[0])
+    row_count = int(next(row))
+    return row_count, [
+        _fact(name, kinds[name], row_count, [next(row) for _ in range(_FIGURES)]) for name in names
+    ]
+
+
+def _figures(raw: Expr, kind: ColumnKind) -> list[Expr]:
+    """Return cells, distinct values, least and greatest; behind them how numbers are written.
+
+    That is the fewest and most digits behind the point, the length, and how many have an exponent.
+    """
+    known = _TYPES.get(kind.type)
+    value = try_cast(raw, known) if known else call("length", raw)
+    figures = [
+        call("count", raw),
+        call("approx_count_distinct", raw),
+        cast(call("min", value), "VARCHAR"),
+        cast(call("max", value), "VARCHAR"),
+    ]
+    if kind.type != "number":
+        return figures + [exp.Null()] * _SHAPE_FIGURES
+    point = call("instr", raw, text("."))
+    is_whole = binary(exp.EQ, point, whole(0))
+    behind = case((is_whole, whole(0)), default=binary(exp.Sub, call("length", raw), point))
+    exponent = any_of(call("contains", raw, text(mark)) for mark in ("e", "E"))
+    return [
+        *figures,
+        call("min", behind),
+        call("max", behind),
+        call("max", call("length", raw)),
+        exp.Filter(this=call("count", exp.Star()), expression=exp.Where(this=exponent)),
+    ]
+
+
+def _fact(name: str, kind: ColumnKind, row_count: int, figures: Sequence[Any]) -> Facts:
+    cells, distinct, least, greatest, fewest, most, length, exponents = figures
+    type_name, scale = {"text": "string", "null": "string"}.get(kind.type, kind.type), 0
+    if kind.type == "number" and not exponents and fewest == most and most and length <= _DECIMAL_PRECISION:
+        type_name, scale = "decimal", int(most)
+    return Facts(name, type_name, scale, row_count - int(cells), least, greatest, int(distinct))
+
+
+def _primary_key(connection: duckdb.DuckDBPyConnection, row_count: int, facts: Sequence[Facts]) -> str | None:
+    """Return the first column of codes or whole numbers that has another value in each row."""
+    likely = [
+        fact.name
+        for fact in facts
+        if fact.type in ("string", "integer")
+        and not fact.blank_count
+        and fact.distinct_estimate >= _LIKELY_UNIQUE * row_count
+        and len(fact.name) <= MAX_NAME
+    ]
+    for name in likely[:MAX_KEY_CANDIDATES] if row_count > 1 else ():
+        distinct = exp.Count(this=exp.Distinct(expressions=[column(name)]))
+        query = exp.select(distinct).from_(exp.to_identifier(reading.SURVEY)).where(is_present(column(name)))
+        if connection.execute(query.sql(DIALECT)).fetchall()[0][0] == row_count:
+            return name
+    return None
+
+
+def _written(
+    filename: str,
+    source: TextFile,
+    row_count: int,
+    unreadable_count: int,
+    facts: Sequence[Facts],
+    key: str | None,
+) -> str:
+    lines = [
+        f"# First rules for {_plain(filename)}, from all of its {row_count:,} rows. Behind # stands what they show; make it a"
+        " constraint where it must hold.",
+    ]
+    if unreadable_count:
+        lines.append(f"# {unreadable_count:,} more rows cannot be read and would be rejects.")
+    lines += ["version: 1", f"title: {_flow(Path(filename).name.partition('.')[0] or 'report')}", "input:"]
+    dialect = _dialect(source)
+    if dialect:
+        lines.append(f"  dialect: {_flow(dialect)}")
+    lines.append("  schema:")
+    if key is not None:
+        lines.append(f"    primaryKey: {_flow(key)}")
+    lines.append("    fields:")
+    for fact in facts:
+        if len(fact.name) <= MAX_NAME:
+            lines.append(f"      - {_flow(_field(fact, row_count))}{_comment(fact, row_count)}")
+    if all(len(fact.name) <= MAX_NAME for fact in facts):
+        lines += ["output:", f"  columns: {_flow([fact.name for fact in facts])}"]
+    return "\n".join(lines) + "\n"
+
+
+def _dialect(source: TextFile) -> dict[str, str]:
+    """Return what a reader of the file has to know, as far as it is out of the ordinary."""
+    header = source.header
+    told = {}
+    if header.dialect.delimiter != STANDARD.delimiter:
+        told["delimiter"] = header.dialect.delimiter
+    if not header.bom and header.encoding != "utf-8":
+        told["encoding"] = header.encoding
+    return told
+
+
+def _field(fact: Facts, row_count: int) -> dict[str, Any]:
+    field: dict[str, Any] = {"name": fact.name, "type": fact.type}
+    if fact.type == "decimal":
+        field |= {"precision": _DECIMAL_PRECISION, "scale": fact.scale}
+    if row_count and not fact.blank_count:
+        field["constraints"] = {"required": True}
+    return field
+
+
+def _comment(fact: Facts, row_count: int) -> str:
+    if fact.least is None or fact.greatest is None:
+        return "  # no values"
+    words = []
+    if fact.type == "string":
+        size = fact.greatest if fact.least == fact.greatest else f"{fact.least} to {fact.greatest}"
+        words.append(f"{size} characters")
+    elif fact.type != "boolean":
+        words.append(f"{fact.least} to {fact.greatest}")
+    if fact.blank_count:
+        words.append(f"{fact.blank_count:,} of {row_count:,} are blank")
+    return f"  # {_plain(', '.join(words))}" if words else ""
+
+
+def _plain(written: str) -> str:
+    """Make a text fit for a comment: one line, no control characters."""
+    return re.sub(r"[^\x20-\x7e\xa0-\u2027\u2030-\ud7ff]", "?", written)[: 3 * _SHOWN]
+
+
+def _flow(value: str | Sequence[str] | Mapping[str, Any]) -> str:
+    """Write a value as YAML on one line."""
+    writer: Any = YAML(typ="safe", pure=True)
+    writer.default_flow_style = True
+    writer.width = 10**9
+    writer.sort_base_mapping_type_on_output = False
+    written = io.StringIO()
+    writer.dump([value], written)
+    return written.getvalue().strip()[1:-1]

@@ -1,0 +1,57 @@
+"""Tries conditions that no column is in, to find what cannot work on any row: a cast, a pattern, a format.
+
+What belongs here: asking DuckDB. What does not: which conditions there are and what they mean (`Plan.constant_checks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+
+import duckdb
+
+_BATCH = 200  # one SELECT with thousands of expressions takes DuckDB longer than many small ones
+_MEMORY = "256MB"
+
+
+def which_hold(conditions: Sequence[str]) -> list[bool]:
+    """Return for each condition whether it is true; one that DuckDB cannot even compute counts as true.
+
+    Args:
+        conditions: SQL of the compiler's making, each of one row without a table.
+    """
+    if not conditions:
+        return []
+    with closing(_connection()) as connection:
+        held: list[bool] = []
+        for first in range(0, len(conditions), _BATCH):
+            held += _tried(connection, conditions[first : first + _BATCH])
+        return held
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        config={
+            "threads": 1,
+            "memory_limit": _MEMORY,
+            "temp_directory": "",
+            "python_enable_replacements": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _tried(connection: duckdb.DuckDBPyConnection, conditions: Sequence[str]) -> list[bool]:
+    try:
+        row = connection.execute("SELECT " + ", ".join(f"({sql})" for sql in conditions)).fetchall()[0]
+    except duckdb.Error:
+        if len(conditions) == 1:
+            return [True]
+        return [held for sql in conditions for held in _tried(connection, [sql])]
+    return [value is True for value in row]

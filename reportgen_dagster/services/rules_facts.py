@@ -1,0 +1,67 @@
+"""What rules say of the files and parameters that they want, as plain data that crosses process borders.
+
+Whether they are right is judged by `check_child.py`; what follows from it for an accepted run is `fitting.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from reportgen_dagster.contracts.models import Dialect
+from reportgen_dagster.engine.headers import Header, read_header
+from reportgen_dagster.rules.ruleset import Ruleset
+
+INPUT = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class RulesFacts:
+    """What rules say of files.
+
+    Attributes:
+        references: The references that they name.
+        dialects: For each file with a dialect, the dialect as JSON data.
+        fields: For each file with a contract, the names of its fields: the columns of a file without a header.
+    """
+
+    references: tuple[str, ...]
+    dialects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ruleset: Ruleset) -> RulesFacts:
+        """Return what loaded rules say."""
+        document = ruleset.document
+        described = {INPUT: document.input, **(document.references or {})}
+        dialects, fields = {}, {}
+        for name, file in described.items():
+            if file is not None and file.dialect is not None:
+                dialects[name] = file.dialect.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            if file is not None and file.schema_ is not None:
+                fields[name] = [known.name for known in file.schema_.fields]
+        return cls(tuple(ruleset.reference_names), dialects, fields)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RulesFacts:
+        """Rebuild from `to_json`."""
+        return cls(tuple(data["references"]), data["dialects"], data["fields"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as data for JSON."""
+        return asdict(self)
+
+    def read_header(self, head: bytes, name: str) -> Header:
+        """Judge the head of a file as these rules want it read.
+
+        Args:
+            head: The first bytes of the file.
+            name: What the file is to the rules.
+
+        Raises:
+            FileRefusedError: If the file has no header that can be used.
+        """
+        told = self.dialects.get(name)
+        dialect = Dialect.model_validate(told) if told is not None else None
+        return read_header(head, name=name, dialect=dialect, names=self.fields.get(name))
