@@ -14,6 +14,7 @@ from sqlglot import exp
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.contracts.formats import ISO, ZONE, layout_pattern
+from reportgen_dagster.contracts.models import DEFAULT_SCALE, MAX_PRECISION
 from reportgen_dagster.contracts.types import Type
 
 TRUE = ("true", "True", "TRUE", "1")
@@ -50,7 +51,8 @@ class Notation:
             return str(type_)
         marks = [f"decimal mark '{self.decimal}'"] if self.decimal != "." and type_.name != "integer" else []
         marks += [f"group mark '{self.group}'"] if self.group else []
-        return ", ".join([str(type_), *marks])
+        is_untold = type_ == Type("decimal", MAX_PRECISION, DEFAULT_SCALE)
+        return ", ".join([type_.name if is_untold else str(type_), *marks])
 
 
 def strict_cast(raw: Expr, type_: Type, notation: Notation) -> Expr:

@@ -106,7 +106,7 @@ class ContractField:
         if self.type.name in ("text", "any"):
             return Cast(raw, exp.false(), told, f"is not {article} {self.type}")
         broken = exp.And(this=_is_present(raw), expression=_is_null(value))
-        return Cast(value, broken, told, f"is not {article} {self.type}{self._how()}")
+        return Cast(value, broken, told, f"is not {article} {self.type.name}{self._how()}")
 
     def _how(self) -> str:
         if self.notation.layout and self.type.name in ("date", "time", "datetime"):

@@ -100,9 +100,9 @@ class ResolvedDialect:
             cells.append(cell)
             is_misquoted = is_misquoted or is_wrong
             if mark != self.delimiter:
-                return Record(
-                    tuple(cells), line, position, is_misquoted=is_misquoted, is_cut=mark in ("", "\r")
-                )
+                # A last CR may be half of a CRLF.
+                is_cut = not mark or (mark == "\r" and position == len(text))
+                return Record(tuple(cells), line, position, is_misquoted=is_misquoted, is_cut=is_cut)
 
     def _cell_at(self, text: str, position: int) -> tuple[str, str, int, bool]:
         """Return a cell, what ends it, where the next begins, and whether its quotes are wrong."""

@@ -95,7 +95,7 @@ def computed(
 
     pool = ThreadPoolExecutor(len(windows), thread_name_prefix="reportgen-piece")
     try:
-        yield _in_order(pool, run, _cuts(source, file.size_bytes, piece_bytes), ahead=len(windows))
+        yield _in_order(pool, run, _cuts(source, file, piece_bytes), ahead=len(windows))
     finally:
         interrupt()
         pool.shutdown(cancel_futures=True)
@@ -124,9 +124,10 @@ def _handed_out(piece: Piece) -> Iterator[pa.RecordBatch]:
         yield piece.popleft()
 
 
-def _cuts(source: int, size: int, piece_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of each piece: whole lines, the header left out."""
-    start = _after_line(source, 0, size)
+def _cuts(source: int, file: TextFile, piece_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of each piece: whole lines, the header left out if there is one."""
+    size = file.size_bytes
+    start = _after_line(source, 0, size) if file.header.dialect.header else 0
     while start < size:
         end = _after_line(source, min(start + piece_bytes, size), size)
         yield start, end

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,14 @@ class Accounts:
         reject_count: Rows of the rejects file.
         samples: The first rejects, a mapping of the rejects file's columns each.
         cells: The cells of the rows that were asked for, by their numbers among the rows that can be read.
+        lines: On which physical line of the file these rows begin; only if there are rejects.
     """
 
     input_count: int
     reject_count: int
     samples: list[dict[str, str]]
     cells: dict[int, list[str]]
+    lines: dict[int, int] = field(default_factory=dict)
 
 
 def write_rejects(
@@ -122,7 +124,7 @@ def write_rejects(
             handle.flush()
             os.fsync(handle.fileno())
     search.settle(readable_count)
-    return Accounts(search.row_count, search.reject_count, samples, search.cells)
+    return Accounts(search.row_count, search.reject_count, samples, search.cells, search.lines)
 
 
 def cells_of(file: TextFile, wanted: Iterable[int], deadline: Deadline) -> dict[int, list[str]]:
@@ -169,6 +171,7 @@ class _Search:
         self.row_count = 0
         self.reject_count = 0
         self.cells: dict[int, list[str]] = {}
+        self.lines: dict[int, int] = {}
 
     def found(self, deadline: Deadline) -> Iterator[list[str]]:
         """Yield the rows of the rejects file."""
@@ -195,6 +198,7 @@ class _Search:
             number = self._wanted.pop()
             place = int(readable_places[number - self._readable_count])
             self.cells[number] = _cells(self._file, rows.text(place))
+            self.lines[number] = int(rows.lines[place])
 
     def settle(self, readable_count: int) -> None:
         """Compare with what DuckDB read.

@@ -33,7 +33,7 @@ from reportgen_dagster.engine.spool import Spool
 from reportgen_dagster.engine.transform import progress_of, write_rows
 from reportgen_dagster.engine.writers.csv import CsvWriter
 from reportgen_dagster.errors import AccountingError, BadDataError, ContractError
-from reportgen_dagster.rules.plan import BROKEN, INPUT, WARNED
+from reportgen_dagster.rules.plan import BROKEN, ERROR, FATAL, INPUT, WARNED
 from reportgen_dagster.rules.plan import Plan as CompiledPlan
 from reportgen_dagster.rules.ruleset import Ruleset
 
@@ -222,7 +222,7 @@ class _Pass:
     def _account(self, blocks: Blocks, spool: Spool) -> Accounts:
         """Account for every row of the input, and write the rejects if there are any."""
         given, readable = self._given, blocks.read_count
-        wanted = blocks.findings.rows(BROKEN + WARNED)
+        wanted = blocks.findings.rows(BROKEN + WARNED + ERROR + FATAL)
         if not spool.count and all_read(given.input, readable):
             cells = rejects_file.cells_of(given.input, wanted, given.deadline)
             accounts = Accounts(readable, 0, [], cells)
@@ -251,6 +251,7 @@ class _Pass:
             self._given.request.ruleset.document.rejects,
             input_count=accounts.input_count,
             reject_count=accounts.reject_count,
+            lines=accounts.lines,
         )
         problems += verdict.failed(self._contracts[OUTPUT_FILE], OUTPUT_FILE)
         return ContractError(problems=problems) if problems else None

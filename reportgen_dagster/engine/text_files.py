@@ -202,7 +202,7 @@ def _finished(
         size_bytes=copy.stat().st_size,
         line_count=judge.line_count,
         most_rows=most_rows,
-        line_feed_ends_row=judge.line_feed_ends_row and header.dialect.header,
+        line_feed_ends_row=judge.line_feed_ends_row,
         missing=missing,
     )
 

@@ -52,7 +52,13 @@ def refuse_failures(findings: Findings, rules: Sequence[Rule]) -> None:
 
 
 def refusals(
-    findings: Findings, rules: Sequence[Rule], rejects: Rejects, *, input_count: int, reject_count: int
+    findings: Findings,
+    rules: Sequence[Rule],
+    rejects: Rejects,
+    *,
+    input_count: int,
+    reject_count: int,
+    lines: Mapping[int, int],
 ) -> list[Problem]:
     """Return why a run fails whose rows were all judged; nothing if it does not.
 
@@ -62,15 +68,19 @@ def refusals(
         rejects: What the rules say of rejects.
         input_count: Rows of the input.
         reject_count: Those that were diverted.
+        lines: The lines of the findings' first rows, by row.
     """
-    problems = [_problem(finding, rules) for finding in findings.of(FATAL)]
-    problems += [
-        _problem(finding, rules, _limit_text(rules[finding.rule].threshold, input_count))
-        for finding in findings.of(BROKEN)
-        if _exceeds(finding, rules[finding.rule], input_count)
-    ]
     allowed = rejects.allowed(input_count)
-    if allowed is not None and reject_count > allowed:
+    are_too_many = allowed is not None and reject_count > allowed
+    problems = [
+        _problem(finding, rules, lines=lines) for finding in findings.of(ERROR * are_too_many + FATAL)
+    ]
+    for finding in findings.of(BROKEN):
+        exceeds = _exceeds(finding, rules[finding.rule], input_count)
+        if exceeds or are_too_many:
+            behind = _limit_text(rules[finding.rule].threshold, input_count) if exceeds else ""
+            problems.append(_problem(finding, rules, behind, lines=lines))
+    if are_too_many:
         told = f"{reject_count:,} of {input_count:,} rows are rejects"
         limit = "none (policy: fail)" if rejects.policy == "fail" else str(rejects.max)
         problems.insert(0, Problem(f"{told}; the rules allow {limit}", path="rejects", source=INPUT))
@@ -179,11 +189,15 @@ def _limit_text(threshold: float | None, row_count: int) -> str:
     return f"; of {row_count:,} rows {allowed} may break it"
 
 
-def _problem(finding: Finding, rules: Sequence[Rule], behind: str = "") -> Problem:
+def _problem(
+    finding: Finding, rules: Sequence[Rule], behind: str = "", *, lines: Mapping[int, int] | None = None
+) -> Problem:
     rule = rules[finding.rule]
     is_contract = finding.letter in BROKEN + OUTPUT
     path, source = (rule.column, rule.step) if is_contract else (rule.step, "")
-    return Problem(_message(finding, rule) + behind, path=path, source=source)
+    line = lines.get(finding.rows[0]) if lines and finding.rows else None
+    source = INPUT if line is not None else source
+    return Problem(_message(finding, rule) + behind, path=path, line=line, source=source)
 
 
 def _message(finding: Finding, rule: Rule) -> str:
@@ -194,4 +208,4 @@ def _message(finding: Finding, rule: Rule) -> str:
         values = f" ({first.values})" if first.values else ""
         return f"{first.reason} in `{rule.text}`{values}{like_it}"
     cell = f"{finding.cells[0]!r} " if finding.cells else ""
-    return f"{cell}{rule.reason} (constraint: {rule.text}){like_it}"
+    return f"{cell}{rule.reason} (constraint: {rule.text.removeprefix('type ')}){like_it}"

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.contracts.types import Type
+from reportgen_dagster.contracts.types import TEXT, Type
 from reportgen_dagster.errors import Problem
 from reportgen_dagster.rules import operators
 from reportgen_dagster.rules.blocks import OpenBlock, used_columns
@@ -138,7 +139,7 @@ class _Walk:
         columns = self._outputs(block)
         block, columns = self._last(block, columns)
         blocks, text_sql = ([], "") if draft.problems else self._rendered(block, columns)
-        shown = tuple(column.as_output(is_written=True) for column in columns)
+        shown = tuple(_written(column) for column in columns)
         return Plan(
             problems=_sorted(draft.problems),
             prepared=tuple(draft.prepared.values()),
@@ -240,6 +241,13 @@ class _Walk:
             finished, used = block.finished(used)
             closed.append(finished)
         return closed[::-1]
+
+
+def _written(column: Column) -> OutputColumn:
+    """Describe a column of the report; the copy of a cell that nothing was computed with is a text, as it was read."""
+    output = column.as_output(is_written=True)
+    is_copy = output.type.name != "text" and column.final().kind == "text"
+    return replace(output, type=TEXT) if is_copy else output
 
 
 def _typed(layers: Layers, value: Value) -> Expr:

@@ -127,11 +127,8 @@ def parse_expression(text: str, context: Context = "scalar", parameters: Collect
 
 def offset_of(node: Expr) -> int:
     """Return where a node begins, as far as sqlglot knows."""
-    for part in node.walk():
-        start = part.meta.get("start") if part.meta else None
-        if start is not None:
-            return int(start)
-    return 0
+    starts = (part.meta.get("start") for part in node.walk() if part.meta)
+    return min((int(start) for start in starts if start is not None), default=0)
 
 
 def _foreign(tree: Expr) -> Iterator[Fault]:

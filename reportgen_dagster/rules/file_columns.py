@@ -77,7 +77,7 @@ class FileColumns:
             once(lambda: self._cell(name)),
             lambda: self._raw(name),
             is_typed=field is not None and field.type.name != "text",
-            plain=value if field is not None or type_ != ANY else once(lambda: self._as_read(name)),
+            plain=value if field is not None else lambda: self._copied(name, type_, value),
         )
 
     def _default(self, name: str) -> Default | None:
@@ -87,7 +87,10 @@ class FileColumns:
         default = self._default(name)
         return self.reach(name, lambda raw: raw, name, text(default.text) if default else None)
 
-    def _as_read(self, name: str) -> Value:
+    def _copied(self, name: str, type_: Type, value: Callable[[], Value]) -> Value:
+        """Return what a column is worth that is only written; one that no step computes with is text, whatever is known of it."""
+        if type_ != ANY and name in self.draft.asked.get(self.file, {}):
+            return value()
         raw = self._raw(name)
         return Value("text", raw, raw=raw)
 

@@ -81,10 +81,14 @@ def test_check_tells_columns_and_types_after_each_step(folder: Path) -> None:
     told = json.loads(done.stdout)
     assert {column["name"]: column["type"] for column in told["columns"]} == {
         "name": "text",
-        "rate": "number",
+        "rate": "text",
         "total": "integer",
         "made": "date",
     }
+    done = reportgen("run", "rules.yaml", *FILES, *SINCE, "--output", "report.csv", "--json", folder=folder)
+    assert json.loads(done.stdout)["columns"] == [
+        {"name": column["name"], "type": column["type"]} for column in told["columns"]
+    ]
     assert [step["kind"] for step in told["steps"]][:4] == ["lookup", "lookup", "filter", "derive"]
     after_lookup = [column["name"] for column in told["steps"][0]["columns"]]
     assert after_lookup == ["day", "desk", "currency", "amount", "name"]

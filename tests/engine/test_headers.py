@@ -33,6 +33,7 @@ from tests.engine.opening import described
         (gzip.compress(b"") + gzip.compress(b"a,b\n"), ("a", "b")),
         (zstd.compress(b"a,b\n"), ("a", "b")),
         (b"a\rb\r", ("a",)),
+        (b"a,b\r" + b"1,2\r" * HEAD_BYTES, ("a", "b")),
     ],
 )
 def test_names_are_as_written(data: bytes, columns: tuple[str, ...]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from reportgen_dagster.engine import pieces
-from tests.engine.making import make
+from reportgen_dagster.engine import pieces, text_files
+from reportgen_dagster.engine.limits import Deadline
+from tests.engine.making import make, make_long
+from tests.engine.opening import described
 
 COUNT = 68_000
 TEXT = "x" * 1_000
@@ -60,3 +63,21 @@ def test_line_ends_inside_quotes_are_not_cut(tmp_path: Path) -> None:
     made = make(tmp_path, data, number="number", what="label")
     assert made.report == report_of(range(66_000))
     assert made.outcome.reject_count == 0
+
+
+def test_a_file_without_a_header_is_cut_too(tmp_path: Path) -> None:
+    data = "\n".join(lines_of(ragged=1_000)[1:])
+    source = tmp_path / "source"
+    source.write_text(data)
+    file = text_files.open_text(
+        source, name="input", work=tmp_path, deadline=Deadline(60), dialect=described(header=False)
+    )
+    with ExitStack() as stack:
+        assert len(pieces.open_windows(file, 2, stack)) == 2
+    made = make_long(
+        tmp_path, "input: {dialect: {header: false}}\noutput: {columns: {number: column2}}", data.replace(SHORT, "a,b,c", 1)
+    )
+    lost = range(1_000, COUNT, 1_000)
+    assert made.report == "number\nb\n" + "".join(f"{n}\n" for n in range(1, COUNT) if n not in lost)
+    assert made.rejects is not None
+    assert [int(row["_line"]) for row in made.rejects] == [1 + n for n in lost]

@@ -82,20 +82,22 @@ class Asking:
         """Return the rejects of the last run, also if it failed."""
         return rejects_in(self.folder) or []
 
-    def values(self, expressions: Sequence[str], data: str = "x\n1\n", contract: str = "") -> list[str | None]:
+    def values(
+        self, expressions: Sequence[str], data: str = "x\n1\n", contract: str = ""
+    ) -> list[str | None]:
         """Return what expressions are on a file of one row: as they are written; None where they are an error on it."""
         rows = self.rows(expressions, data, contract)
         assert len(rows) == 1
         return rows[0]
 
-    def rows(
-        self, expressions: Sequence[str], data: str, contract: str = ""
-    ) -> list[list[str | None]]:
+    def rows(self, expressions: Sequence[str], data: str, contract: str = "") -> list[list[str | None]]:
         """Return what expressions are on each row of a file.
 
         An error on a row is None; it is asked for by `if_error`, whose own test is that of the rejects.
         """
-        derived = {f"v{number}": f"if_error(text({text}), '<error>')" for number, text in enumerate(expressions)}
+        derived = {
+            f"v{number}": f"if_error(text({text}), '<error>')" for number, text in enumerate(expressions)
+        }
         steps = json.dumps([{"derive": derived}, {"select": [*derived]}])
         made = self.long(f"{contract}\nsteps: {steps}", data)
         assert made.rejects is None, made.rejects

@@ -16,8 +16,6 @@ def ask(tmp_path: Path) -> Asking:
 
 
 @pytest.fixture
-def reportgen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
+def reportgen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line."""
     return Command(tmp_path, monkeypatch, capsys)

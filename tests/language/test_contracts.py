@@ -61,7 +61,7 @@ def test_the_sample_of_the_page_runs_as_it_stands(ask: Asking) -> None:
 
 DIALECTS = [
     ('delimiter: "|"', "a|b\n1|2\n"),
-    ("quoteChar: \"'\"", "a,b\n'1',2\n"),
+    ('quoteChar: "\'"', "a,b\n'1',2\n"),
     ('quoteChar: "\'", doubleQuote: true', "a,b\n1,'2'\n"),
     ("skipInitialSpace: true", "a, b\n1, 2\n"),
     ("commentChar: '#'", "# a note\na,b\n# more\n1,2\n"),
@@ -104,7 +104,10 @@ def test_the_field_types_of_table_schema_are_known_and_judge_each_cell(ask: Aski
     rows = [good]
     for place, (name, _, *bad) in enumerate(TYPES):
         if name != "string":
-            rows += [",".join(f'"{wrong if n == place else one[1]}"' for n, one in enumerate(TYPES)) for wrong in bad]
+            rows += [
+                ",".join(f'"{wrong if n == place else one[1]}"' for n, one in enumerate(TYPES))
+                for wrong in bad
+            ]
     data = ",".join(name for name, *_ in TYPES) + "\n" + "\n".join(rows) + "\n"
     made = ask.long(f"input: {{schema: {{fields: [{fields}]}}}}", data)
     names = [name for name, *_ in TYPES if name != "string" for _ in range(2)]
@@ -137,7 +140,8 @@ CONSTRAINTS = [
 def test_each_constraint_of_table_schema_rejects_what_breaks_it(ask: Asking) -> None:
     # constraints required, unique, minimum, maximum, exclusiveMinimum, exclusiveMaximum, minLength, maxLength, pattern, enum
     fields = ", ".join(
-        f"{{name: c{n}, type: {type_}, constraints: {{{text}}}}}" for n, (text, type_, *_) in enumerate(CONSTRAINTS)
+        f"{{name: c{n}, type: {type_}, constraints: {{{text}}}}}"
+        for n, (text, type_, *_) in enumerate(CONSTRAINTS)
     )
     rows = [[good for *_, good, _ in CONSTRAINTS]]
     for place, (*_, bad) in enumerate(CONSTRAINTS):
@@ -152,8 +156,12 @@ def test_each_constraint_of_table_schema_rejects_what_breaks_it(ask: Asking) -> 
 
 def test_missing_values_are_nulls_and_break_required_only(ask: Asking) -> None:
     # missingValues
-    schema = "{missingValues: ['', NA], fields: [{name: a, type: integer, constraints: {minimum: 1}}, {name: b}]}"
-    made = ask.long(f"input: {{schema: {schema}}}\nsteps: [{{derive: {{c: a is null}}}}]", "a,b\nNA,1\n,2\n3,NA\n")
+    schema = (
+        "{missingValues: ['', NA], fields: [{name: a, type: integer, constraints: {minimum: 1}}, {name: b}]}"
+    )
+    made = ask.long(
+        f"input: {{schema: {schema}}}\nsteps: [{{derive: {{c: a is null}}}}]", "a,b\nNA,1\n,2\n3,NA\n"
+    )
     assert made.lines == ["a,b,c", ",1,true", ",2,true", "3,,false"]
 
 
@@ -203,7 +211,11 @@ def test_input_each_reference_and_output_are_judged(ask: Asking) -> None:
     # on the input, on each reference, on the output.
     made = ask.long(EACH, "a\n1\n0\n", r="k,n\n1,5\n")
     told = made.outcome.contracts
-    assert {name: facts["passed"] for name, facts in told.items()} == {"input": False, "r": True, "output": True}
+    assert {name: facts["passed"] for name, facts in told.items()} == {
+        "input": False,
+        "r": True,
+        "output": True,
+    }
     (failure,) = told["input"]["failures"]
     assert (failure["column"], failure["count"], failure["samples"]) == ("a", 1, ["'0'"])
     for r in ("k,n\n1,0\n", "k,n\n1,10\n"):
@@ -225,7 +237,7 @@ def test_an_inferred_type_holds_for_every_row_and_widens_where_it_does_not(
     # Columns without a field keep an inferred type that must hold for every row of the file, not for a sample: where it does
     # not, the type widens (integer, number, text), and no row is lost to a guess.
     data = "a,b\n" + f"{common},\n" * FAR + f"{odd},\n"
-    made = ask.long("steps: [{derive: {c: a, d: a is null, e: \"coalesce(a, a)\"}}, {drop: b}]", data)
+    made = ask.long('steps: [{derive: {c: a, d: a is null, e: "coalesce(a, a)"}}, {drop: b}]', data)
     assert {column["name"]: column["type"] for column in made.outcome.columns}["e"] == type_
     assert made.outcome.row_count == FAR + 1
     assert made.lines[-1].startswith(f"{odd},{odd},false,")
@@ -237,7 +249,12 @@ def test_a_codes_column_stays_text(ask: Asking) -> None:
     derive: {is_code: code = '00123', joined: code || 'x'}
     sort: -code
     """
-    assert ask.steps(steps, "code\n00123\n9\n10\n") == ["code,is_code,joined", "9,false,9x", "10,false,10x", "00123,true,00123x"]
+    assert ask.steps(steps, "code\n00123\n9\n10\n") == [
+        "code,is_code,joined",
+        "9,false,9x",
+        "10,false,10x",
+        "00123,true,00123x",
+    ]
     assert "text" in ask.refused_steps("derive: {a: code + 1}", "code\n00123\n")
 
 
@@ -257,7 +274,9 @@ UNTOUCHED = "a,b,c,d,e,f\n1.50,1e3,true,2024-01-31 10:00,-0.0,0.10\n2,-5,false,2
 def test_a_column_that_no_step_computes_is_written_as_it_was_read(ask: Asking, steps: str) -> None:
     # Types decide how a value counts, not how it is written: a column that no step computes and no contract field types is
     # written with the text that it was read with.
-    lines = ask.steps(steps, UNTOUCHED, none="a,b,c,d,e,f\n").copy() if steps else ask.long("", UNTOUCHED).lines
+    lines = (
+        ask.steps(steps, UNTOUCHED, none="a,b,c,d,e,f\n").copy() if steps else ask.long("", UNTOUCHED).lines
+    )
     assert sorted(lines) == sorted(UNTOUCHED.splitlines())
 
 
@@ -311,4 +330,7 @@ def test_csv_out_is_utf8_comma_lf_quoted_only_where_needed(ask: Asking) -> None:
 
 def test_a_broken_contract_of_the_output_is_an_error_of_contracts(ask: Asking) -> None:
     # turned into pandera schemas: [...] on the output.
-    assert isinstance(ask.failing("output: {schema: {fields: [{name: x, constraints: {maximum: 0}}]}}", "x\n1\n"), ContractError)
+    assert isinstance(
+        ask.failing("output: {schema: {fields: [{name: x, constraints: {maximum: 0}}]}}", "x\n1\n"),
+        ContractError,
+    )

@@ -40,7 +40,9 @@ def test_a_file_holds_one_document() -> None:
 
 def test_yaml_is_read_by_the_core_schema_of_1_2(ask: Asking) -> None:
     # YAML is read by the 1.2 core schema (`NO`, `on` and `yes` are texts, `012` is not octal)
-    made = ask.long("title: on\nsteps: [{select: [NO, on, yes, off]}, {limit: 012}]", "off,yes,on,NO\n" + "1,2,3,4\n" * 20)
+    made = ask.long(
+        "title: on\nsteps: [{select: [NO, on, yes, off]}, {limit: 012}]", "off,yes,on,NO\n" + "1,2,3,4\n" * 20
+    )
     assert made.lines == ["NO,on,yes,off"] + ["4,3,2,1"] * 12
 
 
@@ -49,7 +51,9 @@ def test_a_key_may_be_a_word_that_yaml_1_1_takes_for_a_boolean(ask: Asking) -> N
     assert ask.steps("derive: {NO: x, on: x, yes: x}", "x\n1\n")[0] == "x,NO,on,yes"
 
 
-@pytest.mark.parametrize("tagged", ["!!str 5", "!!python/object/apply:os.system ['true']", "!own x", "!!binary eA=="])
+@pytest.mark.parametrize(
+    "tagged", ["!!str 5", "!!python/object/apply:os.system ['true']", "!own x", "!!binary eA=="]
+)
 def test_tags_are_refused(tagged: str) -> None:
     # without tags
     assert "tag" in refused(f"steps:\n  - derive:\n      a: {tagged}\n")
@@ -113,6 +117,9 @@ def test_further_references_are_given_by_their_names(ask: Asking) -> None:
     lookup: {reference: rates, match: {currency: code}}
     """
     files = {"desks": "id,name\nd1,FX\n", "rates": "code,rate\nEUR,1.1\n"}
-    assert ask.steps(steps, "desk,currency\nd1,EUR\n", **files) == ["desk,currency,name,rate", "d1,EUR,FX,1.1"]
+    assert ask.steps(steps, "desk,currency\nd1,EUR\n", **files) == [
+        "desk,currency,name,rate",
+        "d1,EUR,FX,1.1",
+    ]
     with pytest.raises(MissingInputError, match="rates"):
         ask.steps(steps, "desk,currency\nd1,EUR\n", desks="id,name\nd1,FX\n")

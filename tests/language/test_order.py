@@ -97,7 +97,9 @@ steps:
 """
 
 
-@pytest.mark.parametrize("text", [ALL_KINDS, "steps: [{derive: {e: 1000 / n}}, {lookup: {reference: r, match: [k]}}]"])
+@pytest.mark.parametrize(
+    "text", [ALL_KINDS, "steps: [{derive: {e: 1000 / n}}, {lookup: {reference: r, match: [k]}}]"]
+)
 def test_the_same_files_rules_and_parameters_give_the_same_bytes_threads_or_not(
     ask: Asking, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +123,9 @@ def test_aggregates_of_decimals_and_integers_never_differ_and_those_of_floats_on
     text = f"input: {{schema: {{fields: {fields}}}}}\nsteps: [{{aggregate: {{measures: {{f: sum(f), d: sum(d), i: sum(i), a: avg(d)}}}}}}]"
     rows = [(n * 7919 % 10007 / 10, f"{n * 31 % 977}.{n % 1000:03}", n * n) for n in range(10_000)]
     data = "f,d,i\n" + "".join(f"{f},{d},{i}\n" for f, d, i in rows)
-    found = [ask.long(text, data, limits=Limits(memory="300MB", threads=n)).lines[1].split(",") for n in (1, 2)]
+    found = [
+        ask.long(text, data, limits=Limits(memory="300MB", threads=n)).lines[1].split(",") for n in (1, 2)
+    ]
     assert found[0][1:] == found[1][1:]
     assert float(found[0][0]) == pytest.approx(float(found[1][0]), rel=1e-12)
     assert found[0][2] == str(sum(i for *_, i in rows))

@@ -37,7 +37,9 @@ def test_there_is_one_input_and_one_reference() -> None:
     assert rules(a="x").reference_names == ("reference",)
 
 
-def test_every_shared_column_is_a_lookup_key_and_a_later_keys_columns_replace_an_earlier_keys(ask: Asking) -> None:
+def test_every_shared_column_is_a_lookup_key_and_a_later_keys_columns_replace_an_earlier_keys(
+    ask: Asking,
+) -> None:
     # Every column name that both files share is a lookup key [...] all its columns come along; where several keys match, a
     # later key's columns replace an earlier key's.
     made = ask.short(INPUT, REFERENCE, f1="f1", what="what", size="size")
@@ -91,7 +93,19 @@ def test_formulas_have_names_numbers_and_texts_in_either_quotes(ask: Asking) -> 
 def test_operators_have_pythons_meaning(ask: Asking) -> None:
     # `+ - * / // % **` with Python's meaning (`//` rounds down, `%` takes the sign of the right side, `/` is never
     # whole-number division)
-    cases = ["-7 // 2", "7 // -2", "-7 % 3", "7 % -3", "7 / 2", "6 / 2", "2 ** 10", "2 ** -1", "-2 ** 2", "2 + 3 * 4", "7 - 10"]
+    cases = [
+        "-7 // 2",
+        "7 // -2",
+        "-7 % 3",
+        "7 % -3",
+        "7 / 2",
+        "6 / 2",
+        "2 ** 10",
+        "2 ** -1",
+        "-2 ** 2",
+        "2 + 3 * 4",
+        "7 - 10",
+    ]
     # With a column in it, a formula is not computed beforehand.
     formulas = {f"f{n}": f"{case} + zero" for n, case in enumerate(cases)}
     made = ask.short("key,zero\nk1,0\n", **formulas)
@@ -112,7 +126,13 @@ def test_comparisons_logic_and_conditions(ask: Asking) -> None:
 
 def test_calls_of_max_min_abs_and_round(ask: Asking) -> None:
     # calls of `max`, `min` (two or more arguments), `abs`, `round` (half to even, as it was there)
-    formulas = {"a": "max(x, 2)", "b": "min(x, 2, -3)", "c": "abs(0 - x)", "d": "round(x / 2)", "e": "round(x + 2 / 4)"}
+    formulas = {
+        "a": "max(x, 2)",
+        "b": "min(x, 2, -3)",
+        "c": "abs(0 - x)",
+        "d": "round(x / 2)",
+        "e": "round(x + 2 / 4)",
+    }
     assert ask.short("key,x\nk1,5\n", **formulas).lines[1] == "5,-3,5,2,6"
     assert "max" in refused("- {output: a, formula: max(x)}", version=False)
     assert "min" in refused("- {output: a, formula: min(x)}", version=False)
@@ -120,7 +140,12 @@ def test_calls_of_max_min_abs_and_round(ask: Asking) -> None:
 
 def test_scalar_functions_of_the_long_form_may_be_called(ask: Asking) -> None:
     # and of any scalar function of the long form.
-    formulas = {"a": "upper(name)", "b": "year(day)", "c": "coalesce(blank, 'none')", "d": "regex_extract(name, '[a-z]+')"}
+    formulas = {
+        "a": "upper(name)",
+        "b": "year(day)",
+        "c": "coalesce(blank, 'none')",
+        "d": "regex_extract(name, '[a-z]+')",
+    }
     made = ask.short("key,name,day,blank\nk1,abc1,2024-01-31,\n", **formulas)
     assert made.lines[1] == "ABC1,2024,none,abc"
 
@@ -139,7 +164,7 @@ def test_other_functions_of_the_table_may_not(name: str) -> None:
         "x if", "import os", "max(x, key=y)",
     ],
 )  # fmt: skip
-def test_nothing_but_the_allow_list_is_a_formula(formula: str, ask: Asking) -> None:
+def test_nothing_but_the_allow_list_is_a_formula(formula: str) -> None:
     # It is parsed by Python's `ast` and translated through the same allow-list; nothing is ever evaluated in Python.
     assert refused(json.dumps([{"output": "a", "formula": formula}]), version=False)
 
@@ -168,7 +193,9 @@ def test_text_with_a_number_is_an_error_on_that_row(ask: Asking) -> None:
 
 def test_a_formula_that_is_a_columns_name_writes_the_cell_as_read(ask: Asking) -> None:
     # A formula that is just a column's name writes the cell as it was read.
-    made = ask.short("key,a\nk1,007\nk1,1.50\nk1, x \nk1,\n", '"key",label\nk1,0012.0\n', a="a", label="label", k="key")
+    made = ask.short(
+        "key,a\nk1,007\nk1,1.50\nk1, x \nk1,\n", '"key",label\nk1,0012.0\n', a="a", label="label", k="key"
+    )
     assert made.lines == ["a,label,k", "007,0012.0,k1", "1.50,0012.0,k1", " x ,0012.0,k1", ",0012.0,k1"]
 
 
@@ -176,7 +203,15 @@ def test_an_unknown_column_is_refused_when_rules_are_checked(ask: Asking, report
     # A formula that names an unknown column is refused when the rules are checked, never written into a cell.
     text = "- {output: a, formula: amout + 1}\n"
     told = reportgen(
-        "check", "rules.yaml", "-i", "input.csv", "-r", "ref.csv", rules=text, input="key,amount\nk1,1\n", ref="key\nk1\n"
+        "check",
+        "rules.yaml",
+        "-i",
+        "input.csv",
+        "-r",
+        "ref.csv",
+        rules=text,
+        input="key,amount\nk1,1\n",
+        ref="key\nk1\n",
     )
     assert (told.code, told.out) == (2, "")
     assert "unknown column `amout`; did you mean `amount`?" in told.err
@@ -189,7 +224,10 @@ def test_a_formula_that_fails_on_a_row_sends_it_to_the_rejects(ask: Asking) -> N
     # formula, the values and the reason.
     made = ask.short("key,a,b\nk1,x,1\nk1,7,0\nk1,6,3\n", share="a / b")
     assert made.lines == ["share", "2"]
-    told = [[row[name] for name in ("_line", "_column", "_rule", "_value", "_reason")] for row in made.rejects or ()]
+    told = [
+        [row[name] for name in ("_line", "_column", "_rule", "_value", "_reason")]
+        for row in made.rejects or ()
+    ]
     assert told == [
         ["2", "share", "a / b", "a='x', b='1'", "text where a number is needed"],
         ["3", "share", "a / b", "a='7', b='0'", "division by zero"],
@@ -206,7 +244,9 @@ def test_explain_shows_the_translation_which_is_a_valid_long_form(ask: Asking, r
     # The short form is sugar: `reportgen explain` shows its translation, itself a valid long-form file.
     data = "key,n,t,m,empty\nk1,5,a,007,\nk9,-7,c,8,\n"
     ruleset = rules(**FORMULAS)
-    shown = reportgen("explain", "rules.yaml", rules=json.dumps([{"output": o, "formula": f} for o, f in FORMULAS.items()]))
+    shown = reportgen(
+        "explain", "rules.yaml", rules=json.dumps([{"output": o, "formula": f} for o, f in FORMULAS.items()])
+    )
     again = load_ruleset(shown.out)
     assert (shown.code, again.form, ruleset.form) == (0, "long", "short")
     first = ask.short(data, **FORMULAS)
@@ -219,9 +259,22 @@ def test_explain_shows_the_translation_which_is_a_valid_long_form(ask: Asking, r
 def test_what_only_the_short_form_means_are_functions_of_the_table(ask: Asking) -> None:
     # What only the short form means (cell-by-cell numbers, half-even round, Python's `//` and `%`, `max`/`min` that are null
     # where an argument is) are functions of the table.
-    names = {"cell_number", "cell_add", "round_half_even", "floor_divide", "floor_modulo", "cell_max", "cell_min"}
+    names = {
+        "cell_number",
+        "cell_add",
+        "round_half_even",
+        "floor_divide",
+        "floor_modulo",
+        "cell_max",
+        "cell_min",
+    }
     assert names <= set(FUNCTIONS)
-    used = ["round_half_even(2.5)", "floor_divide(-7, 2)", "floor_modulo(-7, 2)", "coalesce(cell_max(1, null), 'none')"]
+    used = [
+        "round_half_even(2.5)",
+        "floor_divide(-7, 2)",
+        "floor_modulo(-7, 2)",
+        "coalesce(cell_max(1, null), 'none')",
+    ]
     assert ask.values(used) == ["2", "-4", "1", "none"]
 
 

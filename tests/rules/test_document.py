@@ -69,7 +69,7 @@ def test_every_step_is_read_and_comes_out_as_it_is_written() -> None:
         "lookup": {"reference": "desks", "match": ["desk"], "take": {"label": "name"}, "missing": "reject"},
     }
     assert written["steps"][1:] == [
-        {"join": {"reference": "rates", "on": {"ccy": "code"}, "how": "left"}},
+        {"join": {"reference": "rates", "match": {"ccy": "code"}, "how": "left"}},
         {"filter": "true"},
         {"derive": {"a": "0.50", "flag": "true", "b": "'x'"}},
         {"select": {"first": "a", "second": "b", "2024": "c"}},
