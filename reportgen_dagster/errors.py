@@ -51,6 +51,9 @@ class ReportgenError(Exception):
         hint: How to mend it, where that is the same for every case.
         fault: Whose fault it is: `request`, `data` or `service`.
         exit_code: What the command line exits with.
+
+    Attributes:
+        facts: What a run that failed had found out before, by the names of an outcome's members; stays in the process.
     """
 
     code: ClassVar[str] = "internal"
@@ -70,6 +73,7 @@ class ReportgenError(Exception):
         self.problems: tuple[Problem, ...] = tuple(problems)
         self.detail = detail or self._detail_from_problems() or self.title
         self.case_hint = hint or self.hint
+        self.facts: dict[str, Any] = {}
         super().__init__(self.detail)
 
     def _detail_from_problems(self) -> str:

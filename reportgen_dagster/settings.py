@@ -6,7 +6,6 @@ Each field is the environment variable `REPORTGEN_<FIELD>`; `docs/settings.md` i
 from __future__ import annotations
 
 import os
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
+
+from reportgen_dagster.sizes import byte_count
 
 MINIMUM_SECRET_BYTES = 32
 
@@ -33,18 +34,6 @@ def _byte_size(text: str) -> str:
     """Refuse what is not a whole number with B, KB, MB or GB."""
     byte_count(text)
     return text
-
-
-def byte_count(text: str) -> int:
-    """Return the number of bytes of a text like `512MB` (powers of 1000, as DuckDB counts).
-
-    Raises:
-        ValueError: If it is not a whole number followed by B, KB, MB or GB.
-    """
-    match = re.fullmatch(r"\s*(\d+)\s*(B|KB|MB|GB)\s*", text, re.IGNORECASE)
-    if not match:
-        raise ValueError(f"{text!r} is not a size such as 512MB or 2GB")
-    return int(match[1]) * {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3}[match[2].upper()]
 
 
 ByteSize = Annotated[str, AfterValidator(_byte_size)]
@@ -81,7 +70,7 @@ class Settings(BaseSettings):
         None, description="Signs access tokens; empty: made on first start and kept in HOME/secret_key."
     )
     workers: int = Field(2, ge=1, le=64, description="Reports that run at the same time on this machine.")
-    memory_limit: ByteSize = Field("1GB", description="Memory of one run for DuckDB's buffers; it takes about 200 MB more.")
+    memory_limit: ByteSize = Field("1GB", description="Memory of one run for DuckDB's buffers; it takes about 300 MB more.")
     time_limit_seconds: int = Field(3600, ge=1, description="Seconds that one run may take.")
     temp_limit: ByteSize = Field(
         "100GB", description="Room on the disk that one run may take for copies of files and spilled data."

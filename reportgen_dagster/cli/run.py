@@ -29,7 +29,7 @@ from reportgen_dagster.cli.output import (
 )
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.errors import BadRequestError
-from reportgen_dagster.settings import byte_count
+from reportgen_dagster.sizes import byte_count
 
 if TYPE_CHECKING:
     from reportgen_dagster.engine.outcome import Outcome
@@ -52,7 +52,7 @@ def run_command(
     ] = None,
     memory_limit: Annotated[
         str,
-        typer.Option(help="Memory for DuckDB's buffers, as 512MB; the process takes 200 MB more at most."),
+        typer.Option(help="Memory for DuckDB's buffers, as 512MB; the process takes about 300 MB more."),
     ] = DEFAULT_LIMITS.memory,
     time_limit: Annotated[
         int, typer.Option(help="Seconds that the report may take.", min=1, max=10**6)

@@ -129,7 +129,10 @@ def _number(raw: Expr, type_: Type, notation: Notation) -> Expr:
     else:
         guard = _matches(text, pattern)
     if type_.name == "integer" and plain is raw:
-        guard = exp.Or(this=_is_canonical(value, raw), expression=guard)
+        # A branch of its own: both sides of OR would be computed for each row.
+        return exp.Case(
+            ifs=[exp.If(this=_is_canonical(value, raw), true=value), *_where(guard, value.copy()).args["ifs"]]
+        )
     if type_.name == "number":
         guard = exp.And(this=guard, expression=_call("isfinite", value))
     return _where(guard, value)

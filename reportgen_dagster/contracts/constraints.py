@@ -6,6 +6,8 @@ SQL (predicates.py).
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,6 +43,32 @@ class Constraint:
     statistics: Mapping[str, Any]
     severity: Severity = "error"
     threshold: float | None = None
+
+    def fits(self, type_: Type) -> bool:
+        """Tell whether it can judge values of a type."""
+        if self.check.startswith("str_"):
+            return type_.name in ("text", "cell")
+        return all(type_.name in _comparable(value) for value in _values(self.statistics))
+
+
+def _values(statistics: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield what values are compared with."""
+    for name, value in statistics.items():
+        if name in ("allowed_values", "forbidden_values"):
+            yield from value
+        elif name in ("value", "min_value", "max_value"):
+            yield value
+
+
+def _comparable(value: Any) -> tuple[str, ...]:
+    """Return the types whose values can be compared with a value of Python."""
+    if isinstance(value, bool):
+        return ("boolean",)
+    if isinstance(value, int | float | decimal.Decimal):
+        return ("integer", "number", "decimal")
+    if isinstance(value, datetime.date):
+        return ("date", "datetime")
+    return ("time",) if isinstance(value, datetime.time) else ("text", "cell")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ schema of it (rendering.py), checking tables (validation.py). Importing this mod
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlglot import exp
@@ -324,6 +324,40 @@ def output_contract(
         if not reader.problems:
             fields.append(_field(field, type_, notation, schema.primary_key or []))
     return Contract(tuple(fields), _unique_rules(schema)), problems
+
+
+def reported_contract(
+    contract: Contract, columns: Mapping[str, Type], read: Collection[str] = ()
+) -> tuple[Contract, list[str]]:
+    """Return a contract that is not of the rules as the contract of a report, and what is wrong with it for the report's columns.
+
+    Args:
+        contract: As written in Python; a field without a type takes the column's.
+        columns: The report's columns.
+        read: Those that are written as they were read; they count as text too.
+    """
+    problems = contract.column_problems([*columns])
+    fields = []
+    for field in contract.fields:
+        actual = columns.get(field.name)
+        type_ = _reported_type(field.type, actual, is_read=field.name in read) if actual is not None else None
+        if actual is not None and type_ is None:
+            problems.append(f"column `{field.name}` is {actual}, not {field.type}")
+        elif type_ is not None:
+            problems += misfits(field, type_)
+            fields.append(replace(field, type=type_))
+    return replace(contract, fields=tuple(fields), foreign_keys=()), problems
+
+
+def misfits(field: ContractField, type_: Type) -> list[str]:
+    """Tell which constraints of a field without a type of its own cannot judge values of a type; none while it is not known."""
+    if type_.name in ("any", "null"):
+        return []
+    return [
+        f"column `{field.name}` is {type_}, which `{constraint.rule}` cannot judge"
+        for constraint in field.constraints
+        if not constraint.fits(type_)
+    ]
 
 
 def _reported_type(wanted: Type, actual: Type, *, is_read: bool) -> Type | None:

@@ -31,7 +31,7 @@ from reportgen_dagster.defs.keys import (
     report_key,
     ruleset_key,
 )
-from reportgen_dagster.errors import ReportgenError
+from reportgen_dagster.errors import ContractError, ReportgenError
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.attempts import Reportable
 from reportgen_dagster.services.context import Context
@@ -179,35 +179,42 @@ def _contract_check(key: AssetKey, file: str, result: Mapping[str, Any] | None) 
 def broken_contracts(
     owner_id: str, report_name: str, error: ReportgenError, reject_count: int
 ) -> Iterator[AssetCheckEvaluation]:
-    """Return the failed checks of a run that ended because contracts were broken; there is no report then.
+    """Return the checks of a run that ended because data were refused, as far as it had judged them; there is no report then.
 
     Args:
         owner_id: Whose report.
         report_name: Which report.
-        error: Its problems name the files whose contract is broken; without a file it is the output's.
+        error: Its facts have the contracts that were judged, and samples of rejects. Else its problems name the files whose
+            contract is broken; without a file it is the output's.
         reject_count: How many rejects were kept.
     """
     key = report_key(owner_id, report_name)
     by_file: dict[str, list[dict[str, Any]]] = {}
-    for problem in error.problems:
-        if problem.path.startswith("steps["):
+    for problem in error.problems if isinstance(error, ContractError) else ():
+        if problem.path.startswith(("steps[", "[")):
             continue  # a step that the rules let fail the run: no contract
         failure = {"column": problem.path, "message": problem.message, "severity": "error"}
         by_file.setdefault(REJECTS if problem.path == REJECTS else problem.source or OUTPUT, []).append(
             failure
         )
     too_many = by_file.pop(REJECTS, None)
-    for file, failures in by_file.items():
-        yield _contract_check(key, file, {"failures": failures})
+    judged: dict[str, Mapping[str, Any]] = error.facts.get("contracts", {})
+    told = {file: {"failures": failures} for file, failures in by_file.items()}
+    known = {file: result for file, result in judged.items() if result["failures"] or file not in told}
+    for file, result in sorted({**told, **known}.items()):
+        yield _contract_check(key, file, result)
     if too_many is not None or reject_count:
-        told = too_many[0]["message"] if too_many else f"{reject_count:,} rows were diverted."
+        words = too_many[0]["message"] if too_many else f"{reject_count:,} rows were diverted."
         yield AssetCheckEvaluation(
             asset_key=key,
             check_name=REJECTS_CHECK,
             passed=False,
             severity=AssetCheckSeverity.ERROR if too_many else AssetCheckSeverity.WARN,
-            description=told,
-            metadata={"rows rejected": reject_count},
+            description=words,
+            metadata={
+                "rows rejected": reject_count,
+                "samples": MetadataValue.json(error.facts.get("reject_samples", [])),
+            },
         )
 
 

@@ -55,7 +55,7 @@ def telling_failures(
         raise _failure(error) from error
     except ReportgenError as error:
         reject_count = _fail(service, claim, error, work)
-        if isinstance(error, ContractError):
+        if isinstance(error, ContractError) or error.facts:
             for check in events.broken_contracts(claim.owner_id, claim.report_name, error, reject_count):
                 context.log_event(check)  # type: ignore[arg-type]  # takes check evaluations too; its hint lags behind
         raise _failure(error) from error

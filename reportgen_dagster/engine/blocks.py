@@ -25,7 +25,7 @@ from reportgen_dagster.engine.sieve import Findings, FirstOfKeys, Layout, Sieve
 from reportgen_dagster.engine.spool import Spool
 from reportgen_dagster.engine.transform import batch_rows, prefetched
 from reportgen_dagster.engine.verdict import refuse_failures
-from reportgen_dagster.errors import BadDataError, Problem
+from reportgen_dagster.errors import BadDataError, RulesError
 from reportgen_dagster.rules.plan import ROW, STATE, Block, Plan
 
 MAX_PIVOTED = 1_000
@@ -85,8 +85,7 @@ class Blocks:
         """Return a plan whose pivots have their columns, which the rows tell.
 
         Raises:
-            BadDataError: If a pivot makes more than `MAX_PIVOTED` columns.
-            RulesError: If the rules do not fit these columns.
+            BadDataError: If a pivot makes more than `MAX_PIVOTED` columns, or the rules do not fit the columns that it makes.
         """
         values: dict[int, list[str]] = {}
         request = self._given.request
@@ -97,9 +96,13 @@ class Blocks:
                 message = (
                     f"the column has {len(found):,} values; each becomes a column, and {MAX_PIVOTED:,} may"
                 )
-                raise BadDataError(problems=[Problem(message, path=f"steps[{plan.pivot.step}].pivot")])
+                place = ("steps", plan.pivot.step, "pivot")
+                raise BadDataError(problems=[request.ruleset.problem(place, message)])
             values[plan.pivot.step] = [str(row[0]) for row in found]
-            plan = request.compiled(self._given.shapes, values)
+            try:
+                plan = request.compiled(self._given.shapes, values)
+            except RulesError as error:  # they fitted all that was known before
+                raise BadDataError(problems=error.problems) from None
             self._given.prepare(plan.prepared)
         return plan
 
@@ -128,7 +131,8 @@ class Blocks:
         sieve = self._sieve(plan, layout, diverts=block.diverts)
         connection = self._given.connection
         with self._told():
-            reader = connection.sql(plan.text_sql).to_arrow_reader(batch_rows(self._given.input))
+            # A sort or a group holds all the memory there is; few rows wait for the writer beside it.
+            reader = connection.sql(plan.text_sql).to_arrow_reader(batch_rows(self._given.input, parts=4))
             with prefetched(reader, connection.interrupt) as batches:
                 yield (sieve.kept(batch) for batch in batches)
             reader.close()
@@ -152,7 +156,7 @@ class Blocks:
         width = self._width(plan, block)
         schema = self._schema(block.sql, width)
         sieve = self._first_sieve(plan, width)
-        batches = self._stack.enter_context(self._batches(block.sql))
+        batches = self._stack.enter_context(self._batches(block.sql, into_block=True))
         self._source = self._noting_errors(self._kept(batches, sieve, numbered=True))
         name = _STREAM if as_table else block.table
         self._given.connection.register(name, pa.RecordBatchReader.from_batches(schema, self._source))
@@ -226,7 +230,7 @@ class Blocks:
         table = _table(name).sql("duckdb")
         self._given.connection.execute(f"CREATE TEMP {kind} {table} AS {sql}")
 
-    def _batches(self, sql: str) -> AbstractContextManager[Rows]:
+    def _batches(self, sql: str, *, into_block: bool = False) -> AbstractContextManager[Rows]:
         """Return the rows of a query over the input in the input's order, computed ahead of whoever takes them."""
         given = self._given
         count = batch_rows(given.input)
@@ -246,7 +250,7 @@ class Blocks:
             given.windows,
             lambda window: by_window[window].sql(sql).to_arrow_reader(count),
             interrupt,
-            piece_bytes=pieces.piece_bytes_beside(given.references.values()),
+            piece_bytes=pieces.piece_bytes_beside(given.references.values(), into_block=into_block),
         )
 
     def _kept(self, batches: Rows, sieve: Sieve, *, numbered: bool = False) -> Rows:

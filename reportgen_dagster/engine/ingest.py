@@ -23,6 +23,7 @@ from reportgen_dagster.engine import pieces, reading
 from reportgen_dagster.engine import rejects as rejects_file
 from reportgen_dagster.engine.connection import engine_errors, open_connection
 from reportgen_dagster.engine.limits import Deadline, Limits
+from reportgen_dagster.engine.references import untyped_columns
 from reportgen_dagster.engine.sandbox import FolderWatch
 from reportgen_dagster.engine.text_files import TextFile, mask_misquoted, open_text
 from reportgen_dagster.errors import MissingInputError, Problem, RulesError
@@ -35,6 +36,9 @@ from reportgen_dagster.rules.ruleset import Ruleset
 _INPUT_IN_ANY_ORDER = f'CREATE TEMP VIEW "{INPUT}" AS SELECT * FROM "{reading.SURVEY}"'  # noqa: S608 - constants
 
 
+OUTPUT = "output"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a report is to be made of.
@@ -44,7 +48,7 @@ class Request:
         files: `input` and the name of each reference, with where the file is.
         parameters: Values of the rules' parameters.
         run_date: What `today()` is.
-        contracts: Contracts of files that come from Python instead of the rules, by the files' names.
+        contracts: Contracts that come from Python instead of the rules, by the files' names; the report's is called `output`.
         until: Only the steps before this number; None: the whole report.
     """
 
@@ -71,6 +75,7 @@ class Request:
             run_date=self.run_date,
             pivot_values=pivot_values or {},
             until=self.until,
+            output=self.contracts.get(OUTPUT),
         )
         if plan.problems:
             raise RulesError(problems=plan.problems)
@@ -207,7 +212,8 @@ def _opened(
         name: TableShape(name, text.header.columns, contract=_contract(request, name))
         for name, text in texts.items()
     }
-    asked = request.compiled(shapes).asked
+    dry = request.compiled(shapes).asked
+    asked = {name: {**untyped_columns(shapes[name]), **dry.get(name, {})} for name in texts}
     with ExitStack() as stack:
         windows = pieces.open_windows(table, limits.threads, stack)
         files = [*(text.path for text in texts.values()), *(window.path for window in windows)]

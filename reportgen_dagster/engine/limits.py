@@ -13,7 +13,8 @@ class Limits:
     """Bounds of one report.
 
     Attributes:
-        memory: What DuckDB may hold in its buffers, as `512MB`; the whole process takes up to 400 MB more.
+        memory: What DuckDB may hold in its buffers, as `512MB`; the whole process takes about 300 MB more
+            (measured: a sort of 300 MB with 512MB and two threads).
         threads: Threads that DuckDB computes with.
         seconds: Wall-clock time from the first byte read to the last written.
         temp: What copies of files and spilled data may take in the work folder at any time, as `100GB`.

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from reportgen_dagster.contracts.contract import Contract, UniqueRule, output_contract
+from reportgen_dagster.contracts.contract import Contract, UniqueRule
 from reportgen_dagster.engine.ingest import Ingested
 from reportgen_dagster.engine.sieve import SAMPLES
 from reportgen_dagster.engine.verdict import Broken
@@ -48,12 +48,10 @@ class OutputKeys:
 
     def begin(self, plan: Plan) -> None:
         """Make room for the keys of a plan's report, if it has any."""
-        output = self._given.request.ruleset.document.output
-        if output is None or output.schema_ is None or self._given.request.until is not None:
-            return
-        types = {column.name: column.type for column in plan.columns}
-        self.contract, _ = output_contract(output.schema_, types, types)
-        self._rules = [rule for rule in self.contract.unique if set(rule.columns) <= set(types)]
+        self.contract = plan.contract
+        names = {column.name for column in plan.columns}
+        rules = plan.contract.unique if plan.contract is not None else ()
+        self._rules = [rule for rule in rules if names.issuperset(rule.columns)]
         if self._rules:
             self._cursor = self._stack.enter_context(self._given.cursor())
             for number, rule in enumerate(self._rules):

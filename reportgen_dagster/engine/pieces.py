@@ -22,6 +22,7 @@ from reportgen_dagster.engine.text_files import TextFile
 
 # A few pieces are in memory at a time. Each makes its own hash tables of the references: larger ones want larger pieces.
 PIECE_BYTES = 16 * 1024 * 1024
+PIECE_BYTES_INTO_BLOCK = 4 * 1024 * 1024
 PIECE_BYTES_BESIDE_LARGE_REFERENCES = 32 * 1024 * 1024
 LARGE_REFERENCE_BYTES = 8 * 1024 * 1024
 _PROBE_BYTES = 64 * 1024
@@ -52,10 +53,11 @@ def open_windows(file: TextFile, count: int, stack: ExitStack) -> list[Window]:
     return [Window(descriptor, Path(f"/proc/self/fd/{descriptor}")) for descriptor in descriptors]
 
 
-def piece_bytes_beside(references: Iterable[TextFile]) -> int:
-    """Return how large pieces are best beside these references."""
-    is_large = sum(file.size_bytes for file in references) > LARGE_REFERENCE_BYTES
-    return PIECE_BYTES_BESIDE_LARGE_REFERENCES if is_large else PIECE_BYTES
+def piece_bytes_beside(references: Iterable[TextFile], *, into_block: bool = False) -> int:
+    """Return how large pieces are best beside these references, and beside a block that may hold all the memory there is."""
+    if sum(file.size_bytes for file in references) > LARGE_REFERENCE_BYTES:
+        return PIECE_BYTES_BESIDE_LARGE_REFERENCES
+    return min(PIECE_BYTES, PIECE_BYTES_INTO_BLOCK) if into_block else PIECE_BYTES
 
 
 Piece = deque[pa.RecordBatch]

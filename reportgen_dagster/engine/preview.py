@@ -17,6 +17,8 @@ from reportgen_dagster.engine.blocks import Blocks
 from reportgen_dagster.engine.connection import engine_errors
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import PREVIEW_ROWS, Preview
+from reportgen_dagster.engine.rejects import MisquotedRowsError
+from reportgen_dagster.engine.rows import all_read, rows_of
 from reportgen_dagster.engine.spool import Spool
 from reportgen_dagster.engine.verdict import refuse_failures
 from reportgen_dagster.rules.ruleset import Ruleset
@@ -54,6 +56,7 @@ def preview(
     parameters: Mapping[str, object] | None = None,
     run_date: datetime.date | None = None,
     contracts: Mapping[str, Contract] | None = None,
+    whole: bool = True,
 ) -> StepPreview:
     """Show the first rows after a step.
 
@@ -69,6 +72,7 @@ def preview(
         parameters: Values of the rules' parameters, of their types.
         run_date: What `today()` is.
         contracts: Contracts that come from Python instead of the rules.
+        whole: The input is all of its file; otherwise a quote may be open at its end.
 
     Raises:
         ReportgenError: As `report.make_report`.
@@ -83,12 +87,17 @@ def preview(
     )
     given = ingest.ingest(request, work=work, limits=Limits(limits.memory, 1, limits.seconds, limits.temp))
     try:
-        return _shown(report.validate(given), rows)
+        try:
+            return _shown(report.validate(given), rows, whole=whole)
+        except MisquotedRowsError:
+            again = given.masked()
+        with again.opened:
+            return _shown(report.validate(again), rows, whole=whole)
     finally:
         given.close()
 
 
-def _shown(plan: report.Plan, count: int) -> StepPreview:
+def _shown(plan: report.Plan, count: int, *, whole: bool) -> StepPreview:
     given, first = plan.ingested, Preview(count)
     with (
         engine_errors(given.limits, given.deadline),
@@ -102,6 +111,8 @@ def _shown(plan: report.Plan, count: int) -> StepPreview:
                 if first.is_full:
                     break
         refuse_failures(blocks.failures, compiled.rules)
+        if whole and not (first.is_full and len(compiled.blocks) == 1):
+            _refuse_lost_rows(given, blocks.read_count)
         names = [column.name for column in compiled.columns]
         return StepPreview(
             columns=[{"name": column.name, "type": str(column.type)} for column in compiled.columns],
@@ -109,3 +120,17 @@ def _shown(plan: report.Plan, count: int) -> StepPreview:
             preview=first.markdown(names),
             reject_count=spool.count,
         )
+
+
+def _refuse_lost_rows(given: ingest.Ingested, read_count: int) -> None:
+    """See that quotes keep no rows from being read.
+
+    Raises:
+        UnreadableFileError: If a quote never closes, or swallows rows.
+        MisquotedRowsError: If DuckDB needs a file in which misquoted rows are masked.
+    """
+    if all_read(given.input, read_count):
+        return
+    for rows in rows_of(given.input, given.deadline):
+        if rows.misquoted.any() and not given.input.is_masked:
+            raise MisquotedRowsError

@@ -7,13 +7,16 @@ need (keys.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import duckdb
 from sqlglot import exp
 
+from reportgen_dagster.contracts.contract import Contract, misfits
+from reportgen_dagster.contracts.types import Type
 from reportgen_dagster.errors import ContractError, Problem
-from reportgen_dagster.rules.plan import INPUT, TableShape
+from reportgen_dagster.rules.plan import INPUT, Asked, TableShape
 
 
 def check_references(
@@ -36,13 +39,18 @@ def check_references(
         return {}
     from reportgen_dagster.contracts.validation import typed_relation, validate_file  # loads pandera
 
+    contracts = {name: _typed(shape) for name, shape in tables.items()}
     relations = {name: _named_as_fields(connection, shape) for name, shape in tables.items()}
-    typed = {name: typed_relation(relations[name], shape.contract) for name, shape in tables.items()}
-    facts, problems = {}, []
-    for name, shape in tables.items():
-        if shape.contract is None:
+    typed = {name: typed_relation(relations[name], contracts[name]) for name in tables}
+    facts: dict[str, dict[str, Any]] = {}
+    problems: list[Problem] = []
+    for name, contract in contracts.items():
+        if contract is None:
             continue
-        report = validate_file(relations[name], shape.contract, name=name, references=typed)
+        if unfit := [message for field in contract.fields for message in misfits(field, field.type)]:
+            problems += [Problem(message, source=name) for message in unfit]
+            continue
+        report = validate_file(relations[name], contract, name=name, references=typed)
         facts[name] = report.to_json()
         problems += [
             Problem(failure.message, path=failure.column, source=name)
@@ -52,6 +60,30 @@ def check_references(
     if problems:
         raise ContractError(problems=problems)
     return facts
+
+
+def untyped_columns(shape: TableShape) -> dict[str, frozenset[Asked]]:
+    """Return the columns that a contract judges by the type that is found in the file, to be asked for."""
+    fields = shape.contract.fields if shape.contract is not None else ()
+    return {
+        field.name: frozenset[Asked](("type",))
+        for field in fields
+        if field.type.name == "any" and field.constraints and field.name in (shape.columns or ())
+    }
+
+
+def _typed(shape: TableShape) -> Contract | None:
+    """Return a reference's contract, in which fields without a type have the type that the file's columns have."""
+    if shape.contract is None:
+        return None
+    fields = []
+    for field in shape.contract.fields:
+        kind = shape.kinds.get(field.name) if field.type.name == "any" else None
+        if kind is not None and kind.type == "null":
+            fields.append(replace(field, constraints=()))  # there is nothing to judge
+        else:
+            fields.append(field if kind is None else replace(field, type=Type(kind.type)))
+    return replace(shape.contract, fields=tuple(fields))
 
 
 def _named_as_fields(connection: duckdb.DuckDBPyConnection, shape: TableShape) -> duckdb.DuckDBPyRelation:

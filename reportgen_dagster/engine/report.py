@@ -111,7 +111,7 @@ def ingest(
         limits: What the report may use.
         parameters: Values of the rules' parameters, of their types.
         run_date: What `today()` is; today in UTC, if left out.
-        contracts: Contracts of `input` and references that come from Python instead of the rules.
+        contracts: Contracts of `input`, references and `output` that come from Python instead of the rules.
 
     Raises:
         MissingInputError: If a file that the rules need is not among `files`.
@@ -159,7 +159,8 @@ def transform(plan: Plan, *, output: Path, rejects: Path, progress: Progress = l
 
     Raises:
         ContractError: If there are more rejects than the rules allow, or the report breaks its contract.
-        BadDataError: If an expression fails where no row stands for a row of the input any more.
+        BadDataError: If an expression fails where no row stands for a row of the input any more. `facts` of it and of a
+            ContractError have the outcome's counts, contracts and samples.
         UnreadableFileError: If a quote in the input never closes.
         AccountingError: If rows in are not rows used plus rejects.
         LimitError: If memory, time or room on the disk runs out.
@@ -202,10 +203,12 @@ class _Pass:
                     raise
                 failure = error
             accounts = self._account(blocks, spool)
+            self._judge_input(blocks, accounts)
             if failure is None:
-                self._judge_contracts(blocks, keys, accounts, row_count)
+                self._judge_output(blocks, keys, row_count)
                 failure = self._refusal(blocks, accounts)
             if failure is not None:
+                failure.facts = self._known(blocks, accounts)
                 raise failure
             return self._described(blocks, accounts, row_count)
 
@@ -256,14 +259,18 @@ class _Pass:
         problems += verdict.failed(self._contracts[OUTPUT_FILE], OUTPUT_FILE)
         return ContractError(problems=problems) if problems else None
 
-    def _judge_contracts(self, blocks: Blocks, keys: OutputKeys, accounts: Accounts, row_count: int) -> None:
-        """Describe how input and report kept their contracts."""
+    def _judge_input(self, blocks: Blocks, accounts: Accounts) -> None:
+        """Describe how the input kept its contract."""
         rules, contract = self._plan.rules, self._given.shapes[INPUT].contract
         if contract is not None:
             columns = self._given.input.header.columns
             verdict.add_cells(blocks.findings, rules, columns, accounts.cells)
             counted = verdict.broken(blocks.findings, rules, INPUT)
             self._contracts[INPUT] = verdict.contract_facts(contract, counted, INPUT, accounts.input_count)
+
+    def _judge_output(self, blocks: Blocks, keys: OutputKeys, row_count: int) -> None:
+        """Describe how the report kept its contract."""
+        rules = self._plan.rules
         self._contracts[OUTPUT_FILE] = {"passed": True, "failures": []}
         if keys.contract is not None:
             counted = [
@@ -275,25 +282,31 @@ class _Pass:
                 keys.contract, counted, OUTPUT_FILE, row_count
             )
 
+    def _known(self, blocks: Blocks, accounts: Accounts) -> dict[str, Any]:
+        """Return what is known whether there is a report or not."""
+        texts = {INPUT: self._given.input, **self._given.references}
+        return {
+            "input_count": accounts.input_count,
+            "used_count": accounts.input_count - accounts.reject_count,
+            "reject_count": accounts.reject_count,
+            "rules": verdict.rule_counts(blocks.findings, self._plan.rules),
+            "contracts": self._contracts,
+            "decisions": {name: list(text.decisions) for name, text in texts.items()},
+            "warnings": verdict.warnings(self._contracts),
+            "reject_samples": accounts.samples,
+        }
+
     def _described(self, blocks: Blocks, accounts: Accounts, row_count: int) -> Outcome:
         given, plan = self._given, self._plan
         names = [column.name for column in plan.columns]
-        texts = {INPUT: given.input, **given.references}
         return Outcome(
-            input_count=accounts.input_count,
-            used_count=accounts.input_count - accounts.reject_count,
+            **self._known(blocks, accounts),
             dropped_count=self._dropped(blocks, accounts, row_count),
-            reject_count=accounts.reject_count,
             row_count=row_count,
             columns=[{"name": column.name, "type": str(column.type)} for column in plan.columns],
             sources={column.name: [list(source) for source in column.sources] for column in plan.columns},
             preview=self._preview.markdown(names),
-            rules=verdict.rule_counts(blocks.findings, plan.rules),
-            contracts=self._contracts,
-            decisions={name: list(text.decisions) for name, text in texts.items()},
-            warnings=verdict.warnings(self._contracts),
             sql=";\n\n".join(f"-- {block.table}\n{block.sql}" for block in plan.blocks),
-            reject_samples=accounts.samples,
             files=_facts(given, accounts.input_count),
         )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event, Thread, Timer
 
 from reportgen_dagster.engine.limits import Deadline, Limits, folder_is_full, time_is_over
-from reportgen_dagster.settings import byte_count
+from reportgen_dagster.sizes import byte_count
 
 # Address space beyond DuckDB's buffers: code, and what thread stacks and allocators reserve without using it (measured: 2 GB are
 # too little on two cores, 3 GB enough; Polars starts a thread a core). It stops a runaway, not a report that is merely large.

@@ -43,11 +43,16 @@ def write_rows(batches: Iterable[pa.RecordBatch], *, writer: CsvWriter, preview:
             writer.write(batch)
 
 
-def batch_rows(file: TextFile) -> int:
-    """Choose the rows of a batch so that wide rows do not make batches that fill the memory."""
+def batch_rows(file: TextFile, *, parts: int = 1) -> int:
+    """Choose the rows of a batch so that wide rows do not make batches that fill the memory.
+
+    Args:
+        file: Whose rows are about as wide.
+        parts: Make batches that are so many times smaller.
+    """
     width = max(file.size_bytes // max(file.line_count, 1), 1)
-    vectors = _BATCH_BYTES // width // _VECTOR_ROWS
-    return min(max(vectors, 1) * _VECTOR_ROWS, _BATCH_ROWS)
+    vectors = _BATCH_BYTES // width // _VECTOR_ROWS // parts
+    return min(max(vectors, 1) * _VECTOR_ROWS, _BATCH_ROWS // parts)
 
 
 def progress_of(file: TextFile, deadline: Deadline, progress: Progress) -> Callable[[int], None]:

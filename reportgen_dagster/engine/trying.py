@@ -22,14 +22,15 @@ def which_hold(conditions: Sequence[str]) -> list[bool]:
     """
     if not conditions:
         return []
-    with closing(_connection()) as connection:
+    with closing(open_without_files()) as connection:
         held: list[bool] = []
         for first in range(0, len(conditions), _BATCH):
             held += _tried(connection, conditions[first : first + _BATCH])
         return held
 
 
-def _connection() -> duckdb.DuckDBPyConnection:
+def open_without_files() -> duckdb.DuckDBPyConnection:
+    """Open a small in-memory database that can read no file at all."""
     connection = duckdb.connect(
         config={
             "threads": 1,

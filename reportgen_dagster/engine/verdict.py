@@ -196,8 +196,19 @@ def _problem(
     is_contract = finding.letter in BROKEN + OUTPUT
     path, source = (rule.column, rule.step) if is_contract else (rule.step, "")
     line = lines.get(finding.rows[0]) if lines and finding.rows else None
-    source = INPUT if line is not None else source
-    return Problem(_message(finding, rule) + behind, path=path, line=line, source=source)
+    message = _message(finding, rule) + behind
+    if line is not None:
+        told = f"; {_told(rule.place)}" if rule.place else ""
+        return Problem(message + told, path=path, line=line, source=INPUT)
+    if rule.place is not None:
+        source, at, column = rule.place
+        return Problem(message, path=path, line=at, column=column, source=source)
+    return Problem(message, path=path, source=source)
+
+
+def _told(place: tuple[str, int | None, int | None]) -> str:
+    """Write a place in the rules as `rules.yaml:14:17`."""
+    return ":".join(str(part) for part in place if part)
 
 
 def _message(finding: Finding, rule: Rule) -> str:

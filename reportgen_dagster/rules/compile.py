@@ -16,7 +16,8 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.contracts.types import TEXT, Type
+from reportgen_dagster.contracts.contract import Contract
+from reportgen_dagster.contracts.types import ANY, TEXT, Type
 from reportgen_dagster.errors import Problem
 from reportgen_dagster.rules import operators
 from reportgen_dagster.rules.blocks import OpenBlock, used_columns
@@ -32,6 +33,7 @@ from reportgen_dagster.rules.lookups import lookup
 from reportgen_dagster.rules.parameters import parameter_value
 from reportgen_dagster.rules.pivots import pivot
 from reportgen_dagster.rules.plan import (
+    INPUT,
     Block,
     OutputColumn,
     Plan,
@@ -43,6 +45,7 @@ from reportgen_dagster.rules.relations import aggregate, distinct, top, unpivot
 from reportgen_dagster.rules.rows import derive, drop, keep, limit, rename, select, selected, sort
 from reportgen_dagster.rules.ruleset import Ruleset
 from reportgen_dagster.rules.scopes import Column, Scope, settled
+from reportgen_dagster.rules.step_tables import step_tables
 from reportgen_dagster.rules.steps import MAX_COLUMNS
 from reportgen_dagster.rules.values import (
     DIALECT,
@@ -71,6 +74,8 @@ def compile_ruleset(
     run_date: dt.date | None = None,
     pivot_values: Mapping[int, Sequence[str]] | None = None,
     until: int | None = None,
+    with_steps: bool = False,
+    output: Contract | None = None,
 ) -> Plan:
     """Compile rules for files of these shapes.
 
@@ -82,6 +87,8 @@ def compile_ruleset(
         run_date: What `today()` is; the present date if left out, for plans that are only shown.
         pivot_values: The values of pivots that data told, by the number of the step.
         until: Compile only the steps before this number; all their columns are the report's.
+        with_steps: Render the results of all steps, too: `Plan.step_tables`.
+        output: The report's contract if it comes from Python instead of the rules.
 
     Returns:
         The plan; if it has problems, it has all of them, and is of use for explanations only.
@@ -90,9 +97,9 @@ def compile_ruleset(
     environment = Environment(
         _parameters(ruleset, parameters or {}), run_date or dt.datetime.now(tz=dt.UTC).date()
     )
-    draft = Draft(ruleset, input, references, environment, dict(pivot_values or {}))
+    draft = Draft(ruleset, input, references, environment, dict(pivot_values or {}), output)
     try:
-        return _Walk(draft, until).plan()
+        return _Walk(draft, until).plan(with_steps=with_steps)
     except RecursionError:
         draft.refuse((), "The rules are nested too deeply to be run.")
         return Plan(problems=tuple(draft.problems))
@@ -123,10 +130,10 @@ class _Walk:
         self.steps = self.document.steps if until is None else self.document.steps[:until]
         self.is_whole = len(self.steps) == len(self.document.steps) and until is None
         self.blocks: list[OpenBlock] = []
-        self.results: list[StepResult] = []
+        self.results: list[tuple[StepResult, OpenBlock, Scope]] = []
         self._outputs_of: dict[int, tuple[Column, OutputColumn]] = {}
 
-    def plan(self) -> Plan:
+    def plan(self, *, with_steps: bool) -> Plan:
         draft = self.draft
         block = self._input_block()
         judge_input(draft, block)
@@ -135,27 +142,32 @@ class _Walk:
             block = _STEPS[step.kind](draft, block, index, step)
             if block is not self.blocks[-1]:
                 self._open(block)
-            self.results.append(self._result(index, step, block.scope))
+            self.results.append((self._result(index, step, block.scope), block, block.scope))
         columns = self._outputs(block)
         block, columns = self._last(block, columns)
         blocks, text_sql = ([], "") if draft.problems else self._rendered(block, columns)
-        shown = tuple(_written(column) for column in columns)
+        shown = tuple(self._written(column) for column in columns)
+        asked = {
+            file: {name: frozenset(what) for name, what in of.items()} for file, of in draft.asked.items()
+        }
+        rendered = self.blocks if draft.pivot is None else self.blocks[: draft.pivot_block + 1]
+        wanted = with_steps and not draft.problems
+        tables = step_tables(draft, rendered, self.results, _typed) if wanted else None
         return Plan(
             problems=_sorted(draft.problems),
             prepared=tuple(draft.prepared.values()),
             blocks=tuple(blocks),
             text_sql=text_sql,
             columns=shown,
-            steps=tuple(self.results),
+            steps=tuple(result for result, _, _ in self.results),
             rules=tuple(draft.rules),
             unique=tuple(draft.unique),
             references=self._references(),
-            asked={
-                file: {name: frozenset(what) for name, what in columns.items()}
-                for file, columns in draft.asked.items()
-            },
+            asked=asked,
             pivot=draft.pivot,
             constant_checks=tuple(dict.fromkeys(draft.constant_checks)),
+            step_tables=tables,
+            contract=draft.contract,
         )
 
     def _open(self, block: OpenBlock) -> None:
@@ -203,6 +215,19 @@ class _Walk:
             self.draft.refuse(("output",), "the report has no columns")
         return columns
 
+    def _written(self, column: Column) -> OutputColumn:
+        """Describe a column of the report; the copy of a cell that nothing was computed with is a text, as it was read."""
+        files = {file for file, _ in column.sources}
+        if column.type == ANY and not (files and all(self._is_known(file) for file in files)):
+            return column.as_output()
+        output = column.as_output(is_written=True)
+        is_copy = output.type.name != "text" and column.final().kind == "text"
+        return replace(output, type=TEXT) if is_copy else output
+
+    def _is_known(self, file: str) -> bool:
+        shape = self.draft.input if file == INPUT else self.draft.shape(file)
+        return shape.columns is not None
+
     def _references(self) -> tuple[Reference, ...]:
         return tuple(
             Reference(name, tuple(self.draft.keys.get(name, ())))
@@ -241,13 +266,6 @@ class _Walk:
             finished, used = block.finished(used)
             closed.append(finished)
         return closed[::-1]
-
-
-def _written(column: Column) -> OutputColumn:
-    """Describe a column of the report; the copy of a cell that nothing was computed with is a text, as it was read."""
-    output = column.as_output(is_written=True)
-    is_copy = output.type.name != "text" and column.final().kind == "text"
-    return replace(output, type=TEXT) if is_copy else output
 
 
 def _typed(layers: Layers, value: Value) -> Expr:

@@ -17,7 +17,9 @@ from reportgen_dagster.contracts.contract import (
     ForeignKeyRule,
     RowCheck,
     UniqueRule,
+    misfits,
     output_contract,
+    reported_contract,
 )
 from reportgen_dagster.contracts.types import Type
 from reportgen_dagster.rules.blocks import OpenBlock
@@ -55,6 +57,8 @@ def judge_input(draft: Draft, block: OpenBlock) -> None:
             continue
         values[field.name], raws[field.name] = settled(made.value()).sql, made.key()
         _judge_type(draft, block, field, values[field.name], raws[field.name])
+        for message in misfits(field, made.type) if field.type.name == "any" else ():
+            draft.refuse((INPUT,), f"the contract of the input: {message}")
     for check in contract.row_checks(values, raws):
         _judge(draft, block, INPUT, check)
     for unique in contract.unique:
@@ -167,11 +171,12 @@ def _judge_foreign(draft: Draft, block: OpenBlock, foreign: ForeignKeyRule) -> N
 
 def judge_output(draft: Draft, block: OpenBlock, columns: Sequence[Column]) -> None:
     """Count the rows of the report that break its contract."""
-    output = draft.ruleset.document.output
-    if output is None or output.schema_ is None:
+    output, given = draft.ruleset.document.output, draft.given_contract
+    schema = output.schema_ if output is not None else None
+    if given is None and schema is None:
         return
     named = {column_.name: column_ for column_ in columns}
-    wanted = {field.name: field.type for field in output.schema_.fields}
+    wanted = {field.name for field in (given or schema or Contract()).fields}
     types: dict[str, Type] = {}
     read: list[str] = []
     for name, column_ in named.items():
@@ -179,9 +184,15 @@ def judge_output(draft: Draft, block: OpenBlock, columns: Sequence[Column]) -> N
         types[name] = column_.type
         if value is not None and value.raw is not None:
             read.append(name)
-    contract, problems = output_contract(output.schema_, types, read)
-    for path, message in problems:
-        draft.refuse(("output", "schema", *path), message)
+    if given is not None:
+        contract, messages = reported_contract(given, types, read)
+        for message in messages:
+            draft.refuse(("output",), f"the contract of the report: {message}")
+    elif schema is not None:
+        contract, problems = output_contract(schema, types, read)
+        for path, message in problems:
+            draft.refuse(("output", "schema", *path), message)
+    draft.contract = contract
     values = {
         field.name: _as(field.type, named[field.name])
         for field in contract.fields

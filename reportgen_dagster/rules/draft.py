@@ -5,12 +5,13 @@ What belongs here: gathering. What does not: the queries themselves (blocks.py),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
+from reportgen_dagster.contracts.contract import Contract
 from reportgen_dagster.errors import Problem
 from reportgen_dagster.rules.evaluation import Environment, Evaluator
 from reportgen_dagster.rules.faults import nearest
@@ -30,6 +31,7 @@ from reportgen_dagster.rules.plan import (
 from reportgen_dagster.rules.positions import Path, path_text
 from reportgen_dagster.rules.ruleset import Expression, Ruleset
 from reportgen_dagster.rules.scopes import Column, Scope
+from reportgen_dagster.rules.steps import AggregateStep, WindowStep
 from reportgen_dagster.rules.values import DIALECT
 
 RESERVED = (INPUT, ROW, STATE)
@@ -46,6 +48,8 @@ class Draft:
         references: The shapes of the references that are known.
         environment: The values of parameters, and the date.
         pivot_values: The values of pivots that the data told, by the number of the step.
+        given_contract: The report's contract if it does not come from the rules.
+        contract: The report's contract as it judges the report, once that is known.
     """
 
     ruleset: Ruleset
@@ -53,6 +57,8 @@ class Draft:
     references: Mapping[str, TableShape]
     environment: Environment
     pivot_values: Mapping[int, Sequence[str]]
+    given_contract: Contract | None = None
+    contract: Contract | None = None
     problems: dict[Problem, None] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     prepared: dict[str, Prepared] = field(default_factory=dict)
@@ -99,13 +105,26 @@ class Draft:
 
     def evaluator(self, layers: Layers, scope: Scope, expression: Expression) -> Evaluator:
         """Return what tells the meaning of an expression over a scope."""
-        return Evaluator(layers, scope, self.environment, self.report(expression))
+        return Evaluator(
+            layers, scope, self.environment, self.report(expression), self._made_beside(expression.path)
+        )
+
+    def _made_beside(self, path: Path) -> Collection[str]:
+        """Return the columns that the step of a measure or a window's column makes: none of them sees another one."""
+        if len(path) != 5 or path[0] != "steps":
+            return ()
+        step = self.ruleset.document.steps[int(path[1])]
+        if isinstance(step, AggregateStep):
+            return step.aggregate.measures
+        return step.window.columns if isinstance(step, WindowStep) else ()
 
     # what the engine is to know
 
     def rule(self, path: Path, column: str, text: str) -> int:
         """Return the number of something that a row can break, at a place of the document."""
-        return self.add_rule(Rule(path_text(self.ruleset.paths.get(path, path)), column, text))
+        at = self.ruleset.problem(path, "")
+        step = path_text(self.ruleset.paths.get(path, path))
+        return self.add_rule(Rule(step, column, text, place=(at.source, at.line, at.column)))
 
     def add_rule(self, rule: Rule) -> int:
         """Return the number of a rule, which it gets here."""

@@ -7,7 +7,7 @@ and functions make of values (operators.py, numbers.py, temporal.py, casts.py, f
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar, Protocol
@@ -31,13 +31,12 @@ from reportgen_dagster.rules.layers import Layers
 from reportgen_dagster.rules.like import like
 from reportgen_dagster.rules.literals import integer_value, literal_value
 from reportgen_dagster.rules.type_problems import (
-    MAX_SHOWN,
     comparison_problem,
     mixture_problem,
     operand_problem,
+    shown,
 )
 from reportgen_dagster.rules.values import (
-    DIALECT,
     UnfitError,
     Value,
     all_of,
@@ -89,24 +88,23 @@ class Environment:
     run_date: dt.date
 
 
-def shown(node: Expr) -> str:
-    """Return a part of an expression as a message quotes it."""
-    node = node.copy()
-    for parameter in list(node.find_all(exp.Placeholder)):
-        parameter.replace(exp.Var(this=f":{parameter.this}"))
-    written = node.sql(DIALECT, normalize_functions=False)
-    return f"`{written if len(written) <= MAX_SHOWN else written[: MAX_SHOWN - 3] + '...'}`"
-
-
 class Evaluator:
     """Evaluates expressions over the columns of one scope.
 
     A user's fault is reported, and evaluation goes on with what fits everywhere.
     """
 
-    def __init__(self, layers: Layers, scope: Scope, environment: Environment, report: Report) -> None:
-        """Take the columns from `scope`; tell of problems by `report(message, node)`."""
+    def __init__(
+        self,
+        layers: Layers,
+        scope: Scope,
+        environment: Environment,
+        report: Report,
+        made: Collection[str] = (),
+    ) -> None:
+        """Take the columns from `scope`; tell of problems by `report(message, node)`; `made` is seen by later steps only."""
         allow_nesting()
+        self.made = made
         self.layers = layers
         self.scope = scope
         self.environment = environment
@@ -155,9 +153,14 @@ class Evaluator:
         name = node.name
         value = self.scope.column(name) if reading == "type" else self.scope.cell(name)
         if value is None:
-            self.report(f"unknown column `{name}`{nearest(name, self.scope.names())}", node)
+            self.report(self._unknown(name), node)
             return any_value()
         return value if reading == "type" else replace(value, raw=None)
+
+    def _unknown(self, name: str) -> str:
+        if name in self.made:
+            return f"`{name}` is made in this very step; it can be used from the next step on"
+        return f"unknown column `{name}`{nearest(name, self.scope.names())}"
 
     def _literal(self, node: Expr) -> Value:
         digits = str(node.this)
@@ -254,13 +257,9 @@ class Evaluator:
         while isinstance(rest, exp.DPipe):
             sides.append(rest.expression)
             rest = rest.this
-        values = [
-            operators.as_text(self.layers, self._evaluate(side, "type")) for side in (rest, *reversed(sides))
-        ]
-        joined = values[0].sql
-        for value in values[1:]:
-            joined = exp.DPipe(this=joined, expression=value.sql)
-        return Value("text", joined, checks=tuple(check for value in values for check in value.checks))
+        return operators.join_texts(
+            self.layers, [self._evaluate(side, "type") for side in (rest, *reversed(sides))]
+        )
 
     def _negative(self, node: Expr) -> Value:
         value = self._evaluate(node.this, "type")

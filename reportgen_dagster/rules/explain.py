@@ -7,10 +7,11 @@ themselves, the graph's syntax (graph.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reportgen_dagster.contracts.types import ANY
 from reportgen_dagster.rules.expressions import walk
 from reportgen_dagster.rules.graph import mermaid
 from reportgen_dagster.rules.kinds import ColumnKind
@@ -53,8 +54,14 @@ class Explanation:
         parts = [
             self.yaml.rstrip("\n"),
             _comment("The steps as a graph (Mermaid)", self.mermaid),
-            _comment("The columns after each step", "\n".join(map(_step_line, self.steps))),
-            _comment("What the report's columns are made of", "\n".join(self._lineage_lines())),
+            _comment(
+                f"The columns after each step{_unknown(one for step in self.steps for one in step.columns)}",
+                "\n".join(map(_step_line, self.steps)),
+            ),
+            _comment(
+                f"What the report's columns are made of{_unknown(self.columns)}",
+                "\n".join(self._lineage_lines()),
+            ),
         ]
         note = f" ({self.note})" if self.note else ""
         parts += [_comment(f"{what}{note}", text) for what, text in self.sql]
@@ -160,6 +167,11 @@ def _picture(found: re.Match[str]) -> str:
     """Show a character that no comment may hold: control characters as Unicode pictures them."""
     code = ord(found[0])
     return chr(0x2400 + code) if code < 0x20 else "\ufffd"
+
+
+def _unknown(columns: Iterable[OutputColumn]) -> str:
+    """Return what `any` means, if it is shown."""
+    return " (`any`: not known before data)" if any(column.type == ANY for column in columns) else ""
 
 
 def _step_line(step: StepResult) -> str:

@@ -116,7 +116,7 @@ def parse_expression(text: str, context: Context = "scalar", parameters: Collect
     faults = [*_foreign(tree), *_chains(tree)]
     if faults:
         raise ExpressionError(faults)
-    faults = [*_parameters(tree, text, parameters), *_calls(tree), *_misplaced(tree, context)]
+    faults = [*_parameters(tree, parameters), *_calls(tree), *_misplaced(tree, context)]
     if faults:
         raise ExpressionError(faults)
     return tree
@@ -138,7 +138,7 @@ def _foreign(tree: Expr) -> Iterator[Fault]:
         problem = _problem(node) if type(node) in _ALLOWED else _refusal(node)
         if problem:
             yield Fault(problem, offset_of(node))
-        elif type(node) is not exp.Column:
+        else:
             stack.extend(reversed(_inside(node)))
 
 
@@ -213,7 +213,8 @@ def _type_problem(node: exp.Cast) -> str:
     to = node.to
     name = _TYPES.get(to.this)
     digits = [part.this for part in to.expressions if isinstance(part, exp.DataTypeParam)]
-    if name is None or to.args.get("nested") or node.args.get("format") or len(digits) != len(to.expressions):
+    more = [*_more(node, "this", "to"), *_more(to, "this", "expressions")]
+    if name is None or more or len(digits) != len(to.expressions):
         return f"there is no type `{to.sql('duckdb').lower()[:40]}`; the types are {_TYPE_NAMES}"
     if not digits:
         return ""
@@ -224,6 +225,11 @@ def _type_problem(node: exp.Cast) -> str:
     if not 1 <= precision <= MAX_PRECISION or scale > precision:
         return f"a decimal has 1 to {MAX_PRECISION} digits, and no more of them behind the point"
     return ""
+
+
+def _more(node: Expr, *known: str) -> list[str]:
+    """Return what else is said of a node than what is known."""
+    return [key for key, value in node.args.items() if value and key not in known]
 
 
 def target_type(node: exp.Cast) -> Type:
@@ -249,18 +255,18 @@ def _chains(tree: Expr) -> Iterator[Fault]:
 # parameters and functions
 
 
-def _parameters(tree: Expr, text: str, known: Collection[str]) -> Iterator[Fault]:
+def _parameters(tree: Expr, known: Collection[str]) -> Iterator[Fault]:
     for node in tree.find_all(exp.Placeholder):
-        name = str(node.this or "")
+        name = node.name
         if name not in known:
             hint = nearest(name, known) or "; parameters are described under `parameters:`"
-            yield Fault(f"unknown parameter `:{name}`{hint}", max(0, text.find(f":{name}")))
+            yield Fault(f"unknown parameter `:{name}`{hint}", offset_of(node))
 
 
 def _calls(tree: Expr) -> Iterator[Fault]:
     for node in list(tree.find_all(exp.Anonymous)):
         name = str(node.this)
-        function = FUNCTIONS.get(name) or FUNCTIONS.get(name.lower())
+        function = FUNCTIONS.get(name.lower())
         if function is None:
             callable_names = [*FUNCTIONS]
             yield Fault(f"unknown function `{name}`{nearest(name.lower(), callable_names)}", offset_of(node))
@@ -276,7 +282,7 @@ def _call_faults(node: exp.Anonymous) -> Iterator[Fault]:
     if starred and (function.name != "count" or len(node.expressions) != 1):
         yield Fault("`*` stands only in count(*)", offset_of(node))
         return
-    if distinct and (function.role != "aggregate" or len(arguments) != 1):
+    if distinct and not _takes_distinct(function, len(arguments)):
         yield Fault(
             "`distinct` stands only in an aggregate of one value, such as count(distinct x)", offset_of(node)
         )
@@ -287,6 +293,12 @@ def _call_faults(node: exp.Anonymous) -> Iterator[Fault]:
         return
     for position, problem in argument_problems(function, [*map(literal_of, arguments)]).items():
         yield Fault(f"`{function.name}`: {problem}", offset_of(arguments[position]) or offset_of(node))
+
+
+def _takes_distinct(function: Function, given: int) -> bool:
+    """Tell whether a call is an aggregate of one value, beside what is written out."""
+    others = function.arguments_for(given)[1:]
+    return function.role == "aggregate" and given > 0 and all(other.is_written_out for other in others)
 
 
 def function_of(node: exp.Anonymous) -> Function:
@@ -302,7 +314,7 @@ def arguments_of(node: exp.Anonymous) -> tuple[list[Expr], bool]:
     arguments = list(node.expressions)
     if len(arguments) == 1 and isinstance(arguments[0], exp.Star):
         return [], False
-    if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct) and not arguments[0].args.get("on"):
+    if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct):
         return list(arguments[0].expressions), True
     return arguments, False
 

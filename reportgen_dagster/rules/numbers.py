@@ -1,7 +1,7 @@
 """Arithmetic on numbers: Python's meaning in SQL, exact for whole numbers of 64 bits, in DOUBLE where that is as exact.
 
 What belongs here: what two numbers make. What does not: what a text among the operands means (operators.py), decimals among
-themselves (decimals.py), quotients toward zero (quotients.py).
+themselves (decimals.py), quotients that are whole (quotients.py, floors.py).
 
 Kinds of numbers (see `Value`): `integer` in BIGINT, `number` in DOUBLE, `wide`, which carries both, and `decimal`. A `number`
 that may be a whole number by its type is kept only while its magnitude is known to be exact in DOUBLE; past that the
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from sqlglot import exp
 from sqlglot.expressions import Expr
@@ -43,7 +44,6 @@ from reportgen_dagster.rules.values import (
     cast,
     double,
     is_null,
-    is_present,
     literal_integer,
     negated,
     text,
@@ -53,8 +53,8 @@ from reportgen_dagster.rules.values import (
 
 __all__ = [
     "DIVISION_BY_ZERO", "NOT_FINITE", "TOO_LARGE", "absolute", "as_double", "bound", "choose", "compare", "divide", "extreme",
-    "finite", "fit", "floor_divide", "floor_doubles", "floor_integers", "floor_modulo", "integer_part", "is_exact", "linear",
-    "may_be_whole", "negate", "power", "round_half_even", "written",
+    "finite", "fit", "integer_part", "is_exact", "linear", "may_be_whole", "mode_of", "negate", "power", "round_half_even",
+    "wide", "written",
 ]  # fmt: skip
 
 TOO_LARGE = "the result is too large for a whole number of 64 bits"
@@ -63,7 +63,8 @@ _SAFE_INTEGER = 9.2e18  # bounds are DOUBLE and may be rounded
 _POWER_PART_LIMIT = 4e9  # its square times 2**63 fits into 128 bits
 
 
-def _mode(left: Value, right: Value, bound: float) -> str:
+def mode_of(left: Value, right: Value, bound: float) -> Literal["integer", "number", "wide"]:
+    """Return the kind of a result whose magnitude is bound so."""
     if left.kind == right.kind == "integer":
         return "integer"
     if both_whole(left, right) is None:
@@ -89,7 +90,7 @@ def fit(layers: Layers, exact: Expr) -> tuple[Expr, Check]:
     return try_cast(case((limits, name)), "BIGINT"), Check(negated(limits), text(TOO_LARGE))
 
 
-def _wide(layers: Layers, integer: Expr, number: Expr, largest: float, *checks: Check) -> Value:
+def wide(layers: Layers, integer: Expr, number: Expr, largest: float, *checks: Check) -> Value:
     """Make a wide number of its whole values and its DOUBLE for the other rows."""
     part = layers.bind(integer)
     sql = layers.bind(call("coalesce", cast(part, "DOUBLE"), number))
@@ -118,7 +119,7 @@ def linear(layers: Layers, operator: type[exp.Binary], left: Value, right: Value
     product = operator is exp.Mul
     bound = left.largest * right.largest if product else left.largest + right.largest
     bound = math.inf if math.isnan(bound) else bound
-    mode = _mode(left, right, bound)
+    mode = mode_of(left, right, bound)
     if mode == "integer":
         if bound < _SAFE_INTEGER:
             return Value("integer", binary(operator, left.sql, right.sql), bound)
@@ -128,7 +129,7 @@ def linear(layers: Layers, operator: type[exp.Binary], left: Value, right: Value
     if mode == "number":
         return finite(layers, Value("number", number, bound, both_whole(left, right)))
     integer, check = fit(layers, _exact(operator, integer_part(left), integer_part(right)))
-    return _wide(layers, integer, number, bound, check)
+    return wide(layers, integer, number, bound, check)
 
 
 def divide(layers: Layers, left: Value, right: Value) -> Value:
@@ -144,72 +145,6 @@ def divide(layers: Layers, left: Value, right: Value) -> Value:
     if literal and left.largest <= LARGEST_NUMBER:
         return Value("number", quotient, left.largest)
     return Value("number", quotient, checks=(Check(negated(call("isfinite", quotient)), reason),))
-
-
-def _zero_check(left: Value, right: Value) -> tuple[Check, ...]:
-    if right.kind == "integer" and literal_integer(right.sql):
-        return ()
-    zero = binary(exp.EQ, right.sql, whole(0) if right.kind == "integer" else double(0.0))
-    return (Check(all_of((is_present(left.sql), zero)), text(DIVISION_BY_ZERO)),)
-
-
-def _signs_differ(left: Expr, right: Expr, zero: Expr) -> Expr:
-    return binary(
-        exp.NEQ, exp.Paren(this=binary(exp.LT, left, zero)), exp.Paren(this=binary(exp.LT, right, zero))
-    )
-
-
-def floor_integers(layers: Layers, left: Expr, right: Expr, *, quotient: bool) -> Expr:
-    """Return `//` or `%` of two BIGINT, null for a zero divisor."""
-    divisor = call("nullif", right, whole(0))
-    rest = layers.bind(binary(exp.Mod, left, divisor), "rest")
-    off = all_of((binary(exp.NEQ, rest, whole(0)), _signs_differ(rest, right, whole(0))))
-    if quotient:
-        result = binary(exp.IntDiv, left, divisor)
-        return case((off, binary(exp.Sub, result, whole(1))), default=result)
-    return case((off, binary(exp.Add, rest, right)), default=rest)
-
-
-def floor_doubles(layers: Layers, left: Expr, right: Expr, *, quotient: bool) -> Expr:
-    """Return `//` or `%` of two DOUBLE exactly as Python computes them."""
-    left, right = layers.bind(left), layers.bind(right)
-    rest = layers.bind(binary(exp.Mod, left, right), "rest")
-    off = all_of((binary(exp.NEQ, rest, double(0.0)), _signs_differ(rest, right, double(0.0))))
-    if not quotient:
-        return case((off, binary(exp.Add, rest, right)), default=rest)
-    plain = binary(exp.Div, binary(exp.Sub, left, rest), right)
-    share = layers.bind(case((off, binary(exp.Sub, plain, double(1.0))), default=plain), "quotient")
-    floored = layers.bind(call("floor", share), "quotient")
-    below = binary(exp.GT, binary(exp.Sub, share, floored), double(0.5))
-    return case((below, binary(exp.Add, floored, double(1.0))), default=floored)
-
-
-def floor_divide(layers: Layers, left: Value, right: Value) -> Value:
-    """Divide and round down (`//`)."""
-    left, right = without_decimals(left, right)
-    zero = _zero_check(left, right)
-    if left.kind == right.kind == "integer":
-        sql = floor_integers(layers, left.sql, right.sql, quotient=True)
-        return Value("integer", sql, left.largest, checks=zero)
-    number = floor_doubles(layers, as_double(left), as_double(right), quotient=True)
-    if _mode(left, right, 0.0) == "number":
-        return finite(layers, Value("number", number, math.inf, both_whole(left, right), checks=zero))
-    integer = floor_integers(layers, integer_part(left), integer_part(right), quotient=True)
-    return _wide(layers, integer, number, math.inf, *zero)
-
-
-def floor_modulo(layers: Layers, left: Value, right: Value) -> Value:
-    """Return the rest of `//`, with the sign of the right side (`%`)."""
-    left, right = without_decimals(left, right)
-    zero = _zero_check(left, right)
-    if left.kind == right.kind == "integer":
-        sql = floor_integers(layers, left.sql, right.sql, quotient=False)
-        return Value("integer", sql, right.largest, checks=zero)
-    number = floor_doubles(layers, as_double(left), as_double(right), quotient=False)
-    if _mode(left, right, 0.0) == "number":
-        return finite(layers, Value("number", number, right.largest, both_whole(left, right), checks=zero))
-    integer = floor_integers(layers, integer_part(left), integer_part(right), quotient=False)
-    return _wide(layers, integer, number, right.largest, *zero)
 
 
 def power(layers: Layers, left: Value, right: Value) -> Value:
@@ -254,7 +189,7 @@ def power(layers: Layers, left: Value, right: Value) -> Value:
     limited = all_of((wholes, binary(exp.LT, call("abs", number), double(2.0**63))))
     exact = case((limited, binary(exp.Mul, binary(exp.Mul, part, part), _safe_factor(layers, odd))))
     integer, check = fit(layers, exact)
-    return _wide(layers, integer, number, math.inf, Check(large, text(TOO_LARGE)), check, infinite)
+    return wide(layers, integer, number, math.inf, Check(large, text(TOO_LARGE)), check, infinite)
 
 
 def _safe_factor(layers: Layers, factor: Expr) -> Expr:
@@ -417,7 +352,7 @@ def _round_left(layers: Layers, value: Value, step: int) -> Value:
     integer, check = fit(
         layers, _rounded(layers, cast(integer_part(value), "HUGEINT"), whole(step), whole(2))
     )
-    return _wide(layers, integer, number, largest, *value.checks, check)
+    return wide(layers, integer, number, largest, *value.checks, check)
 
 
 def _rounded(layers: Layers, value: Expr, step: Expr, two: Expr) -> Expr:
@@ -442,7 +377,17 @@ def written(layers: Layers, value: Value) -> Expr:
     if value.largest >= 1e16:
         is_round = all_of((is_round, binary(exp.LT, call("abs", sql), double(1e16))))
     digits = cast(try_cast(sql, "BIGINT"), "VARCHAR")
-    shortest = case((is_round, digits), default=cast(sql, "VARCHAR"))
+    shortest = case((is_round, digits), (_is_plain(sql), _plainly(sql)), default=cast(sql, "VARCHAR"))
     if value.integer is not None:
         return call("coalesce", cast(value.integer, "VARCHAR"), shortest)
     return shortest
+
+
+def _is_plain(sql: Expr) -> Expr:
+    """Test that a number is written without an exponent, by its magnitude."""
+    return exp.Between(this=call("abs", sql), low=double(1e-4), high=double(1e16))
+
+
+def _plainly(sql: Expr) -> Expr:
+    """Write a DOUBLE as JSON does: the same digits as a cast to text where there is no exponent, in a third of the time."""
+    return cast(call("to_json", sql), "VARCHAR")

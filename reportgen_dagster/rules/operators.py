@@ -17,6 +17,8 @@ from sqlglot.expressions import Expr
 from reportgen_dagster.rules import decimals, numbers, temporal
 from reportgen_dagster.rules.layers import Layers
 from reportgen_dagster.rules.values import (
+    MAX_TEXT,
+    TEXT_TOO_LONG,
     Check,
     UnfitError,
     Value,
@@ -36,12 +38,14 @@ from reportgen_dagster.rules.values import (
     present,
     text,
     true,
+    whole,
 )
 
 NEEDS_NUMBER = "text where a number is needed"
 TEXT_AND_NUMBER = "a text and a number"
 NUMERIC = ("integer", "number", "wide", "decimal")
 SIMPLE = ("boolean", *temporal.KINDS)
+_LONGEST_FIGURE = 400  # characters of anything but a text
 _WORDS = {
     "null": "null", "integer": "a number", "number": "a number", "wide": "a number", "decimal": "a number", "text": "a text",
     "boolean": "a boolean", "date": "a date", "time": "a time", "datetime": "a datetime", "cell": "a text or number",
@@ -169,6 +173,42 @@ def _joined(layers: Layers, number: Value | None, plain: Expr | None) -> Value:
         return Value("text", plain)
     part = numbers.bound(layers, number.without_checks())
     return Value("cell", exp.Null(), number=part, text=layers.bind(plain), checks=number.checks)
+
+
+def join_texts(layers: Layers, values: Sequence[Value]) -> Value:
+    """Join values as the texts that they are written as; null if one is null, an error where that is too long."""
+    sides = [as_text(layers, value) for value in values]
+    joined = sides[0].sql
+    for side in sides[1:]:
+        joined = exp.DPipe(this=joined, expression=side.sql)
+    checks = _checks(sides)
+    if _are_short(values):
+        return Value("text", joined, checks=checks)
+    fitting, too_long = _fitting(layers, joined)
+    return Value("text", fitting, checks=(*checks, too_long))
+
+
+def _are_short(values: Sequence[Value]) -> bool:
+    """Tell whether nothing that is made of these by joining them can be too long."""
+    lengths = [_length_at_most(value) for value in values]
+    return sum(lengths) <= MAX_TEXT
+
+
+def _length_at_most(value: Value) -> float:
+    if isinstance(value.literal, str):
+        return len(value.literal)
+    is_read = value.raw is not None or value.kind in ("text", "cell")
+    return math.inf if is_read else _LONGEST_FIGURE
+
+
+def _fitting(layers: Layers, joined: Expr) -> tuple[Expr, Check]:
+    """Return a text, null where it is too long, and the check of that; its bytes are counted first, which takes no time."""
+    name = layers.bind(joined, "joined")
+    few_bytes = binary(exp.LTE, call("strlen", name), whole(MAX_TEXT))
+    fits = layers.bind(
+        case((few_bytes, true()), default=binary(exp.LTE, call("length", name), whole(MAX_TEXT))), "fits"
+    )
+    return case((fits, name)), Check(negated(fits), text(TEXT_TOO_LONG))
 
 
 def add_cells(layers: Layers, values: Sequence[Value]) -> Value:

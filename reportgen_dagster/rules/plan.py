@@ -61,6 +61,7 @@ class Rule:
         severity: `warn` only counts.
         threshold: How many rows may break it, as a count (>= 1) or a share (< 1.0); None: any number for the input, none for
             the output.
+        place: File, line and column that it stands at in the rules, for steps.
     """
 
     step: str
@@ -69,6 +70,7 @@ class Rule:
     reason: str = ""
     severity: Literal["error", "warn"] = "error"
     threshold: float | None = None
+    place: tuple[str, int | None, int | None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,24 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class StepTables:
+    """Every step's result as SQL that a database can bind over empty tables, to see that its columns are of the types told.
+
+    Attributes:
+        files: The columns of each file; all of them are texts.
+        tables: Name and SELECT of each block that another one reads.
+        values: By the number of a block a SELECT of all columns that there are after its steps, called by their places; hidden
+            columns stand behind them.
+        columns: By the number of a block for each of these columns the step that it is first there after, and what is told of it.
+    """
+
+    files: Mapping[str, tuple[str, ...]]
+    tables: tuple[tuple[str, str], ...]
+    values: Mapping[int, str]
+    columns: Mapping[int, tuple[tuple[str, OutputColumn], ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What rules mean for files.
 
@@ -202,6 +222,8 @@ class Plan:
         pivot: What must be known before the plan can go on behind `blocks`; give it to the compiler as `pivot_values` and
             compile anew: the blocks up to here stay the same.
         constant_checks: SQL conditions without any column, each with the problem that it is if it is true.
+        step_tables: The results of all steps, if they were asked for and there are no problems.
+        contract: The report's contract, if it has one; its fields have the columns' types.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -216,3 +238,5 @@ class Plan:
     asked: Mapping[str, Mapping[str, frozenset[Asked]]] = field(default_factory=dict)
     pivot: PivotQuestion | None = None
     constant_checks: tuple[tuple[str, Problem], ...] = ()
+    step_tables: StepTables | None = None
+    contract: Contract | None = None

@@ -11,6 +11,7 @@ import token as tokens
 import tokenize
 import warnings
 
+from reportgen_dagster.rules.characters import SURROGATE, character
 from reportgen_dagster.rules.expressions import (
     MAX_CHAIN,
     MAX_CHARACTERS,
@@ -30,6 +31,9 @@ def bounded(formula: str) -> None:
         raise ExpressionError([Fault(f"the formula is longer than {MAX_CHARACTERS:,} characters")])
     if "\0" in formula:
         raise ExpressionError([Fault("a NUL character is not allowed", formula.index("\0"))])
+    lone = SURROGATE.search(formula)
+    if lone:
+        raise ExpressionError([Fault(f"{character(lone[0])} is not allowed", lone.start())])
     if not formula.strip():
         raise ExpressionError([Fault("the formula is empty")])
     depth = prefixes = 0

@@ -1,6 +1,7 @@
 """Division toward zero and its rest, as SQL has them: `//` and `%` of the long form.
 
-What belongs here: these two. What does not: what rounds down, as Python does (numbers.py).
+What belongs here: these two, and what keeps any division of whole numbers from failing. What does not: what rounds down, as
+Python does (floors.py).
 """
 
 from __future__ import annotations
@@ -29,17 +30,28 @@ from reportgen_dagster.rules.values import (
 )
 
 
-def _zero_check(left: Value, right: Value) -> tuple[Check, ...]:
+def zero_check(left: Value, right: Value) -> tuple[Check, ...]:
+    """Make the check that nothing is divided by zero."""
     if right.kind == "integer" and literal_integer(right.sql):
         return ()
     zero = binary(exp.EQ, right.sql, whole(0) if right.kind == "integer" else double(0.0))
     return (Check(all_of((is_present(left.sql), zero)), text(DIVISION_BY_ZERO)),)
 
 
-def _overflows(left: Value, right: Value) -> bool:
+def may_overflow(left: Value, right: Value) -> bool:
     """Tell whether the lowest BIGINT may be divided by -1, which has no BIGINT as result."""
     literal = literal_integer(right.sql)
     return left.largest >= LARGEST_INTEGER and literal in (None, -1)
+
+
+def is_lowest(integer: Expr) -> Expr:
+    """Test for the lowest BIGINT."""
+    return binary(exp.EQ, integer, binary(exp.Sub, whole(-LARGEST_INTEGER), whole(1)))
+
+
+def opposite(integer: Expr) -> Expr:
+    """Change the sign of a BIGINT; null for the lowest."""
+    return try_cast(exp.Neg(this=cast(integer, "HUGEINT")), "BIGINT")
 
 
 def divide(layers: Layers, left: Value, right: Value) -> Value:
@@ -49,7 +61,7 @@ def divide(layers: Layers, left: Value, right: Value) -> Value:
         return decimal_quotients.truncated_divide(layers, *exact)
     if left.kind == right.kind == "integer":
         return _divide_integers(left, right)
-    zero = _zero_check(left, right)
+    zero = zero_check(left, right)
     dividend, divisor = _doubles(layers, left, right)
     rest = layers.bind(binary(exp.Mod, dividend, divisor), "rest")
     share = layers.bind(binary(exp.Div, binary(exp.Sub, dividend, rest), divisor), "quotient")
@@ -58,15 +70,14 @@ def divide(layers: Layers, left: Value, right: Value) -> Value:
 
 
 def _divide_integers(left: Value, right: Value) -> Value:
-    zero = _zero_check(left, right)
-    result: Expr = binary(exp.IntDiv, left.sql, call("nullif", right.sql, whole(0)))
-    if not _overflows(left, right):
-        return Value("integer", result, left.largest, checks=zero)
+    zero = zero_check(left, right)
+    divisor = call("nullif", right.sql, whole(0))
+    if not may_overflow(left, right):
+        return Value("integer", binary(exp.IntDiv, left.sql, divisor), left.largest, checks=zero)
     turned = binary(exp.EQ, right.sql, whole(-1))
-    opposite = try_cast(exp.Neg(this=cast(left.sql, "HUGEINT")), "BIGINT")
-    lowest = binary(exp.EQ, left.sql, binary(exp.Sub, whole(-LARGEST_INTEGER), whole(1)))
-    check = Check(all_of((turned, lowest)), text(numbers.TOO_LARGE))
-    sql = case((turned, opposite), default=result)
+    check = Check(all_of((turned, is_lowest(left.sql))), text(numbers.TOO_LARGE))
+    result = binary(exp.IntDiv, left.sql, call("nullif", divisor, whole(-1)))
+    sql = case((turned, opposite(left.sql)), default=result)
     return Value("integer", sql, left.largest, checks=(*zero, check))
 
 
@@ -75,14 +86,14 @@ def modulo(layers: Layers, left: Value, right: Value) -> Value:
     exact = decimals.aligned((left, right))
     if exact:
         return decimal_quotients.truncated_modulo(layers, *exact)
-    zero = _zero_check(left, right)
+    zero = zero_check(left, right)
     if left.kind == right.kind == "integer":
-        sql: Expr = binary(exp.Mod, left.sql, call("nullif", right.sql, whole(0)))
-        if _overflows(left, right):
-            sql = case(
-                (binary(exp.EQ, right.sql, whole(-1)), cast(binary(exp.Mul, left.sql, whole(0)), "BIGINT")),
-                default=sql,
-            )
+        divisor = call("nullif", right.sql, whole(0))
+        if not may_overflow(left, right):
+            return Value("integer", binary(exp.Mod, left.sql, divisor), right.largest, checks=zero)
+        nothing = all_of((is_present(left.sql), binary(exp.EQ, right.sql, whole(-1))))
+        rest = binary(exp.Mod, left.sql, call("nullif", divisor, whole(-1)))
+        sql = case((nothing, cast(whole(0), "BIGINT")), default=rest)
         return Value("integer", sql, right.largest, checks=zero)
     dividend, divisor = _doubles(layers, left, right)
     return Value("number", binary(exp.Mod, dividend, divisor), right.largest, checks=zero)

@@ -56,6 +56,10 @@ def expression_text(value: object) -> object:
     return str(value) if _PLAIN_NUMBER.fullmatch(str(value)) else repr(value)
 
 
+def _listed_unless_shared(value: object) -> object:
+    return value if value == "shared" else _listed(value)
+
+
 def _value_text(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else name_text(value)
 
@@ -82,6 +86,13 @@ OneOrMore = Annotated[
 ]
 AnyNumber = Annotated[Names, BeforeValidator(_listed, json_schema_input_type=str | float | list[str | float])]
 ColumnMapping = Annotated[dict[Key, Name], Field(min_length=1, max_length=MAX_COLUMNS)]
+SharedOrColumns = Annotated[
+    Literal["shared"] | ColumnMapping | NameList,
+    BeforeValidator(
+        _listed_unless_shared,
+        json_schema_input_type=Literal["shared"] | ColumnMapping | str | float | list[str | float],
+    ),
+]
 Expressions = Annotated[dict[Key, ExpressionText], Field(min_length=1, max_length=MAX_COLUMNS)]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | None
 Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
@@ -103,7 +114,7 @@ class Lookup(FrozenModel):
     """Which reference, by which columns, and what comes along."""
 
     reference: Name = Field(description="Which reference.")
-    match: Literal["shared"] | ColumnMapping | NameList = Field(
+    match: SharedOrColumns = Field(
         description="Each column with the reference's column that it must equal, or a list of columns that both have. "
         "`shared`: each column that both files have is a key of its own, as in the short form."
     )

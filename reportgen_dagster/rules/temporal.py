@@ -39,8 +39,11 @@ EXPECTED = {
     "time": "a time such as 10:00:00",
     "datetime": "a datetime such as 2024-01-31T10:00:00",
 }
-_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
+_YEAR = (
+    "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"  # DuckDB reads 0000 as a year before all others
+)
+_DATE = rf"{_YEAR}-[0-9]{{2}}-[0-9]{{2}}"
+_TIME = r"([01][0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"  # DuckDB reads 24:00 as the next day
 PATTERNS = {"date": _DATE, "time": _TIME, "datetime": rf"{_DATE}([ T]{_TIME})?"}
 _PARSERS: dict[str, Callable[[str], dt.date | dt.time]] = {
     "date": dt.date.fromisoformat,

@@ -1,13 +1,18 @@
 """What is wrong with operands by their types alone, and how to mend it.
 
-What belongs here: sentences about kinds of values. What does not: finding them (evaluation.py).
+What belongs here: sentences about kinds of values, how a message quotes an expression. What does not: finding them
+(evaluation.py).
 """
 
 from __future__ import annotations
 
+from sqlglot import exp
+from sqlglot.expressions import Expr
+
+from reportgen_dagster.rules.expressions import target_type
 from reportgen_dagster.rules.operators import NUMERIC, SIMPLE, word_for
 from reportgen_dagster.rules.temporal import KINDS
-from reportgen_dagster.rules.values import Value
+from reportgen_dagster.rules.values import DIALECT, Value
 
 MAX_SHOWN = 80
 _LITERALS = {
@@ -15,6 +20,19 @@ _LITERALS = {
     "time": "write a time as time '10:00:00'",
     "datetime": "write a datetime as datetime '2024-01-31T10:00:00'",
 }
+
+
+def shown(node: Expr) -> str:
+    """Return a part of an expression as a message quotes it."""
+    root = exp.Paren(this=node.copy())
+    for parameter in list(root.find_all(exp.Placeholder)):
+        parameter.replace(exp.Var(this=f":{parameter.this}"))
+    for moment in [*root.find_all(exp.Cast)]:
+        kind = target_type(moment).name
+        if kind in KINDS and isinstance(moment.this, exp.Literal) and moment.this.is_string:
+            moment.replace(exp.Var(this=f"{kind} {moment.this.sql(DIALECT)}"))
+    written = root.this.sql(DIALECT, normalize_functions=False)
+    return f"`{written if len(written) <= MAX_SHOWN else written[: MAX_SHOWN - 3] + '...'}`"
 
 
 def comparison_problem(left: Value, right: Value) -> str:

@@ -39,6 +39,8 @@ LARGEST_INTEGER = 2**63 - 1
 LARGEST_NUMBER = 1.7e308
 DIALECT = "duckdb"
 MAX_PRECISION = 38  # digits of a decimal
+MAX_TEXT = 100_000  # characters of a text that is made of others
+TEXT_TOO_LONG = f"the text would be longer than {MAX_TEXT} characters"
 _SQL_TYPES = {
     "integer": "BIGINT",
     "number": "DOUBLE",

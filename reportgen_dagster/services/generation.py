@@ -148,22 +148,14 @@ def fail(context: Context, claim: attempts.Claim, error: ReportgenError, work: P
     Returns:
         How many rejects are kept.
     """
-    path = work / REJECTS_FILE if work is not None else None
-    if path is None or not path.exists():
-        attempts.fail(context, claim, error)
+    count = int(error.facts.get("reject_count", 0))
+    if work is None or not count:
+        attempts.fail(context, claim, error, outcome=error.facts)
         return 0
-    count = _count_rows(path)
     try:
-        rejects = context.store.put_file(path)
+        rejects = context.store.put_file(work / REJECTS_FILE)
     except ServiceError:  # the storage takes no more; the user is to know why the run failed all the same
         attempts.fail(context, claim, error)
         return 0
-    attempts.fail(context, claim, error, rejects=rejects, outcome={"reject_count": count})
+    attempts.fail(context, claim, error, rejects=rejects, outcome=error.facts)
     return count
-
-
-def _count_rows(path: Path) -> int:
-    """Return how many rows a file of rejects has; a row may have several lines."""
-    import polars as pl  # the engine's writer has it loaded already
-
-    return int(pl.scan_csv(path, infer_schema=False).select(pl.len()).collect().item())

@@ -80,6 +80,7 @@ def _shown(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         limits=LIMITS,
         parameters=typed_parameters(ruleset, request["parameters"]),
         run_date=date.fromisoformat(request["run_date"]),
+        whole=sample is None,
     )
     return {
         "columns": shown.columns,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -29,7 +30,15 @@ def rules_problems(ruleset: Ruleset, columns: Mapping[str, Sequence[str]] | None
 
 
 def plan_problems(plan: Plan) -> list[Problem]:
-    """Return the problems of a plan, and those of its constants that a database finds by trying them."""
+    """Return the problems of a plan, and those of its constants that a database finds by trying them.
+
+    Raises:
+        ServiceError: If a step's query does not give what the compiler promises of it, which is no fault of the rules.
+    """
+    if plan.step_tables is not None:
+        from reportgen_dagster.engine.step_results import refuse_other_results  # pandera and DuckDB
+
+        refuse_other_results(plan)
     if not plan.constant_checks:
         return list(plan.problems)
     from reportgen_dagster.engine.trying import which_hold  # DuckDB, which most rules do not need here
@@ -51,6 +60,8 @@ def dry_plan(
 ) -> Plan:
     """Compile rules for files of which at most the columns, their contracts and the kinds of cells are known.
 
+    Where a contract or a survey gives types, the plan has the results of all steps as well.
+
     Args:
         ruleset: The rules.
         columns: The columns of each file whose header is known.
@@ -63,14 +74,32 @@ def dry_plan(
     shapes = {
         name: _shape(ruleset, name, (columns or {}).get(name), (kinds or {}).get(name, {})) for name in names
     }
-    return compile_ruleset(
-        ruleset,
-        input=shapes.pop(INPUT),
-        references=shapes,
-        parameters=parameters,
-        run_date=run_date,
-        until=until,
+    is_typed = bool(kinds) or any(shape.contract for shape in shapes.values())
+
+    def compiled(files: Mapping[str, TableShape]) -> Plan:
+        return compile_ruleset(
+            ruleset,
+            input=files[INPUT],
+            references={name: shape for name, shape in files.items() if name != INPUT},
+            parameters=parameters,
+            run_date=run_date,
+            until=until,
+            with_steps=is_typed,
+        )
+
+    plan = compiled(shapes)
+    if not is_typed or plan.problems or plan.step_tables:
+        return plan
+    # Of a file without a header at hand the contract names columns; rules that use others are judged when it is there.
+    return replace(
+        plan, step_tables=compiled({name: _closed(shape) for name, shape in shapes.items()}).step_tables
     )
+
+
+def _closed(shape: TableShape) -> TableShape:
+    if shape.columns is not None or shape.contract is None:
+        return shape
+    return replace(shape, columns=tuple(field.name for field in shape.contract.fields))
 
 
 def _shape(

@@ -113,6 +113,9 @@ def test_rejects_of_a_failed_run_stay_downloadable(ann: Ann, instance: DagsterIn
     assert "d1,-1,abc" in rejects
     check = _check(instance, ann, REJECTS_CHECK)
     assert (check.passed, check.severity.name) == (False, "ERROR")
+    assert check.metadata["samples"].data[0]["_line"]
+    given = _check(instance, ann, contract_check("input"))
+    assert (given.passed, given.metadata["failures"].data[0]["count"]) == (False, 1)
 
 
 def test_a_report_that_breaks_its_contract_fails_its_check(ann: Ann, instance: DagsterInstance) -> None:

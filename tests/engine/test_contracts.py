@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pandera.pandas as pa
 import pytest
 
-from reportgen_dagster.errors import BadDataError, ContractError, DuplicateKeyError
+from reportgen_dagster.contracts.contract import Contract, contract_from_pandera
+from reportgen_dagster.errors import BadDataError, ContractError, DuplicateKeyError, RulesError
 from tests.engine.making import make, make_long, rejects_in
 
 TRADES = "id,desk,amount,day\nT1,a,10,2024-01-31\nT2,b,x,2024-02-01\n3,a,-5,31.1.\nT1,a,y,2024-03-01\nT5,,2,2024-03-02\n"
@@ -196,21 +199,74 @@ def test_composite_keys_of_a_lookup_are_unique_together(tmp_path: Path) -> None:
 
 def test_missing_fail_ends_the_run_and_names_the_rows(tmp_path: Path) -> None:
     text = "steps:\n  - lookup: {reference: r, match: {a: x}, missing: fail}\n"
-    with pytest.raises(BadDataError, match=r"a='3'.*2 rows like it"):
+    with pytest.raises(BadDataError, match=r"a='3'.*2 rows like it") as caught:
         make_long(tmp_path, text, "a\n1\n3\n4\n", r="x,y\n1,p\n")
+    assert "rules.yaml:3:" in str(caught.value.problems[0])
+    facts = caught.value.facts
+    assert (facts["input_count"], facts["used_count"], facts["reject_count"]) == (3, 1, 2)
+    assert [row["a"] for row in facts["reject_samples"]] == ["3", "4"]
     assert [row["a"] for row in rejects_in(tmp_path) or ()] == ["3", "4"]
 
 
+def test_an_error_behind_the_rows_of_the_input_names_the_place_in_the_rules(tmp_path: Path) -> None:
+    text = (
+        CONTRACT
+        + "steps:\n  - aggregate: {by: [desk], measures: {n: count(*)}}\n  - derive:\n      bad: 1 / (n - 1)\n"
+    )
+    with pytest.raises(BadDataError, match="division by zero in `1 / ") as caught:
+        make_long(tmp_path, text, TRADES)
+    (problem,) = caught.value.problems
+    assert (problem.source, problem.line, problem.column) == ("rules.yaml", 13, 12)
+    assert caught.value.facts["contracts"]["input"]["passed"] is False
+    assert caught.value.facts["reject_count"] == 3
+
+
 def test_a_pandera_schema_from_python_is_a_contract(tmp_path: Path) -> None:
-    import pandera.pandas as pa
-
-    from reportgen_dagster.contracts.contract import contract_from_pandera
-
     schema = pa.DataFrameSchema({"n": pa.Column(int, pa.Check.ge(2))})
     options = {"contracts": {"input": contract_from_pandera(schema)}}
     made = make_long(tmp_path, "steps:\n  - derive: {m: n * 2}\n", "n\n1\n2\nx\n", options=options)
     assert made.lines == ["n,m", "2,4"]
     assert made.outcome.reject_count == 2
+
+
+def pandera_contract(**columns: tuple[Any, ...]) -> Contract:
+    schema = pa.DataFrameSchema({name: pa.Column(*arguments) for name, arguments in columns.items()})
+    return contract_from_pandera(schema)
+
+
+def test_a_pandera_column_without_a_type_is_judged_by_the_type_of_the_file(tmp_path: Path) -> None:
+    options = {
+        "contracts": {name: pandera_contract(n=(None, pa.Check.ge(2)), k=()) for name in ("input", "r")}
+    }
+    text = "steps: [{lookup: {reference: r, match: {n: n}, take: {found: k}}}]"
+    made = make_long(tmp_path, text, "n,k\n1,a\n10,007\n", options=options, r="n,k\n2,x\n10,y\n")
+    assert made.lines == ["n,k,found", "10,007,y"]
+    assert made.outcome.columns[0] == {"name": "n", "type": "integer"}
+    with pytest.raises(RulesError, match="`n` is text, which `greater_than_or_equal_to"):
+        make_long(tmp_path, text, "n,k\n1,a\nx,b\n", options=options, r="n,k\n2,x\n")
+    with pytest.raises(ContractError, match="`n` is text, which `greater_than_or_equal_to"):
+        make_long(tmp_path, text, "n,k\n2,a\n", options=options, r="n,k\nx,x\n")
+
+
+def test_a_contract_of_the_report_from_python_is_kept(tmp_path: Path) -> None:
+    text, data = "steps: [{derive: {m: n + 1}}]", "n,k\n1,a\n2,b\n"
+
+    def options(**columns: tuple[Any, ...]) -> dict[str, Any]:
+        return {"contracts": {"output": pandera_contract(**columns)}}
+
+    kept = make_long(tmp_path, text, data, options=options(m=(int, pa.Check.ge(2)), k=()))
+    assert kept.outcome.contracts["output"] == {"passed": True, "failures": []}
+    with pytest.raises(ContractError, match="greater_than_or_equal_to"):
+        make_long(tmp_path, text, data, options=options(m=(None, pa.Check.ge(3))))
+    with pytest.raises(RulesError, match="`m` is integer, not text"):
+        make_long(tmp_path, text, data, options=options(m=(str,)))
+    with pytest.raises(RulesError, match="`zz` of the contract is missing"):
+        make_long(tmp_path, text, data, options=options(zz=()))
+    unique = {
+        "contracts": {"output": contract_from_pandera(pa.DataFrameSchema({"k": pa.Column(unique=True)}))}
+    }
+    with pytest.raises(ContractError, match="unique"):
+        make_long(tmp_path, text, "n,k\n1,a\n2,a\n", options=unique)
 
 
 def test_without_contracts_pandera_is_not_loaded(tmp_path: Path) -> None:

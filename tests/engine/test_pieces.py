@@ -75,7 +75,9 @@ def test_a_file_without_a_header_is_cut_too(tmp_path: Path) -> None:
     with ExitStack() as stack:
         assert len(pieces.open_windows(file, 2, stack)) == 2
     made = make_long(
-        tmp_path, "input: {dialect: {header: false}}\noutput: {columns: {number: column2}}", data.replace(SHORT, "a,b,c", 1)
+        tmp_path,
+        "input: {dialect: {header: false}}\noutput: {columns: {number: column2}}",
+        data.replace(SHORT, "a,b,c", 1),
     )
     lost = range(1_000, COUNT, 1_000)
     assert made.report == "number\nb\n" + "".join(f"{n}\n" for n in range(1, COUNT) if n not in lost)

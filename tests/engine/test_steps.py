@@ -10,7 +10,7 @@ import pytest
 from reportgen_dagster.engine import pieces
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.preview import preview
-from reportgen_dagster.errors import BadDataError
+from reportgen_dagster.errors import BadDataError, UnreadableFileError
 from reportgen_dagster.rules.loading import load_ruleset
 from tests.engine.making import make_long, rejects_in
 
@@ -126,6 +126,21 @@ steps:
     assert made.lines == ["id,d1,d2", "a,1,2", "b,7,"]
 
 
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("pivot: {by: [id], column: kind, values: sum(v)}", "two columns would be called `id`"),
+        ("pivot: {by: [id], column: kind, values: sum(v)}\n  - select: [id, w]", "unknown column `w`"),
+    ],
+)
+def test_a_pivot_whose_columns_do_not_fit_the_rules_is_the_datas_fault(
+    tmp_path: Path, step: str, message: str
+) -> None:
+    kind = "id" if "called" in message else "x"
+    with pytest.raises(BadDataError, match=message):
+        make_long(tmp_path, f"steps:\n  - {step}\n", f"id,kind,v\na,{kind},1\n")
+
+
 def test_a_pivot_with_too_many_columns_is_refused(tmp_path: Path) -> None:
     data = "id,kind,v\n" + "".join(f"a,k{n},1\n" for n in range(1_500))
     with pytest.raises(BadDataError, match="1,500 values"):
@@ -210,3 +225,22 @@ def test_the_first_rows_after_any_step_can_be_seen(
     assert ([one["name"] for one in shown.columns], shown.rows) == (columns, rows)
     assert all(name in shown.preview for name in columns)
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def previewed(folder: Path, steps: str, data: str) -> list[list[str | None]]:
+    source = folder / "input.csv"
+    source.write_text(data)
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    ruleset = load_ruleset(f"version: 1\nsteps: [{steps}]\n")
+    return preview(ruleset, {"input": source}, step=None, work=work, limits=Limits(memory="200MB")).rows
+
+
+@pytest.mark.parametrize("steps", ["filter: a > 0", "sort: -a"])
+def test_a_preview_notices_a_quote_that_never_closes(tmp_path: Path, steps: str) -> None:
+    with pytest.raises(UnreadableFileError, match="line 3: a quote opens here and never closes"):
+        previewed(tmp_path, steps, 'a,b\n1,x\n2,"y\n3,z\n')
+
+
+def test_a_preview_goes_on_behind_a_misquoted_row(tmp_path: Path) -> None:
+    assert previewed(tmp_path, "filter: a > 0", 'a,b\n1,x\n2,"y"q\n3,z\n') == [["1", "x"], ["3", "z"]]

@@ -5,6 +5,7 @@ What belongs here: ways to ask. What does not: what the answer has to be.
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -51,21 +52,32 @@ class Asking:
         **references: bytes | str,
     ) -> Made:
         """Make a report by rules in the long form, whose first line is added."""
+        return self._made(text, data, references, limits=limits, options=options)
+
+    def _made(
+        self,
+        text: str,
+        data: bytes | str,
+        references: Mapping[str, bytes | str],
+        *,
+        limits: Limits = LIMITS,
+        options: Mapping[str, Any] | None = None,
+    ) -> Made:
         ruleset = load_ruleset(f"version: 1\n{text}")
         return carry_out(self.new_folder(), ruleset, data, references, limits=limits, **(options or {}))
 
     def steps(self, steps: str, data: bytes | str, **references: bytes | str) -> list[str]:
-        """Return the lines of the report that some steps make, one step a line; a comma at the end keeps a null visible."""
-        return self.long(f"steps:\n{_listed(steps)}", data, **references).lines
+        """Return the lines of the report that some steps make, one step a line."""
+        return self._made(f"steps:\n{_listed(steps)}", data, references).lines
 
     def rejected(self, steps: str, data: bytes | str, **references: bytes | str) -> list[dict[str, str]]:
         """Return the rejects that some steps make."""
-        return self.long(f"steps:\n{_listed(steps)}", data, **references).rejects or []
+        return self._made(f"steps:\n{_listed(steps)}", data, references).rejects or []
 
     def failing(self, text: str, data: bytes | str, **references: bytes | str) -> BadDataError:
         """Return why a run fails."""
         with pytest.raises(BadDataError) as caught:
-            self.long(text, data, **references)
+            self._made(text, data, references)
         return caught.value
 
     def failing_steps(self, steps: str, data: bytes | str, **references: bytes | str) -> str:
@@ -101,8 +113,6 @@ class Asking:
         steps = json.dumps([{"derive": derived}, {"select": [*derived]}])
         made = self.long(f"{contract}\nsteps: {steps}", data)
         assert made.rejects is None, made.rejects
-        import csv
-
         rows = [*csv.reader(made.report.splitlines())][1:]
         return [[None if cell == "<error>" else cell for cell in row] for row in rows]
 

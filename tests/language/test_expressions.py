@@ -145,7 +145,7 @@ def test_functions_come_from_one_table_of_these_topics() -> None:
         assert isinstance(function.arguments, tuple)
 
 
-def test_a_function_that_is_not_in_the_table_is_refused_with_the_nearest(ask: Asking) -> None:
+def test_a_function_that_is_not_in_the_table_is_refused_with_the_nearest() -> None:
     # Functions come from one table
     assert "did you mean `upper`?" in refused_expression("uper(x)")
     for name in (
@@ -189,11 +189,14 @@ def test_a_sample_of_the_worked_examples_holds_in_a_whole_run(ask: Asking) -> No
 @pytest.mark.parametrize(
     "expression",
     [
-        "(select 1)", "x in (select 1)", "exists (select 1)", "select 1", "drop table t", "1; select 2", "read_text('/etc/passwd')",
-        "getenv('HOME')", "current_setting('threads')", "x from t", "pragma version", "attach 'x'", "copy t to 'x'", "load httpfs",
+        "(select 1)", "x in (select 1)", "exists (select 1)", "select 1", "drop table t", "1; select 2",
+        "read_text('/etc/passwd')",
+        "getenv('HOME')", "current_setting('threads')", "x from t", "pragma version", "attach 'x'", "copy t to 'x'",
+        "load httpfs",
         "read_csv('http://x')", "$1", "?", "@x", "x[1]", "[1]", "{a: 1}", "x.y", "x -> 1", "x := 1", "* ", "columns('.*')",
         "interval 1 day", "x::integer[]", "sum(x) over ()", "x collate nocase", "x as y", "1 -- c\n; 2", "x at time zone 'UTC'",
-        "unnest([1])", "try_cast(x as blob)", "cast(x as blob)", "x similar to 'a'", "x ~ 'a'", "/*+ hint */ select 1", "lambda x: x",
+        "unnest([1])", "try_cast(x as blob)", "cast(x as blob)", "x similar to 'a'", "x ~ 'a'",
+        "/*+ hint */ select 1", "lambda x: x",
     ],
 )  # fmt: skip
 def test_nothing_else_parses(expression: str) -> None:
@@ -208,12 +211,17 @@ def test_a_file_may_have_1_mib() -> None:
     load_ruleset(rules.ljust(2**20), syntax="json")
     assert "1 MiB" in refused(rules.ljust(2**20 + 1), version=False, syntax="json")
     assert "1 MiB" in refused("# é" + "é" * 2**19, version=False)
+    # Before parsing: it is no YAML either, and only its size is told.
+    assert refused("{" * (2**20 + 1), version=False) == "rules.yaml  the rules file is larger than 1 MiB"
 
 
 def test_an_expression_may_have_10000_characters() -> None:
     # expression 10,000 characters
     load_ruleset(f"version: 1\nsteps: [{{derive: {{a: \"'{'x' * 9_998}'\"}}}}]")
     assert "10,000 characters" in refused_expression(f"'{'x' * 9_999}'")
+    # Before parsing: it is no expression either, and only its size is told.
+    (told,) = refused_expression("(" * 10_001).splitlines()
+    assert "10,000 characters" in told
 
 
 def test_an_expression_may_nest_100_deep_also_in_the_stack_of_a_thread(ask: Asking) -> None:

@@ -114,7 +114,7 @@ def test_an_expression_that_fails_the_run_names_its_line(ask: Asking) -> None:
 
 def test_a_reject_tells_the_same_of_its_row(ask: Asking) -> None:
     # input.csv:5012    amount                 '12,5O' is not a decimal
-    (row,) = ask.long(NOT_DECIMAL, "amount\n1,5\n12,5O\n").rejects or ()
+    (row,) = ask.long(NOT_DECIMAL, "amount\n1,5\n12,5O\n").rejects or [{}]
     told = [row[name] for name in ("_line", "_column", "_value", "_reason")]
     assert told == ["3", "amount", "12,5O", "is not a decimal"]
 

@@ -79,7 +79,8 @@ def test_division_by_zero_is_an_error_on_that_row(ask: Asking) -> None:
 def test_an_error_in_what_is_not_needed_is_none(ask: Asking) -> None:
     # Null and error semantics are SQL's
     asked: dict[str, str | None] = {
-        "case when i = 0 then 0 else 1 end": "1", "case when i <> 7 then 1 / (i - 7) else 5 end": "5", "i = 7 or 1 / (i - 7) > 1": "true",
+        "case when i = 0 then 0 else 1 end": "1", "case when i <> 7 then 1 / (i - 7) else 5 end": "5",
+        "i = 7 or 1 / (i - 7) > 1": "true",
         "i <> 7 and 1 / (i - 7) > 1": "false", "coalesce(i, 1 / (i - 7))": "7", "if(i = 7, 1, 1 / (i - 7))": "1",
     }  # fmt: skip
     values(ask, asked)

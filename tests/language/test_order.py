@@ -40,11 +40,11 @@ def test_a_join_keeps_left_then_right_order(ask: Asking) -> None:
     # `join` keeps left then right order
     reference = "k,v\n" + "".join(f"{'abz'[n % 3]},{n}\n" for n in range(60))
     left = [f"{'cab'[n % 3]},{n}" for n in range(300)]
-    of = {key: [n for n in range(60) if "abz"[n % 3] == key] for key in "abcz"}
+    of = {key: [str(n) for n in range(60) if "abz"[n % 3] == key] for key in "abcz"}
     data = "k,n\n" + "\n".join(left) + "\n"
     expected = [f"{line},{v}" for line in left for v in of[line[0]]]
     assert ask.steps("join: {reference: r, match: k}", data, r=reference)[1:] == expected
-    full = [f"{line},{v}" for line in left for v in of[line[0]] or [""]] + [f"z,,{v}" for v in of["z"]]
+    full = [f"{line},{v}" for line in left for v in (of[line[0]] or [""])] + [f"z,,{v}" for v in of["z"]]
     assert ask.steps("join: {reference: r, match: k, how: full}", data, r=reference)[1:] == full
 
 
@@ -84,6 +84,7 @@ def test_first_last_and_string_agg_follow_row_order(ask: Asking) -> None:
     assert found == f"b,{numbers[0]},{numbers[-1]},{'-'.join(numbers)}"
 
 
+PARAMETER = "parameters: {p: {type: integer}}\n"
 ALL_KINDS = """
 references: {r: {schema: {fields: [{name: v, type: decimal, precision: 9, scale: 2}]}}}
 input: {schema: {fields: [{name: id, constraints: {unique: true}}]}}
@@ -92,7 +93,9 @@ steps:
   - lookup: {reference: r, match: [k], take: {w: v}}
   - join: {reference: r, match: k, how: left}
   - window: {partition_by: m, order_by: n, columns: {rs: running_sum(w), rn: row_number()}}
-  - aggregate: {by: [m], measures: {c: count(*), s: sum(w * n), f: first(id), l: last(id), j: "string_agg(rn, '')", d: count(distinct k), a: avg(n)}}
+  - aggregate:
+      by: [m]
+      measures: {c: count(*), s: sum(w * n + :p), f: first(id), l: last(id), j: "string_agg(rn, '')", d: count(distinct k)}
   - sort: [-c, s]
 """
 
@@ -109,7 +112,8 @@ def test_the_same_files_rules_and_parameters_give_the_same_bytes_threads_or_not(
     seen = set()
     for threads, piece in ((1, 2**25), (2, 2**25), (2, 5_000), (3, 1_000)):
         monkeypatch.setattr(pieces, "PIECE_BYTES", piece)
-        made = ask.long(text, data, limits=Limits(memory="300MB", threads=threads), r=reference)
+        limits = Limits(memory="300MB", threads=threads)
+        made = ask.long(PARAMETER + text, data, limits=limits, options={"parameters": {"p": 7}}, r=reference)
         seen.add((made.report, (ask.folder / "rejects.csv").read_bytes()))
     assert len(seen) == 1
 
@@ -120,7 +124,8 @@ def test_aggregates_of_decimals_and_integers_never_differ_and_those_of_floats_on
     # only aggregates of floats (never of decimals or integers) may differ, past 12 significant digits.
     monkeypatch.setattr(pieces, "PIECE_BYTES", 5_000)
     fields = "[{name: f, type: number}, {name: d, type: decimal, precision: 18, scale: 3}, {name: i, type: integer}]"
-    text = f"input: {{schema: {{fields: {fields}}}}}\nsteps: [{{aggregate: {{measures: {{f: sum(f), d: sum(d), i: sum(i), a: avg(d)}}}}}}]"
+    measures = "{f: sum(f), d: sum(d), i: sum(i), a: avg(d)}"
+    text = f"input: {{schema: {{fields: {fields}}}}}\nsteps: [{{aggregate: {{measures: {measures}}}}}]"
     rows = [(n * 7919 % 10007 / 10, f"{n * 31 % 977}.{n % 1000:03}", n * n) for n in range(10_000)]
     data = "f,d,i\n" + "".join(f"{f},{d},{i}\n" for f, d, i in rows)
     found = [

@@ -51,7 +51,7 @@ def test_fail_refuses_the_file(ask: Asking) -> None:
 @pytest.mark.parametrize(
     ("allowed", "fails"), [("3", False), ("2", True), ("60%", False), ("59.9%", True), ("0", True)]
 )
-def test_max_turns_diverting_into_failure_past_that(ask: Asking, allowed: str, fails: bool) -> None:
+def test_max_turns_diverting_into_failure_past_that(ask: Asking, allowed: str, *, fails: bool) -> None:
     # `max` (a count or a percentage, default none) turns diverting into failure past that.
     text = CONTRACT + INVERSE + f"rejects: {{max: {allowed}}}"
     if fails:
@@ -75,7 +75,8 @@ def test_rejects_are_there_also_when_the_run_fails_and_are_counted(ask: Asking) 
 def test_every_report_has_an_asset_check_for_its_rejects() -> None:
     # Rejects are always downloadable, counted in the run, and shown as an asset check.
     report = ReportDefinition(
-        "s1", "u1", "ann@example.org", "daily", "daily", "0 6 * * *", "UTC", False, "r", "0" * 64, "", "yaml", {"input": "d"}, {}
+        "s1", "u1", "ann@example.org", "daily", "daily", "0 6 * * *", "UTC", paused=False, ruleset_name="r",
+        ruleset_digest="0" * 64, rules_text="", syntax="yaml", datasets={"input": "d"}, parameters={}
     )  # fmt: skip
     (assets,) = report_assets([report])
     assert "no_rejects" in {key.name for key in assets.check_keys}
@@ -83,7 +84,8 @@ def test_every_report_has_an_asset_check_for_its_rejects() -> None:
 
 STEPS_OF_ALL_KINDS = [
     "filter: n > 2", "limit: 1", "aggregate: {measures: {c: count(*)}}", "join: {reference: r, match: k}", "sort: -n\nlimit: 2",
-    "distinct: true", "lookup: {reference: r, match: [k], missing: drop, duplicates: last}", "join: {reference: r, match: k, how: anti}",
+    "distinct: true", "lookup: {reference: r, match: [k], missing: drop, duplicates: last}",
+    "join: {reference: r, match: k, how: anti}",
 ]  # fmt: skip
 
 
@@ -161,6 +163,17 @@ def test_a_rejected_row_reaches_no_later_step(ask: Asking) -> None:
         "n,i,c",
         "3,4,1",
     ]
+
+
+def test_a_rejected_row_fails_no_later_step_and_a_row_left_out_is_judged_no_more(ask: Asking) -> None:
+    # a rejected row reaches no later step.
+    lookup = "lookup: {reference: r, match: [k], missing: fail}"
+    assert ask.steps(f"derive: {{i: 1 / n}}\n{lookup}", "k,n\nz,0\na,1\n", r="k,v\na,1\n") == [
+        "k,n,i,v",
+        "a,1,1,1",
+    ]
+    assert ask.rejected("limit: 1\nderive: {i: 1 / n}", "n\n1\n0\n") == []
+    assert ask.rejected("sort: -n\nlimit: 1\nderive: {i: 1 / n}", "n\n0\n1\n") == []
 
 
 def test_a_row_that_breaks_the_contract_reaches_no_step(ask: Asking) -> None:

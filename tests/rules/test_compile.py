@@ -363,6 +363,39 @@ def test_a_measure_that_names_a_single_rows_column_is_told() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "aggregate: {measures: {total: sum(b), share: sum(b) / total}}",
+        "aggregate: {measures: {total: sum(b), share: max(total)}}",
+        "window: {columns: {total: sum(b), share: b / total}}",
+        "window: {columns: {total: row_number(), share: sum(total)}}",
+    ],
+)
+def test_a_measure_that_uses_another_one_of_its_step_is_told(step: str) -> None:
+    told = problems_of(long_form(steps(step)), input=["a", "b"])
+    assert len(told) == 1
+    assert "`total` is made in this very step; it can be used from the next step on" in told[0]
+
+
+def test_joining_texts_over_and_over_ends_at_the_bound() -> None:
+    doubling = ["derive: {x: \"x || 'x'\"}" if not number else "derive: {x: x || x}" for number in range(40)]
+    report = run_long(steps(*doubling), "x\na\nb\n")
+    assert report.rows == []
+    assert [reject.reasons for reject in report.rejects] == [
+        ("the text would be longer than 100000 characters",)
+    ] * 2
+
+
+def test_different_texts_are_joined_once_each() -> None:
+    measures = "{all: \"string_agg(distinct product, '|')\", many: count(distinct product)}"
+    assert texts(f"aggregate: {{measures: {measures}}}") == ["all,many", "bond|spot|swap,3"]
+    found = texts(f"window: {{partition_by: desk, columns: {measures}}}", "select: [desk, all, many]")
+    assert found == [
+        "desk,all,many", "rates,bond|swap,2", "rates,bond|swap,2", "fx,spot,1", ",swap,1", "fx,spot,1", "rates,bond|swap,2"
+    ]  # fmt: skip
+
+
 def test_window_columns_see_their_partition() -> None:
     found = texts(
         "window: {partition_by: [desk], order_by: [-amount], columns: {place: row_number(), total: sum(amount),"

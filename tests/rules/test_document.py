@@ -11,6 +11,7 @@ from reportgen_dagster.rules.document import (
     STEPS,
     LimitStep,
     Lookup,
+    LookupStep,
     Rejects,
     SelectStep,
     as_mapping,
@@ -172,3 +173,12 @@ def test_every_example_of_the_reference_page_is_valid(block: str) -> None:
 def test_every_step_has_an_example_on_the_reference_page() -> None:
     examples = "\n".join(yaml_blocks())
     assert [kind for kind in STEPS if f"- {kind}: " not in examples] == []
+
+
+@pytest.mark.parametrize(("written", "match"), [("k", ("k",)), ("2024", ("2024",)), ("[k, m]", ("k", "m")), ("shared", "shared")])
+def test_a_lookup_may_match_by_a_single_name(written: str, match: object) -> None:
+    defaults = ", defaults: standard" if match == "shared" else ""
+    ruleset = load_ruleset(f"version: 1\nsteps:\n  - lookup: {{reference: r, match: {written}{defaults}}}\n")
+    step = ruleset.document.steps[0]
+    assert isinstance(step, LookupStep)
+    assert step.lookup.match == match

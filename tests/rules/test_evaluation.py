@@ -45,6 +45,27 @@ MOMENT = dt.datetime(2024, 1, 31, 10, 30)
         ("a % b", {"a": -7, "b": 3}, "-1"),
         ("a % b", {"a": 7, "b": -3}, "1"),
         ("a % b", {"a": LOWEST, "b": -1}, "0"),
+        ("a % -1", {"a": LOWEST}, "0"),
+        (
+            "floor_divide(a, b)",
+            {"a": LOWEST, "b": -1},
+            "!the result is too large for a whole number of 64 bits",
+        ),
+        ("floor_divide(a, -1)", {"a": LOWEST}, "!the result is too large for a whole number of 64 bits"),
+        ("floor_divide(a, b)", {"a": LOWEST + 1, "b": -1}, str(LARGEST)),
+        ("floor_divide(a, b)", {"a": Null(INTEGER), "b": -1}, None),
+        ("floor_divide(a, b)", {"a": LOWEST, "b": 0}, "!division by zero"),
+        ("floor_divide(a, b)", {"a": LOWEST, "b": 3}, "-3074457345618258603"),
+        ("floor_modulo(a, b)", {"a": LOWEST, "b": 3}, "1"),
+        ("floor_modulo(a, b)", {"a": LOWEST, "b": -1}, "0"),
+        ("floor_modulo(a, -1)", {"a": LOWEST}, "0"),
+        ("floor_modulo(a, b)", {"a": Null(INTEGER), "b": -1}, None),
+        (
+            "floor_divide(case when b < 0 then a else 0.5 end, b)",
+            {"a": LOWEST, "b": -1},
+            "!the result is too large for a whole number of 64 bits",
+        ),
+        ("floor_modulo(case when b < 0 then a else 0.5 end, b)", {"a": LOWEST, "b": -1}, "0"),
         ("a % b", {"a": -7.5, "b": 2.0}, "-1.5"),
         ("a % b", {"a": 7.5, "b": 0.0}, "!division by zero"),
         ("a * 10", {"a": 1e308}, "!the result is not a finite number"),
@@ -281,7 +302,7 @@ def test_what_was_read_is_written_as_it_was_read(
         (
             "date '2024-02-30'",
             {},
-            "`CAST('2024-02-30' AS DATE)`: '2024-02-30' is not a date such as 2024-01-31",
+            "`date '2024-02-30'`: '2024-02-30' is not a date such as 2024-01-31",
         ),
         ("abs(a)", {"a": "x"}, "`abs`: `number` must be a number, not a text"),
     ],
@@ -420,3 +441,56 @@ def expressions(leaves: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 def test_no_expression_aborts_the_query(expression: str, cells: dict[str, object]) -> None:
     answer = evaluate(expression, **cells)
     assert answer.problems or answer.written is None or isinstance(answer.written, str)
+
+
+@pytest.mark.parametrize(
+    ("expression", "shown"),
+    [
+        ("time '24:00'", "`time '24:00'`: '24:00' is not a time"),
+        ("datetime '2024-02-30'", "`datetime '2024-02-30'`: "),
+        ("date '0000-01-01'", "`date '0000-01-01'`: "),
+        ("date '2024-01-31' > a", "`date '2024-01-31' > a` compares a date with a number"),
+        ("cast(a as date) > 5", "`CAST(a AS DATE)`: "),
+        (":p > 'x'", "`:p > 'x'` "),
+    ],
+)
+def test_problems_show_dates_as_they_are_written(expression: str, shown: str) -> None:
+    assert problems(expression, {"p": 5}, a=5)[0].startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("type_", "read"),
+    [
+        ("date", "0000-01-01"), ("date", "0000-12-31"), ("time", "24:00"), ("time", "24:00:00"), ("time", "10:60"),
+        ("datetime", "2024-01-31T24:00"), ("datetime", "2024-01-31 24:00:00"), ("datetime", "0000-01-01"),
+        ("datetime", "0000-01-01T10:00"),
+    ],
+)  # fmt: skip
+def test_there_is_no_year_0_and_no_24_o_clock(type_: str, read: str) -> None:
+    found = written(f"cast(a as {type_})", a=read)
+    assert found is not None
+    assert found.startswith("!not a ")
+
+
+@pytest.mark.parametrize("read", ["0001-01-01", "0010-01-01", "0100-12-31", "1000-01-01", "9999-12-31"])
+def test_the_years_run_from_1_to_9999(read: str) -> None:
+    assert written("cast(a as date)", a=read) == read
+
+
+TOO_LONG = "!the text would be longer than 100000 characters"
+
+
+@pytest.mark.parametrize(
+    ("expression", "cells", "expected"),
+    [
+        ("length(a || b)", {"a": "x" * 60_000, "b": "y" * 60_000}, TOO_LONG),
+        ("length(a || b)", {"a": "x" * 60_000, "b": "y" * 40_000}, "100000"),
+        ("length(a || a)", {"a": "\U0001f600" * 50_000}, "100000"),
+        ("length(a || a)", {"a": "\U0001f600" * 50_001}, TOO_LONG),
+        ("length(a || b)", {"a": "x" * 100_001, "b": Null(TEXT)}, None),
+        ("length(a || b)", {"a": Read("9" * 60_000, "text"), "b": Read("9" * 60_000, "text")}, TOO_LONG),
+        ("'a' || 1 || 'b'", {}, "a1b"),
+    ],
+)
+def test_joined_texts_are_bounded(expression: str, cells: dict[str, object], expected: str | None) -> None:
+    assert written(expression, **cells) == expected

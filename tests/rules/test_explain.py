@@ -158,3 +158,19 @@ def test_every_long_form_that_is_shown_means_the_same(formula: str) -> None:
             report = one.report()
             reports.append((report.rows, [(reject.row, reject.reasons) for reject in report.rejects]))
     assert reports[0] == reports[1]
+
+
+def test_types_that_only_data_tell_are_told_alike_everywhere() -> None:
+    found = explained(
+        long_form("""
+        version: 1
+        steps:
+          - derive: {x: a, n: "length(b)"}
+        output: {columns: [x, n]}
+    """)
+    )
+    text = found.to_text()
+    assert "steps[0] derive: x any, n integer, ..." in text
+    assert "x: any <- input.a" in text
+    assert text.count("`any`: not known before data") == 2
+    assert "not known before data" not in explained(long_form(RULES)).to_text()

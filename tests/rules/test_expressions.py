@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
+from sqlglot import exp
 
 from reportgen_dagster.rules.expressions import (
     ExpressionError,
@@ -14,6 +16,7 @@ from reportgen_dagster.rules.expressions import (
     uses_of,
 )
 from reportgen_dagster.rules.sql_syntax import is_plain_name
+from tests.rules.hostile import escapes
 
 PARSES = [
     "a", '"a b"', "1", "1.5", ".5", "5.", "1e5", "'it''s'", "null", "true", "-a", "+a", "(a)", "a + b - c * d / e // f % g",
@@ -25,7 +28,7 @@ PARSES = [
     "cast(a as decimal(18, 4))", "cast(a as numeric(5))", "cast(a as boolean)", "cast(a as date)", "cast(a as time)",
     "cast(a as datetime)", "cast(a as timestamp)", "date '2024-01-31'", "time '10:00'", "timestamp '2024-01-31 10:00'",
     "datetime '2024-01-31'", "date > date '2024-01-31'", "upper(a)", "UPPER(a)", "COALESCE(a, 'x')", ":pattern", "a + :least",
-    "year(date)", "max(a, b)", "MIN(a, b, c)", "round(a, 2)",
+    "year(date)", "max(a, b)", "MIN(a, b, c)", "round(a, 2)", "'a\x01b'", "'a\u202eb'", "'\ufeff'", '"a\tb"', "a\n+\tb",
 ]  # fmt: skip
 
 
@@ -42,6 +45,20 @@ REFUSED = {
     "": "exactly one expression is expected",
     "a +": "this is no expression",
     "a\0b": "a NUL character is not allowed",
+    "a\x01b": "the control character U+0001 is not allowed here",
+    '"a\x7fb"': "the control character U+007F is not allowed here",
+    "a\u202eb": "U+202E (RIGHT-TO-LEFT OVERRIDE) is not allowed here",
+    '"a\u2066b"': "U+2066 (LEFT-TO-RIGHT ISOLATE) is not allowed here",
+    "\ufeffa": "U+FEFF (ZERO WIDTH NO-BREAK SPACE) is not allowed here",
+    "\ud800": "the lone surrogate U+D800 is not allowed",
+    '"\ud800"': "the lone surrogate U+D800 is not allowed",
+    "'a\udc80'": "the lone surrogate U+DC80 is not allowed",
+    "1_000": "`1_000` is no number; write 1000",
+    "1_0.5": "`1_0.5` is no number; write 10.5",
+    "load 'x'": "this is no expression",
+    "reset x": "this is no expression",
+    "explain select 1": "this is no expression",
+    "call f()": "this is no expression",
     "(select 1)": "there are no subqueries",
     "a in (select 1)": "there are no subqueries",
     "exists(select 1)": "not allowed",
@@ -91,6 +108,7 @@ REFUSED = {
     "cast(a as decimal(4, 5))": "a decimal has 1 to 38 digits",
     "cast(a as decimal(0, 0))": "a decimal has 1 to 38 digits",
     "cast(a as date format 'x')": "not allowed",
+    "cast(a as varchar collate nocase)": "there is no type",
     "try_cast(a as int)": "not allowed",
     "try(a)": "unknown function `try`",
     "interval 1 day": "use add_days",
@@ -146,6 +164,30 @@ def test_anything_else_is_refused_and_told_why(text: str) -> None:
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.parametrize(
+    "name", ["from", "select", "where", "group", "order", "case", "end", "and", "not", "Like", "null", "true", "date", "union"]
+)  # fmt: skip
+def test_a_parameter_may_be_called_by_any_word(name: str) -> None:
+    for text in (
+        f":{name}",
+        f"a + :{name} * 2",
+        f"case when a > :{name} then :{name} end",
+        f":{name} is not null",
+    ):
+        tree = parse_expression(text, parameters=[name])
+        assert {str(node.this) for node in tree.find_all(exp.Placeholder)} == {name}
+
+
+def test_refusals_write_nothing_to_the_terminal(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for text in (*REFUSED, *escapes()):
+        with contextlib.suppress(ExpressionError):
+            parse_expression(text)
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records  # what nobody handles goes to stderr
+
+
 def test_the_bounds_themselves_are_allowed() -> None:
     parse_expression("(" * 100 + "1" + ")" * 100)
     parse_expression("1" + " + 1" * 500)
@@ -172,6 +214,8 @@ def test_every_fault_is_told_with_its_place() -> None:
         ("sum(max(a))", "aggregate", "`max` stands inside `sum`"),
         ("lag(row_number())", "window", "`row_number` stands inside `lag`"),
         ("count(distinct a, b)", "aggregate", "`distinct` stands only in an aggregate of one value"),
+        ("min_by(distinct a, b)", "aggregate", "`distinct` stands only in an aggregate of one value"),
+        ("string_agg(a, distinct b)", "aggregate", "not"),
         ("sum(*)", "aggregate", "`*` stands only in count(*)"),
         ("sum(a) filter (where b)", "aggregate", "use count_if"),
         ("string_agg(a, ',' order by b)", "aggregate", "follow the order of the rows"),
@@ -192,6 +236,8 @@ def test_aggregates_and_windows_stand_where_they_mean_something(
         ("round(sum(a) / count(*), 2)", "aggregate", ["sum", "count"]),
         ("count(distinct a) + max(max(a, b))", "aggregate", ["count", "max"]),
         ("sum(case when a > 1 then b end)", "aggregate", ["sum"]),
+        ("string_agg(distinct a, '|')", "aggregate", ["string_agg"]),
+        ("count(distinct a)", "aggregate", ["count"]),
         ("max(a, b)", "aggregate", []),
         ("row_number() + sum(a)", "window", ["row_number", "sum"]),
     ],

@@ -315,7 +315,7 @@ def test_a_long_form_comes_out_as_it_was_written(text: str) -> None:
         ("  - derive", "  - name: x\n  - derive", "steps[1]  the step has no kind: one of lookup, join,"),
         ("  - derive", "  - {filter: total > 1, sort: total}\n  - derive", "steps[1].sort  `filter` and `sort` are two steps"),
         ("take:", "takes:", "steps[0].lookup.takes  unknown key `takes`; did you mean `take`?"),
-        ("{desk: desk_id}", "shard", "steps[0].lookup.match  `shared`, a mapping or a list is expected here"),
+        ("{desk: desk_id}", "true", "steps[0].lookup.match  `shared`, a mapping or a list is expected here"),
         ("{desk: desk_id}", "{}", "steps[0].lookup.match  it is empty"),
         ("{desk: desk_id}", "shared", "steps[0].lookup.match  `match: shared` needs `defaults: standard`"),
         ("{fee: 0}", "standard", "`standard` defaults go with `match: shared`"),

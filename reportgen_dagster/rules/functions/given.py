@@ -17,6 +17,8 @@ from reportgen_dagster.rules.decimals import TOO_MANY_DIGITS
 from reportgen_dagster.rules.functions.table import Build
 from reportgen_dagster.rules.layers import Layers
 from reportgen_dagster.rules.values import (
+    MAX_TEXT,
+    TEXT_TOO_LONG,
     Check,
     Value,
     all_of,
@@ -39,7 +41,6 @@ from reportgen_dagster.rules.values import (
     whole,
 )
 
-MAX_TEXT = 100_000
 NEEDS_WHOLE = "a whole number is needed"
 _SAFE_WHOLE = 9e15
 
@@ -131,7 +132,7 @@ def whole_number(layers: Layers, value: Value, outside: str) -> tuple[Expr, tupl
 def sized(values: Sequence[Value], size: Expr, made: Expr) -> Value:
     """Make a text unless it would be too long."""
     fits = binary(exp.LTE, size, whole(MAX_TEXT))
-    check = Check(negated(fits), text(f"the text would be longer than {MAX_TEXT} characters"))
+    check = Check(negated(fits), text(TEXT_TOO_LONG))
     return Value("text", case((fits, made)), checks=(*checks_of(values), check))
 
 

@@ -1,6 +1,6 @@
 """Functions that formulas of the short form are translated to: what Python's operators mean there, cell by cell.
 
-What belongs here: these. What does not: their SQL (operators.py, numbers.py).
+What belongs here: these. What does not: their SQL (operators.py, numbers.py, floors.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from reportgen_dagster.rules import numbers, operators
+from reportgen_dagster.rules import floors, numbers, operators
 from reportgen_dagster.rules.functions.conditionals import nullif
 from reportgen_dagster.rules.functions.given import numeric, written_integer
 from reportgen_dagster.rules.functions.moments import as_written
@@ -86,10 +86,10 @@ ENTRIES: tuple[Function, ...] = scalar(
          lambda layers, values: operators.is_in(layers, values[0], values[1:])),
         ("floor_divide", "number:number by:number", "number",
          "The quotient rounded down; a formula's operator `//`.",
-         "floor_divide(-7, 2)", "-4", numeric(numbers.floor_divide)),
+         "floor_divide(-7, 2)", "-4", numeric(floors.floor_divide)),
         ("floor_modulo", "number:number by:number", "number",
          "The rest of it, with the sign of the right side; a formula's operator `%`.",
-         "floor_modulo(-7, 2)", "1", numeric(numbers.floor_modulo)),
+         "floor_modulo(-7, 2)", "1", numeric(floors.floor_modulo)),
         ("round_half_even", "number:number digits:digits?", "number",
          "The number rounded half to even.",
          "round_half_even(0.125, 2)", "0.12", round_half_even),

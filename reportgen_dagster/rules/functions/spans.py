@@ -11,7 +11,7 @@ from dataclasses import replace
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules import numbers, temporal
+from reportgen_dagster.rules import floors, temporal
 from reportgen_dagster.rules.functions.given import (
     whole_number,
 )
@@ -66,7 +66,7 @@ def add_workdays(layers: Layers, values: Sequence[Value]) -> Value:
     total = binary(exp.Add, binary(exp.Sub, position, whole(1)), amount)
     near = exp.Between(this=total, low=whole(-_FURTHEST), high=whole(_FURTHEST))
     total = layers.bind(case((near, total)), "total")
-    rest = layers.bind(numbers.floor_integers(layers, total, whole(5), quotient=False), "rest")
+    rest = layers.bind(floors.floor_integers(layers, total, whole(5), quotient=False), "rest")
     weeks = exp.Paren(this=exp.IntDiv(this=exp.Paren(this=binary(exp.Sub, total, rest)), expression=whole(5)))
     days = binary(
         exp.Add, binary(exp.Mul, weeks, whole(7)), binary(exp.Sub, rest, binary(exp.Sub, day, whole(1)))

@@ -164,6 +164,11 @@ class Argument:
     name: str
     sort: Sort
 
+    @property
+    def is_written_out(self) -> bool:
+        """Tell whether it must be written out, so that it is the same on every row."""
+        return self.sort in _RANGES or self.sort == "share" or self.sort in _LITERAL_TEXTS
+
     def problem(self, literal: str | int | float | None) -> str:
         """Return what is wrong with an argument that must be written out, or nothing."""
         if self.sort in _RANGES or self.sort == "share":

@@ -12,7 +12,6 @@ from sqlglot import exp
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.rules.functions.given import (
-    MAX_TEXT,
     checks_of,
     sized,
     sql_of,
@@ -23,6 +22,7 @@ from reportgen_dagster.rules.functions.given import (
 from reportgen_dagster.rules.functions.table import Build, Function, alias, scalar
 from reportgen_dagster.rules.layers import Layers
 from reportgen_dagster.rules.values import (
+    MAX_TEXT,
     Check,
     Value,
     all_of,
