@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup setup-dev run test lint coverage bench docs lock clean
+.PHONY: setup setup-dev run test lint coverage bench mutants docs lock clean
 
 setup: $(VENV)/.users  ## install what `make run` needs
 setup-dev: $(VENV)/.developers  ## install what `make test` needs beside it
@@ -41,6 +41,13 @@ coverage: test  ## write htmlcov/
 bench: setup-dev  ## ratios against hand-written peers
 	$(BIN)/python -m tests.bench $(BENCH)
 
+mutants: setup-dev  ## change the gate of expressions in small ways; tests must notice 90 % of them
+	rm -rf mutants && mkdir mutants
+	$(BIN)/mutmut run --max-children 2 >mutants/log 2>&1 || { tail -n 40 mutants/log; exit 1; }
+	$(BIN)/mutmut export-cicd-stats
+	$(BIN)/mutmut results
+	$(BIN)/python -m tests.mutants
+
 docs: setup-dev  ## write the generated pages
 	$(BIN)/python docs/build.py
 
@@ -50,4 +57,4 @@ lock: setup-dev  ## compile the lock files anew
 	$(BIN)/uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/build.txt
 
 clean:  ## remove what the verbs made, but not .reportgen
-	rm -rf $(VENV) htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .bench dist
+	rm -rf $(VENV) htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .bench mutants dist

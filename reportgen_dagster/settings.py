@@ -70,7 +70,9 @@ class Settings(BaseSettings):
         None, description="Signs access tokens; empty: made on first start and kept in HOME/secret_key."
     )
     workers: int = Field(2, ge=1, le=64, description="Reports that run at the same time on this machine.")
-    memory_limit: ByteSize = Field("1GB", description="Memory of one run for DuckDB's buffers; it takes about 300 MB more.")
+    memory_limit: ByteSize = Field(
+        "1GB", description="Memory of one run for DuckDB's buffers; it takes about 300 MB more."
+    )
     time_limit_seconds: int = Field(3600, ge=1, description="Seconds that one run may take.")
     temp_limit: ByteSize = Field(
         "100GB", description="Room on the disk that one run may take for copies of files and spilled data."

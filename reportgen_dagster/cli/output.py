@@ -179,7 +179,7 @@ def console() -> Console:
     """Return the console of standard output; it colours on a terminal only."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def print_json(data: Any) -> None:

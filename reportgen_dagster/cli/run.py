@@ -148,12 +148,31 @@ def _print_summary(outcome: Outcome, output: Path, rejects: Path | None, seconds
         f" {seconds:.1f} s",
         markup=False,
     )
+    for name, words in outcome.decisions.items():
+        for decision in words:
+            screen.print(f"  {name}: {decision}", markup=False)
+    for warning in outcome.warnings:
+        screen.print(f"  warning: {warning}", markup=False)
     if not outcome.reject_count:
         return
-    for sample in outcome.reject_samples:
-        what = sample["_rule"] if not sample["_column"] else f"{sample['_column']} = {sample['_rule']}"
-        screen.print(f"  line {sample['_line']}: {sample['_reason']} ({what})", markup=False)
+    for line in _reject_lines(outcome):
+        screen.print(line, markup=False)
     if outcome.reject_count > len(outcome.reject_samples):
         screen.print(f"  and {outcome.reject_count - len(outcome.reject_samples):,} more")
     where = f"all of them: {rejects}" if rejects else "keep them with --rejects FILE"
     screen.print(f"  {where}", markup=False)
+
+
+def _reject_lines(outcome: Outcome) -> Iterator[str]:
+    """Write rejects for a person: a line for each reason of a row."""
+    from reportgen_dagster.engine.rejects import REASON_JOINT  # loads numpy
+
+    of_cells = {(rule["column"], rule["rule"]) for rule in outcome.rules if rule["step"] == "input"}
+    for sample in outcome.reject_samples:
+        told = [sample[name].split(REASON_JOINT) for name in ("_column", "_rule", "_value", "_reason")]
+        if len({len(texts) for texts in told}) > 1:  # a text has the joint in itself
+            told = [[REASON_JOINT.join(texts)] for texts in told]
+        for column, rule, value, reason in zip(*told, strict=True):
+            shown = f"'{value}' " if (column, rule) in of_cells else f"{value}: " if value else ""
+            line = f"line {sample['_line']}  {column}{'  ' if column else ''}{shown}{reason} ({rule})"
+            yield "  " + "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)

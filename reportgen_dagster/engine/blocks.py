@@ -30,7 +30,7 @@ from reportgen_dagster.rules.plan import ROW, STATE, Block, Plan
 
 MAX_PIVOTED = 1_000
 _STATES_AT_ONCE = 16_384
-_STREAM = "__stream"
+_STREAM = "rows:stream"  # a colon: no reference is called so
 Rows = Iterator[pa.RecordBatch]
 
 
@@ -162,7 +162,7 @@ class Blocks:
         self._given.connection.register(name, pa.RecordBatchReader.from_batches(schema, self._source))
         if as_table:
             with self._told():
-                self._create("TABLE", block.table, f"SELECT * FROM {_STREAM}")  # noqa: S608 - a constant
+                self._create("TABLE", block.table, f'SELECT * FROM "{_STREAM}"')  # noqa: S608 - a constant
             self._given.connection.unregister(_STREAM)
             self._drain()
 

@@ -19,6 +19,7 @@ from sqlglot import exp
 from reportgen_dagster.engine.limits import Deadline, Limits, memory_is_over, time_is_over
 from reportgen_dagster.errors import LimitError, ReportgenError, ServiceError, UnreadableFileError
 
+MAX_DEPTH = 5_000  # what 500 operators in a row need is above DuckDB's own 1,000
 _DUCKDB_WORDS = re.compile(r"[A-Za-z ]+ Error: ")
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def open_connection(files: Sequence[Path], *, work: Path, limits: Limits) -> duc
     connection = duckdb.connect(
         config={
             "threads": limits.threads,
+            "max_expression_depth": MAX_DEPTH,
             "memory_limit": limits.memory,
             "temp_directory": str(work / "spill"),
             "max_execution_time": limits.seconds * 1000,

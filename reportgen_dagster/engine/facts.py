@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import duckdb
+from sqlglot import exp
 
 from reportgen_dagster.engine.outcome import PREVIEW_ROWS, markdown
 
@@ -24,7 +25,9 @@ def file_facts(
         columns: The file's columns.
         row_count: Its rows, if somebody counted them already.
     """
-    rows = connection.table(relation) if row_count is None else connection.view(relation)
+    # Unquoted, a dot in it would part a schema from a table.
+    name = exp.to_identifier(relation, quoted=True).sql("duckdb")
+    rows = connection.table(name) if row_count is None else connection.view(name)
     return {
         "rows": rows.count("*").fetchall()[0][0] if row_count is None else row_count,
         "columns": list(columns),

@@ -45,7 +45,7 @@ class Header:
     """What the head of a file says.
 
     Attributes:
-        columns: The names of the columns, in the file's order, as written.
+        columns: The names of the columns, in the file's order, as written; as their fields are called where case does not count.
         encoding: How characters are encoded, as far as the head shows.
         encoding_told: A mark in the file or the rules tell the encoding.
         bom: Whether the file begins with a byte order mark.
@@ -94,7 +94,8 @@ def read_header(
         head: The first `HEAD_BYTES` of the file as it was uploaded; all of it if it is shorter.
         name: What the file is called in messages.
         dialect: How the rules say that it is written.
-        names: The columns of a file without a header, `column1` and so on if they are not known.
+        names: The names of the fields: the columns of a file without a header (`column1` and so on if they are not known), and
+            what columns are called where the dialect says that case does not count.
         encoding: The encoding, where all of the file was looked at already.
 
     Raises:
@@ -107,8 +108,8 @@ def read_header(
     resolved, found = resolve(dialect, begun.text, whole=begun.whole, name=name)
     record = _first_record(begun, resolved, name)
     if resolved.header:
-        columns = record.cells
-        _refuse_names(columns, name, record.line)
+        _refuse_names(record.cells, name, record.line)
+        columns = _called_as_fields(record.cells, dialect, names)
     else:
         columns = _given_names(record, names, name)
     return Header(
@@ -232,6 +233,16 @@ def _first_record(begun: _Head, dialect: ResolvedDialect, name: str) -> Record:
     if not _CONTROL.isdisjoint("".join(record.cells)):
         raise _refused(name, "the header holds control characters: this is no CSV text")
     return record
+
+
+def _called_as_fields(
+    columns: Sequence[str], dialect: Dialect | None, names: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Call columns that are a field but for their case as the field."""
+    if dialect is None or dialect.case_sensitive_header or not names:
+        return tuple(columns)
+    fields = {name.lower(): name for name in names}
+    return tuple(fields.get(column.lower(), column) for column in columns)
 
 
 def _given_names(record: Record, names: Sequence[str] | None, name: str) -> tuple[str, ...]:

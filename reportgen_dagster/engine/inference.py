@@ -264,5 +264,8 @@ def _flow(value: str | Sequence[str] | Mapping[str, Any]) -> str:
     writer.width = 10**9
     writer.sort_base_mapping_type_on_output = False
     written = io.StringIO()
-    writer.dump([value], written)
+    if not isinstance(value, str):
+        writer.dump(dict(value) if isinstance(value, Mapping) else [*value], written)
+        return written.getvalue().strip()
+    writer.dump([value], written)  # alone it would end with a mark of the document's end
     return written.getvalue().strip()[1:-1]

@@ -20,7 +20,7 @@ from reportgen_dagster.engine.sieve import SAMPLES
 from reportgen_dagster.engine.verdict import Broken
 from reportgen_dagster.rules.plan import Plan
 
-_BATCH = "__report_keys"
+_BATCH = "report:batch"  # a colon: no reference is called so
 
 
 class OutputKeys:
@@ -71,7 +71,7 @@ class OutputKeys:
         cursor: duckdb.DuckDBPyConnection, number: int, rule: UniqueRule, batch: pa.RecordBatch
     ) -> None:
         cursor.register(_BATCH, pa.Table.from_batches([batch.select(list(rule.columns))]))
-        cursor.execute(f"INSERT INTO {_table(number)} SELECT * FROM {_BATCH}")  # noqa: S608 - names of our own
+        cursor.execute(f'INSERT INTO {_table(number)} SELECT * FROM "{_BATCH}"')  # noqa: S608 - names of our own
         cursor.unregister(_BATCH)
 
     def broken(self) -> list[Broken]:
@@ -92,7 +92,9 @@ class OutputKeys:
     ) -> tuple[int, tuple[str, ...]]:
         """Return how many rows have a key that was there before, and a few such keys."""
         keys = [exp.column(name, quoted=True) for name in columns]
-        repeated = exp.select(*keys, exp.alias_(exp.Count(this=exp.Star()), "times")).from_(f"keys{number}")
+        repeated = exp.select(*keys, exp.alias_(exp.Count(this=exp.Star()), "times")).from_(
+            _table(number), dialect="duckdb"
+        )
         for key in keys:
             repeated = repeated.where(
                 exp.Not(this=exp.Is(this=key.copy(), expression=exp.null())), copy=False
@@ -110,4 +112,4 @@ def _column(name: str) -> str:
 
 
 def _table(number: int) -> str:
-    return f"keys{number}"
+    return _column(f"keys:{number}")

@@ -21,6 +21,7 @@ from reportgen_dagster.engine.rejects import MisquotedRowsError
 from reportgen_dagster.engine.rows import all_read, rows_of
 from reportgen_dagster.engine.spool import Spool
 from reportgen_dagster.engine.verdict import refuse_failures
+from reportgen_dagster.errors import BadRequestError
 from reportgen_dagster.rules.ruleset import Ruleset
 
 
@@ -75,8 +76,12 @@ def preview(
         whole: The input is all of its file; otherwise a quote may be open at its end.
 
     Raises:
+        BadRequestError: If the rules have fewer steps.
         ReportgenError: As `report.make_report`.
     """
+    count = len(ruleset.document.steps)
+    if step is not None and step > count:
+        raise BadRequestError(f"there is no step {step}; the rules have {count}")
     request = ingest.Request(
         ruleset,
         files,

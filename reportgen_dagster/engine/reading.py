@@ -15,7 +15,7 @@ from sqlglot import exp
 from reportgen_dagster.engine.records import MAX_RECORD_BYTES
 from reportgen_dagster.engine.text_files import TextFile
 
-SURVEY = "__survey"
+SURVEY = "input:survey"  # a colon: no reference is called so
 
 
 def create_views(connection: duckdb.DuckDBPyConnection, file: TextFile) -> None:

@@ -88,7 +88,7 @@ def _typed(shape: TableShape) -> Contract | None:
 
 def _named_as_fields(connection: duckdb.DuckDBPyConnection, shape: TableShape) -> duckdb.DuckDBPyRelation:
     """Return the reference's rows; a column that is a field but for its case gets the field's name."""
-    relation = connection.table(shape.relation)
+    relation = connection.table(exp.to_identifier(shape.relation, quoted=True).sql("duckdb"))
     if shape.contract is None or not shape.contract.ignores_case:
         return relation
     fields = {field.name.lower(): field.name for field in shape.contract.fields}

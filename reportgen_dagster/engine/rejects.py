@@ -27,7 +27,7 @@ from reportgen_dagster.rules.plan import BROKEN, ERROR, FATAL, Rule
 
 REJECT_COLUMNS = ("_line", "_column", "_rule", "_value", "_reason", "_original")
 MAX_VALUE_SHOWN = 200
-_JOINT = "; "
+REASON_JOINT = "; "
 _REJECTING = BROKEN + ERROR + FATAL
 
 
@@ -223,7 +223,7 @@ class _Search:
             told = list(_shape_reason(rows, place, len(self._columns)))
         else:
             reasons = [self._reason(part, cells) for part in parts_of(state) if part.letter in _REJECTING]
-            told = [_JOINT.join(texts) for texts in zip(*reasons, strict=True)]
+            told = [REASON_JOINT.join(texts) for texts in zip(*reasons, strict=True)]
         return [str(rows.lines[place]), *told, original, *cells]
 
     def _reason(self, part: Part, cells: Sequence[str]) -> tuple[str, str, str, str]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sqlglot import exp
 
 _SCHEMA = pa.schema([("ordinal", pa.int64()), ("state", pa.string())])
-_NAME = "__rejected"
+_NAME = "rows:rejected"
 
 
 class Spool:

@@ -18,7 +18,7 @@ from reportgen_dagster.contracts.output import check_output
 from reportgen_dagster.contracts.types import TEXT, Type
 from reportgen_dagster.engine.trying import open_without_files
 from reportgen_dagster.errors import ServiceError
-from reportgen_dagster.rules.plan import ROW, OutputColumn, Plan, StepTables
+from reportgen_dagster.rules.plan import ROW, ROWS, OutputColumn, Plan, StepTables
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def _wrong(connection: duckdb.DuckDBPyConnection, plan: Plan, steps: StepTables)
     for number, told in steps.columns.items():
         if number in steps.values:
             yield from _failures(connection, steps.values[number], told)
-        if (name := f"rows{number}") in tables:
+        if (name := ROWS.format(number)) in tables:
             _create(connection, name, _numbered(tables[name]) if number == 0 else tables[name])
     if plan.pivot is None:
         yield from _failures(connection, plan.blocks[-1].sql, [("output", column) for column in plan.columns])

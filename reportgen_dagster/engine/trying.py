@@ -10,6 +10,8 @@ from contextlib import closing
 
 import duckdb
 
+from reportgen_dagster.engine.connection import MAX_DEPTH
+
 _BATCH = 200  # one SELECT with thousands of expressions takes DuckDB longer than many small ones
 _MEMORY = "256MB"
 
@@ -34,6 +36,7 @@ def open_without_files() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={
             "threads": 1,
+            "max_expression_depth": MAX_DEPTH,
             "memory_limit": _MEMORY,
             "temp_directory": "",
             "python_enable_replacements": False,

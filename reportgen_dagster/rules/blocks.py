@@ -25,6 +25,7 @@ from reportgen_dagster.rules.plan import (
     OUTPUT,
     PART_SEPARATOR,
     ROW,
+    ROWS,
     STATE,
     WARNED,
     Block,
@@ -111,7 +112,7 @@ class OpenBlock:
     @property
     def table(self) -> str:
         """Return what the rows are called in the next block's query."""
-        return f"rows{self.number}"
+        return ROWS.format(self.number)
 
     # what becomes of rows
 

@@ -93,13 +93,13 @@ def _judge_type(draft: Draft, block: OpenBlock, field: ContractField, value: Exp
 def _judge(draft: Draft, block: OpenBlock, place: str, check: RowCheck) -> None:
     rule = Rule(place, check.column, check.rule, check.reason, check.severity, check.threshold)
     number = draft.add_rule(rule)
-    condition = block.layers.bind(check.broken, "is_broken")
+    # Not bound to a name: where no row is broken, the names would be computed for nothing.
     if place != INPUT:
-        block.told(condition, number)
+        block.told(check.broken, number)
     elif check.severity == "warn":
-        block.warned(condition, number)
+        block.warned(check.broken, number)
     else:
-        block.broken(condition, number)
+        block.broken(check.broken, number)
 
 
 # keys

@@ -18,9 +18,7 @@ from reportgen_dagster.rules.faults import nearest
 from reportgen_dagster.rules.kinds import ColumnKind
 from reportgen_dagster.rules.layers import Layers, Names
 from reportgen_dagster.rules.plan import (
-    INPUT,
-    ROW,
-    STATE,
+    PREPARED,
     Asked,
     PivotQuestion,
     Prepared,
@@ -34,7 +32,6 @@ from reportgen_dagster.rules.scopes import Column, Scope
 from reportgen_dagster.rules.steps import AggregateStep, WindowStep
 from reportgen_dagster.rules.values import DIALECT
 
-RESERVED = (INPUT, ROW, STATE)
 Report = Callable[[str, Expr], None]
 
 
@@ -68,7 +65,7 @@ class Draft:
     pivot: PivotQuestion | None = None
     pivot_block: int = 0
     constant_checks: list[tuple[str, Problem]] = field(default_factory=list)
-    tables: Names = field(default_factory=lambda: Names(RESERVED))
+    tables: Names = field(default_factory=Names)
 
     def shape(self, name: str) -> TableShape:
         """Return the shape of a reference; one without columns while it is not known."""
@@ -135,7 +132,7 @@ class Draft:
         """Return a table that is made before any row is judged."""
         sql = select.sql(DIALECT)
         if sql not in self.prepared:
-            self.prepared[sql] = Prepared(self.tables.new(wish), sql, reads_input)
+            self.prepared[sql] = Prepared(self.tables.new(PREPARED.format(wish)), sql, reads_input)
         return table(self.prepared[sql].name)
 
     def must_be_unique(self, reference: str, columns: Iterable[str]) -> None:

@@ -221,8 +221,8 @@ def _type_problem(node: exp.Cast) -> str:
     numbers = [int(str(part.this)) for part in digits if str(part.this).isdigit()]
     if name != "decimal" or len(numbers) != len(digits):
         return f"`{name}` has no length; the types are {_TYPE_NAMES}"
-    precision, scale = (*numbers, 0)[:2]
-    if not 1 <= precision <= MAX_PRECISION or scale > precision:
+    precision, last = numbers[0], numbers[-1]
+    if len(numbers) > 2 or not 1 <= precision <= MAX_PRECISION or last > precision:
         return f"a decimal has 1 to {MAX_PRECISION} digits, and no more of them behind the point"
     return ""
 
@@ -244,12 +244,27 @@ def target_type(node: exp.Cast) -> Type:
 
 def _chains(tree: Expr) -> Iterator[Fault]:
     """Refuse operators in a row without end: they nest to the left."""
+    if _longest_chain(tree) > MAX_CHAIN:
+        yield Fault(f"more than {MAX_CHAIN} operators in a row")
+        return
     level = [tree]
     for _ in range(MAX_CHAIN + 4 * MAX_NESTING):
         level = [child for node in level for child in node.iter_expressions()]
         if not level:
             return
     yield Fault(f"more than {MAX_CHAIN} operators in a row")
+
+
+def _longest_chain(tree: Expr) -> int:
+    """Return how many operators with two sides stand one right below another, at most."""
+    longest = 0
+    stack = [(tree, 0)]
+    while stack:
+        node, above = stack.pop()
+        count = above + 1 if isinstance(node, exp.Binary) else 0
+        longest = max(longest, count)
+        stack += [(child, count) for child in node.iter_expressions()]
+    return longest
 
 
 # parameters and functions

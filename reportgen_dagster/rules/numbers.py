@@ -385,7 +385,8 @@ def written(layers: Layers, value: Value) -> Expr:
 
 def _is_plain(sql: Expr) -> Expr:
     """Test that a number is written without an exponent, by its magnitude."""
-    return exp.Between(this=call("abs", sql), low=double(1e-4), high=double(1e16))
+    size = call("abs", sql)
+    return all_of((binary(exp.GTE, size, double(1e-4)), binary(exp.LT, size.copy(), double(1e16))))
 
 
 def _plainly(sql: Expr) -> Expr:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from reportgen_dagster.rules.kinds import ColumnKind
 
 INPUT = "input"
+# Tables that are not files have a colon in their names: no name of a reference has one.
+ROWS = "rows:{}"
+PREPARED = "made:{}"
 STATE = "_state"
 ROW = "_row"
 PART_SEPARATOR = "\x1e"

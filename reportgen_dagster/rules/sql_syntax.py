@@ -29,6 +29,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFUSED: dict[TokenType, str] = {
     TokenType.SEMICOLON: "several statements are not allowed",
     TokenType.DCOLON: "`::` is not allowed; write cast(a as integer)",
+    TokenType.L_BRACE: "`{` is not allowed",
     TokenType.PARAMETER: "a parameter is written `:name`",
     TokenType.PLACEHOLDER: "a parameter is written `:name`",
 }
@@ -58,9 +59,9 @@ class _Language(DuckDB):
             self.raise_error("a statement is no expression")
 
         def _parse_types(self, check_func: bool = False, *args: Any, **options: Any) -> Expr | None:  # noqa: FBT001, FBT002 - sqlglot's
-            """Read a type's name before a bracket as a function at once: to try both takes twice as long at each level."""
-            called = check_func and self._next and self._next.token_type is TokenType.L_PAREN
-            return None if called else super()._parse_types(check_func, *args, **options)
+            """Read a name as a type only before a text, as `date '..'`: to try both takes twice as long at each level."""
+            named = check_func and not (self._next and self._next.token_type is TokenType.STRING)
+            return None if named else super()._parse_types(check_func, *args, **options)
 
         def _parse_placeholder(self) -> Expr | None:
             """Keep where a parameter stands."""

@@ -47,7 +47,7 @@ def test_a_run_writes_report_and_rejects_and_sums_up(folder: Path) -> None:
     assert (folder / "report.csv").read_text() == "double\n2\n"
     assert (folder / "rejects.csv").read_text().count("\n") == 3
     assert "report.csv: 1 rows from 3, 2 rejected" in done.stdout
-    assert "line 3: text where a number is needed (double = amount * 2)" in done.stdout
+    assert "  line 3  double  amount='x': text where a number is needed (amount * 2)" in done.stdout
     assert left_in(folder) == {"report.csv", "rejects.csv"}
 
 

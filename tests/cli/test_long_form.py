@@ -143,3 +143,63 @@ def test_inferred_rules_load_and_run(folder: Path) -> None:
     done = reportgen("run", "own.yaml", "--input", "rates.csv", "--output", "same.csv", folder=folder)
     assert done.returncode == 0, done.stderr
     assert (folder / "same.csv").read_text() == (folder / "rates.csv").read_text()
+
+
+def test_a_summary_tells_decisions_warnings_and_each_reason(folder: Path) -> None:
+    (folder / "rules.yaml").write_text(
+        """
+version: 1
+input:
+  schema:
+    fields:
+      - {name: id, type: string, constraints: {maxLength: 2}}
+      - {name: amount, type: decimal, precision: 18, scale: 2, decimalChar: ",", constraints: {minimum: 0}}
+      - {name: part, type: integer, severity: warn, constraints: {maximum: 3}}
+"""
+    )
+    (folder / "input.csv").write_text("id;amount;part\na;1,5;9\nabc;-5,00;1\nb;-1,00;8\nc;1\n")
+    done = reportgen("run", "rules.yaml", "--input", "input.csv", "--output", "report.csv", folder=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == [
+        "  input: cells are separated by semicolon, as the header shows",
+        "  warning: input: column 'part': maximum: 3 fails on 2 rows, e.g. '9', '8'",
+        "  line 3  id  'abc' has more than 2 characters (maxLength: 2)",
+        "  line 3  amount  '-5,00' is less than 0 (minimum: 0)",
+        "  line 4  amount  '-1,00' is less than 0 (minimum: 0)",
+        "  line 5  2 cells: too few cells (3 cells)",
+        "  keep them with --rejects FILE",
+    ]
+
+
+def test_a_step_that_there_is_not_is_refused(folder: Path) -> None:
+    shown = reportgen("preview", "rules.yaml", *FILES, *SINCE, "--step", "9", folder=folder)
+    assert shown.returncode == 2
+    assert "the rules have 4" in shown.stderr
+
+
+def test_columns_named_like_emoji_are_shown_as_they_are(folder: Path) -> None:
+    (folder / "rules.yaml").write_text('version: 1\nsteps:\n  - derive: {":b:": "1"}\n')
+    assert ":b:: integer" in reportgen("check", "rules.yaml", "--input", "input.csv", folder=folder).stdout
+
+
+def test_case_of_headers_does_not_count_if_rules_say_so(folder: Path) -> None:
+    any_case = "dialect: {caseSensitiveHeader: false}"
+    (folder / "rules.yaml").write_text(
+        f"""
+version: 1
+input: {{{any_case}, schema: {{fields: [{{name: Amount, type: integer}}]}}}}
+references:
+  desks: {{{any_case}, schema: {{fields: [{{name: Id, type: string}}, {{name: Name, type: string}}]}}}}
+steps:
+  - lookup: {{reference: desks, match: {{desk: Id}}, take: [Name]}}
+  - derive: {{double: Amount * 2}}
+output: {{columns: [Amount, Name, double]}}
+"""
+    )
+    (folder / "input.csv").write_text("AMOUNT,desk\n1,d1\nx,d1\n")
+    files = ["--input", "input.csv", "--reference", "desks=desks.csv"]
+    assert reportgen("check", "rules.yaml", *files, folder=folder).returncode == 0
+    done = reportgen("run", "rules.yaml", *files, "--output", "report.csv", folder=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "report.csv").read_text() == "Amount,Name,double\n1,FX,2\n"
+    assert "line 3  Amount  'x'" in done.stdout

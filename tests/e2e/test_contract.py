@@ -70,9 +70,8 @@ def test_rows_that_fail_go_to_the_rejects_and_every_row_is_accounted_for(ann: Cl
     [
         ("reference", b"refkey1,refdata1\nk1,a\nk1,b\n", ["refkey1", "k1"]),
         ("input", b'refkey1,field1\nk1,"never closed\nk2,b\nk3,c\n', ["line 2", "quote"]),
-        ("input", "refkey1,field1\nk1,\xe9t\xe9\n".encode("latin-1"), ["line 2", "Latin-1"]),
     ],
-    ids=["duplicate-keys", "open-quote", "latin-1"],
+    ids=["duplicate-keys", "open-quote"],
 )
 def test_data_that_allows_no_report_ends_as_failed_with_the_reason(
     ann: Client, name: str, body: bytes, words: list[str]

@@ -161,7 +161,7 @@ def _compared(file: TextFile, work: Path, deadline: Deadline) -> str:
     with duckdb.connect(config={"threads": 2}) as connection:
         reading.create_views(connection, file)
         found = connection.execute("SELECT * FROM input").fetchall()
-        surveyed = connection.execute(f"SELECT count(*) FROM {reading.SURVEY}").fetchall()[0][0]  # noqa: S608 - a fixed name
+        surveyed = connection.execute(f'SELECT count(*) FROM "{reading.SURVEY}"').fetchall()[0][0]  # noqa: S608 - a fixed name
     assert len(found) == surveyed == expected, (len(found), surveyed, expected, total)
     cells = [row for block in rows for row in _cells(file, block)]
     assert cells == [tuple(cell or "" for cell in row) for row in found]

@@ -9,6 +9,7 @@ import sys
 import pytest
 from backports import zstd
 
+from reportgen_dagster.contracts.models import Dialect
 from reportgen_dagster.engine.headers import HEAD_BYTES, read_header
 from reportgen_dagster.errors import FileRefusedError
 from tests.engine.opening import described
@@ -107,3 +108,9 @@ def test_the_gateway_judges_a_head_without_an_engine() -> None:
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         == "[]\n"
     )
+
+
+def test_columns_are_called_as_their_fields_where_case_does_not_count() -> None:
+    any_case = Dialect.model_validate({"caseSensitiveHeader": False})
+    assert read_header(b"ID,Other\n", dialect=any_case, names=["id", "x"]).columns == ("id", "Other")
+    assert read_header(b"ID,Other\n", dialect=Dialect(), names=["id", "x"]).columns == ("ID", "Other")

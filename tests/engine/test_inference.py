@@ -71,3 +71,28 @@ def test_a_header_alone_gives_rules(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_has_no_rules(tmp_path: Path) -> None:
     with pytest.raises(FileRefusedError, match="empty"):
         inferred(tmp_path, b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        ("a;b\n1;x\n2;y\n", "utf-8"),
+        ("a\tb\n1\tx\n2\ty\n", "utf-8"),
+        ("a|b\n1|x\n2|y\n", "utf-8"),
+        ("a;b\n1,5;x\n2,25;y\n", "utf-8"),
+        ("a;b\n1;Gr\xfc\xdfe\n2;caf\xe9\n", "latin-1"),
+        ("a,b\n1,Gr\xfc\xdfe\n2,caf\xe9\n", "latin-1"),
+        ("a\n1\n2\n", "utf-8"),
+    ],
+)
+def test_first_rules_run_however_the_file_is_written(tmp_path: Path, data: str, encoding: str) -> None:
+    ruleset = load_ruleset(inferred(tmp_path, data.encode(encoding)))
+    outcome = make_report(
+        ruleset,
+        {"input": tmp_path / "trades of may.csv"},
+        output=tmp_path / "report.csv",
+        rejects=tmp_path / "rejects.csv",
+        work=tmp_path / "work",
+        limits=Limits(memory="200MB"),
+    )
+    assert (outcome.row_count, outcome.reject_count) == (2, 0)

@@ -244,3 +244,33 @@ def test_a_preview_notices_a_quote_that_never_closes(tmp_path: Path, steps: str)
 
 def test_a_preview_goes_on_behind_a_misquoted_row(tmp_path: Path) -> None:
     assert previewed(tmp_path, "filter: a > 0", 'a,b\n1,x\n2,"y"q\n3,z\n') == [["1", "x"], ["3", "z"]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["rows0", "ROWS1", "duplicates", "duplicates_2", "rows0_first", "input_kinds", "__survey", "__stream", "__rejected",
+     "__report_keys", "keys0", "cells", "layer0", "keys", "i", "r1", "_row", "_state", "rows.0", "main.input", "temp"],
+)  # fmt: skip
+def test_a_reference_may_be_called_as_anything(name: str, tmp_path: Path) -> None:
+    text = f"""
+input: {{schema: {{fields: [{{name: k, type: string}}, {{name: n, type: integer}}], primaryKey: k}}}}
+references: {{{name}: {{schema: {{fields: [{{name: k}}, {{name: v}}]}}}}, {name}_first: {{}}}}
+steps:
+  - lookup: {{reference: {name}, match: {{k: k}}, duplicates: first, missing: default}}
+  - lookup: {{reference: {name}_first, match: {{k: k}}, take: {{w: v}}, missing: default}}
+  - derive: {{x: 6 / n}}
+  - aggregate: {{by: [k, v, w], measures: {{total: sum(x)}}}}
+  - sort: k
+  - filter: total > 1
+output: {{schema: {{fields: [{{name: k}}, {{name: v}}, {{name: w}}, {{name: total}}], primaryKey: k}}}}
+"""
+    references = {name: "k,v\na,1\na,2\n", f"{name}_first": "k,v\na,3\n"}
+    made = make_long(tmp_path, text, "k,n\na,1\nb,2\nb,1\nc,0\n", **references)
+    assert made.lines[1:] == ["a,1,3,6", "b,,,3"]
+    assert made.outcome.reject_count == 2
+
+
+@pytest.mark.parametrize(("operator", "value"), [("+", "501"), ("||", "1" * 501), ("-", "-499")])
+def test_500_operators_in_a_row_are_computed(operator: str, value: str, tmp_path: Path) -> None:
+    text = f"steps:\n  - derive: {{x: '{f' {operator} '.join(['b'] * 501)}'}}\n"
+    assert make_long(tmp_path, text, "b\n1\n").lines == ["b,x", f"1,{value}"]

@@ -89,7 +89,9 @@ def _with_line(state: State, names: Sequence[str]) -> list[str]:
 def filtered(state: State, spec: Spec) -> State:
     """Keep the rows on which a condition is true."""
     state, found = evaluated(state, {"kept": spec})
-    return state.with_rows(state.frame.iloc[[place for place, row in enumerate(found) if row["kept"] is True]])
+    return state.with_rows(
+        state.frame.iloc[[place for place, row in enumerate(found) if row["kept"] is True]]
+    )
 
 
 def chosen(state: State, names: Mapping[str, str]) -> State:

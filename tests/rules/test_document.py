@@ -175,7 +175,9 @@ def test_every_step_has_an_example_on_the_reference_page() -> None:
     assert [kind for kind in STEPS if f"- {kind}: " not in examples] == []
 
 
-@pytest.mark.parametrize(("written", "match"), [("k", ("k",)), ("2024", ("2024",)), ("[k, m]", ("k", "m")), ("shared", "shared")])
+@pytest.mark.parametrize(
+    ("written", "match"), [("k", ("k",)), ("2024", ("2024",)), ("[k, m]", ("k", "m")), ("shared", "shared")]
+)
 def test_a_lookup_may_match_by_a_single_name(written: str, match: object) -> None:
     defaults = ", defaults: standard" if match == "shared" else ""
     ruleset = load_ruleset(f"version: 1\nsteps:\n  - lookup: {{reference: r, match: {written}{defaults}}}\n")

@@ -52,7 +52,7 @@ FROM (
     COALESCE(MIN(i."_row"), 0) AS "_row",
     i."desk" AS "desk",
     SUM(i."gross") AS "sum"
-  FROM "rows0" AS i
+  FROM "rows:0" AS i
   GROUP BY
     i."desk"
 ) AS cells

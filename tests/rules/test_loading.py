@@ -409,7 +409,10 @@ def test_places_in_json_are_told_too() -> None:
         ("fields: [{name: a, type: decimal, precision: 4, scale: 5}]", "input.schema.fields[0]"),
         ("fields: [{name: a, type: date, format: '%Q'}]", "input.schema.fields[0].format"),
         ("fields: [{name: a}], foreignKeys: [{fields: a, reference: {resource: desk, fields: b}}]", "did you mean `desks`?"),
-        ("fields: [{name: a}], foreignKeys: [{fields: a, reference: {resource: input, fields: b}}]", "`input` is the input, not a reference"),
+        (
+            "fields: [{name: a}], foreignKeys: [{fields: a, reference: {resource: input, fields: b}}]",
+            "`input` is the input, not a reference",
+        ),
     ],
 )  # fmt: skip
 def test_a_contract_that_cannot_work_is_refused(schema: str, words: str) -> None:
