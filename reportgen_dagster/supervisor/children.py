@@ -17,7 +17,13 @@ from pathlib import Path
 import psutil
 
 from reportgen_dagster.supervisor.output import Output
-from reportgen_dagster.supervisor.processes import CHILD_MARK, INSTANCE_MARK, kill_until_none, marked
+from reportgen_dagster.supervisor.processes import (
+    CHILD_MARK,
+    INSTANCE_MARK,
+    KEEP_ENVIRONMENT,
+    kill_until_none,
+    marked,
+)
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 10.0
@@ -182,7 +188,12 @@ class Child:
             stdout=output,
             stderr=output,
             cwd=program.folder,
-            env={**program.environment, INSTANCE_MARK: self._instance, CHILD_MARK: program.name},
+            env={
+                **program.environment,
+                **KEEP_ENVIRONMENT,
+                INSTANCE_MARK: self._instance,
+                CHILD_MARK: program.name,
+            },
             start_new_session=True,
             user=None if account is None else account.user,
             group=None if account is None else account.group,

@@ -17,6 +17,8 @@ import psutil
 
 INSTANCE_MARK = "REPORTGEN_INSTANCE"
 CHILD_MARK = "REPORTGEN_CHILD"
+# setproctitle, which Celery uses where it is installed, would write the title over the environment that the marks are read from.
+KEEP_ENVIRONMENT = {"SPT_NOENV": "1"}
 RUNTIME_FILE = "runtime.json"
 
 # The embedded servers: name of the child -> name of its program and the folder of the home that it works in.
