@@ -13,11 +13,11 @@ import yaml
 from reportgen_dagster.contracts.models import Constraints, Schema
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.report import make_report
-from reportgen_dagster.rules.checks import check_report
 from reportgen_dagster.rules.loading import load_ruleset
 from reportgen_dagster.rules.parameters import parameter_values
 from reportgen_dagster.rules.ruleset import Ruleset
 from reportgen_dagster.rules.steps import STEPS
+from tests.rules.checking import check_report
 
 COOKBOOK = Path(__file__).parents[2] / "rules" / "cookbook"
 FOLDERS = sorted(path.parent for path in COOKBOOK.glob("*/rules.yaml"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from reportgen_dagster.errors import RulesError
-from reportgen_dagster.rules.checks import check_columns, check_report, shape_of
+from reportgen_dagster.errors import Problem, RulesError
 from reportgen_dagster.rules.compile import compile_ruleset
 from reportgen_dagster.rules.plan import Plan
 from reportgen_dagster.rules.ruleset import Ruleset
+from tests.rules.checking import check_report, shape_of
 from tests.rules.harness import FailedRunError, long_form, run_long
 
 TRADES = """
@@ -666,14 +666,18 @@ def test_formulas_are_checked_against_headers() -> None:
     from reportgen_dagster.rules.loading import load_ruleset
 
     ruleset = load_ruleset("- {output: a, formula: fiel + 1}")
-    (problem,) = check_columns(
-        ruleset, input_columns=["field", "k"], reference_columns={"reference": ["k", "v"]}
-    )
+
+    def told(**headers: list[str]) -> list[Problem]:
+        return check_report(
+            ruleset, {name: shape_of(ruleset, name, header) for name, header in headers.items()}
+        )
+
+    (problem,) = told(input=["field", "k"], reference=["k", "v"])
     assert str(problem) == "rules.yaml:1:24  [0].formula  unknown column `fiel`; did you mean `field`?"
-    (problem,) = check_columns(ruleset, input_columns=["fiel"], reference_columns={"reference": ["Fiel"]})
+    (problem,) = told(input=["fiel"], reference=["Fiel"])
     assert problem.source == "reference"
     assert "`Fiel` and `fiel` differ by case" in problem.message
-    assert check_columns(ruleset, input_columns=["field"], reference_columns={}) == []
+    assert told(input=["field"]) == []
 
 
 # plans

@@ -467,7 +467,7 @@ def test_a_thousand_problems_are_enough() -> None:
 
 def test_the_rules_need_no_engine() -> None:
     code = (
-        "import sys, reportgen_dagster.rules.explain, reportgen_dagster.rules.checks, reportgen_dagster.rules.loading;"
+        "import sys, reportgen_dagster.rules.explain, reportgen_dagster.rules.compile, reportgen_dagster.rules.loading;"
         "print([m for m in ('duckdb', 'pandas', 'polars', 'pyarrow', 'pandera', 'dagster') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -1,8 +1,4 @@
-"""Judges whether rules fit files, before any row is read.
-
-What belongs here: the face of the compiler for those who only want problems. What does not: how a problem is found
-(compile.py and what it uses), problems that need no files (loading.py).
-"""
+"""What the compiler says of rules whose files are known by their headers or not at all."""
 
 from __future__ import annotations
 
@@ -30,22 +26,6 @@ def check_report(
     }
     table = known.pop(INPUT)
     return list(compile_ruleset(ruleset, input=table, references=known, parameters=parameters).problems)
-
-
-def check_columns(
-    ruleset: Ruleset, *, input_columns: Sequence[str], reference_columns: Mapping[str, Sequence[str]]
-) -> list[Problem]:
-    """Return every problem that the rules have with these headers.
-
-    Args:
-        ruleset: The rules.
-        input_columns: The input's columns.
-        reference_columns: The columns of each reference; one that is not known yet is left out, and nothing is said of them.
-    """
-    headers = {INPUT: input_columns, **reference_columns}
-    return check_report(
-        ruleset, {name: shape_of(ruleset, name, columns) for name, columns in headers.items()}
-    )
 
 
 def shape_of(ruleset: Ruleset, name: str, columns: Sequence[str] | None) -> TableShape:
