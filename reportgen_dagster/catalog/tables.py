@@ -27,7 +27,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from reportgen_dagster.identity import new_id
 
-RUN_STATES = ("accepted", "running", "succeeded", "failed", "cancelled")
 FINAL_STATES = ("succeeded", "failed", "cancelled")
 STAGES = ("waiting", "ingest", "validate", "transform", "publish", "done")
 

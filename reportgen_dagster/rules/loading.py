@@ -1,4 +1,4 @@
-"""Loads a rules file: every problem that needs no file is found here, all at once, each with its place.
+"""Loads a rules file: problems that need no file are found here, all that a step or part has at once, each with its place.
 
 What belongs here: from text to `Ruleset`. What does not: why a shape is wrong (shapes.py), what parts mean together (judging.py),
 columns of files and SQL (compile.py).
