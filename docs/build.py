@@ -135,14 +135,14 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
 
 def rules_schema() -> str:
     """Return the JSON Schema of rules files."""
-    from reportgen_dagster.rules.document import rules_schema as schema
+    from reportgen_dagster.rules.reading.document import rules_schema as schema
 
     return json.dumps(schema(), indent=2) + "\n"
 
 
 def cookbook_page() -> str:
     """Return the recipes: rules, the beginning of their files, and of what they make."""
-    from reportgen_dagster.rules.loading import load_ruleset
+    from reportgen_dagster.rules.reading.loading import load_ruleset
 
     folders = sorted(path.parent for path in COOKBOOK.glob("*/rules.yaml"))
     recipes = [(folder, load_ruleset((folder / "rules.yaml").read_text()).document) for folder in folders]

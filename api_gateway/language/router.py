@@ -11,8 +11,8 @@ from fastapi.responses import Response
 
 from api_gateway.downloads import text_response
 from api_gateway.language.schemas import FunctionItem, FunctionList
-from reportgen_dagster.rules.document import rules_schema
 from reportgen_dagster.rules.functions import FUNCTIONS
+from reportgen_dagster.rules.reading.document import rules_schema
 
 router = APIRouter(prefix="/api/v1", tags=["language"])
 

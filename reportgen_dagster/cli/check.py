@@ -22,8 +22,8 @@ from reportgen_dagster.cli.output import (
 from reportgen_dagster.cli.planning import checked_plan
 
 if TYPE_CHECKING:
-    from reportgen_dagster.rules.plan import Plan
-    from reportgen_dagster.rules.ruleset import Ruleset
+    from reportgen_dagster.rules.compiling.plan import Plan
+    from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 
 def check_command(

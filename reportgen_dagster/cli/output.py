@@ -19,8 +19,8 @@ from reportgen_dagster.errors import BadRequestError, MissingInputError, Problem
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from reportgen_dagster.rules.plan import OutputColumn
-    from reportgen_dagster.rules.ruleset import Ruleset
+    from reportgen_dagster.rules.compiling.plan import OutputColumn
+    from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 INPUT = "input"
 DEFAULT_REFERENCE = "reference"
@@ -69,7 +69,7 @@ def read_rules(path: Path) -> Ruleset:
         RulesError: With every problem in it.
         BadRequestError: If it is too large or not UTF-8.
     """
-    from reportgen_dagster.rules.loading import load_ruleset
+    from reportgen_dagster.rules.reading.loading import load_ruleset
 
     data = path.read_bytes()
     if len(data) > MAX_RULES_BYTES:

@@ -15,9 +15,9 @@ from reportgen_dagster.cli.output import read_headers
 from reportgen_dagster.errors import RulesError
 
 if TYPE_CHECKING:
-    from reportgen_dagster.rules.kinds import ColumnKind
-    from reportgen_dagster.rules.plan import Plan
-    from reportgen_dagster.rules.ruleset import Ruleset
+    from reportgen_dagster.rules.compiling.kinds import ColumnKind
+    from reportgen_dagster.rules.compiling.plan import Plan
+    from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 
 def checked_plan(

@@ -1,6 +1,6 @@
 """The types that columns and expressions have.
 
-What belongs here: the names of types and how they are told to people. What does not: values (values.py), contracts' fields.
+What belongs here: the names of types and how they are told to people. What does not: values (rules/values/), contracts' fields.
 """
 
 from __future__ import annotations

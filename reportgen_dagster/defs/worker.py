@@ -17,10 +17,10 @@ from dagster._serdes import unpack_value
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
 from reportgen_dagster.defs.attempt_process import run_in_fresh_process
-from reportgen_dagster.rules.compile import compile_ruleset
-from reportgen_dagster.rules.kinds import ColumnKind
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.plan import TableShape
+from reportgen_dagster.rules.compiling.compile import compile_ruleset
+from reportgen_dagster.rules.compiling.kinds import ColumnKind
+from reportgen_dagster.rules.compiling.plan import TableShape
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from reportgen_dagster.settings import Settings
 
 PRELOADED = (

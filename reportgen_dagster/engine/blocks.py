@@ -26,7 +26,7 @@ from reportgen_dagster.engine.spool import Spool
 from reportgen_dagster.engine.transform import batch_rows, prefetched
 from reportgen_dagster.engine.verdict import refuse_failures
 from reportgen_dagster.errors import BadDataError, RulesError
-from reportgen_dagster.rules.plan import ROW, STATE, Block, Plan
+from reportgen_dagster.rules.compiling.plan import ROW, STATE, Block, Plan
 
 MAX_PIVOTED = 1_000
 _STATES_AT_ONCE = 16_384

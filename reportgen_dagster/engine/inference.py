@@ -25,8 +25,8 @@ from reportgen_dagster.engine.dialects import STANDARD
 from reportgen_dagster.engine.limits import Deadline, Limits
 from reportgen_dagster.engine.rows import all_read, rows_of
 from reportgen_dagster.engine.text_files import TextFile, mask_misquoted, open_text
-from reportgen_dagster.rules.kinds import ColumnKind, find_kinds
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.compiling.kinds import ColumnKind, find_kinds
+from reportgen_dagster.rules.values.typed import (
     DIALECT,
     any_of,
     binary,

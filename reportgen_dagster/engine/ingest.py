@@ -27,10 +27,10 @@ from reportgen_dagster.engine.references import untyped_columns
 from reportgen_dagster.engine.sandbox import FolderWatch
 from reportgen_dagster.engine.text_files import TextFile, mask_misquoted, open_text
 from reportgen_dagster.errors import MissingInputError, Problem, RulesError
-from reportgen_dagster.rules.compile import compile_ruleset
-from reportgen_dagster.rules.kinds import find_kinds
-from reportgen_dagster.rules.plan import INPUT, Plan, Prepared, TableShape
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.compiling.compile import compile_ruleset
+from reportgen_dagster.rules.compiling.kinds import find_kinds
+from reportgen_dagster.rules.compiling.plan import INPUT, Plan, Prepared, TableShape
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 # A table that is made of the whole input does not depend on the order of its rows; several threads read them.
 _INPUT_IN_ANY_ORDER = f'CREATE TEMP VIEW "{INPUT}" AS SELECT * FROM "{reading.SURVEY}"'  # noqa: S608 - constants

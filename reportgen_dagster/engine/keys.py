@@ -10,7 +10,7 @@ from sqlglot import exp
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.errors import DuplicateKeyError, Problem
-from reportgen_dagster.rules.plan import Reference, TableShape
+from reportgen_dagster.rules.compiling.plan import Reference, TableShape
 
 SAMPLES = 5
 

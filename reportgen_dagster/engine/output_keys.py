@@ -18,7 +18,7 @@ from reportgen_dagster.contracts.contract import Contract, UniqueRule
 from reportgen_dagster.engine.ingest import Ingested
 from reportgen_dagster.engine.sieve import SAMPLES
 from reportgen_dagster.engine.verdict import Broken
-from reportgen_dagster.rules.plan import Plan
+from reportgen_dagster.rules.compiling.plan import Plan
 
 _BATCH = "report:batch"  # a colon: no reference is called so
 

@@ -22,7 +22,7 @@ from reportgen_dagster.engine.rows import all_read, rows_of
 from reportgen_dagster.engine.spool import Spool
 from reportgen_dagster.engine.verdict import refuse_failures
 from reportgen_dagster.errors import BadRequestError
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 
 @dataclass(frozen=True, slots=True)

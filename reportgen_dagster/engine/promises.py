@@ -12,7 +12,7 @@ import duckdb
 
 from reportgen_dagster.contracts.types import TypeName
 from reportgen_dagster.errors import ServiceError
-from reportgen_dagster.rules.plan import OutputColumn
+from reportgen_dagster.rules.compiling.plan import OutputColumn
 
 _TYPES: dict[TypeName, str] = {
     "text": "varchar",

@@ -16,7 +16,7 @@ from sqlglot import exp
 from reportgen_dagster.contracts.contract import Contract, misfits
 from reportgen_dagster.contracts.types import Type
 from reportgen_dagster.errors import ContractError, Problem
-from reportgen_dagster.rules.plan import INPUT, Asked, TableShape
+from reportgen_dagster.rules.compiling.plan import INPUT, Asked, TableShape
 
 
 def check_references(

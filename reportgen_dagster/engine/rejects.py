@@ -23,7 +23,7 @@ from reportgen_dagster.engine.rows import Rows, all_read, rows_of
 from reportgen_dagster.engine.sieve import SAMPLES, Part, parts_of
 from reportgen_dagster.engine.text_files import TextFile, unreadable
 from reportgen_dagster.errors import AccountingError
-from reportgen_dagster.rules.plan import BROKEN, ERROR, FATAL, Rule
+from reportgen_dagster.rules.compiling.plan import BROKEN, ERROR, FATAL, Rule
 
 REJECT_COLUMNS = ("_line", "_column", "_rule", "_value", "_reason", "_original")
 MAX_VALUE_SHOWN = 200

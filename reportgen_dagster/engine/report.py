@@ -33,9 +33,9 @@ from reportgen_dagster.engine.spool import Spool
 from reportgen_dagster.engine.transform import progress_of, write_rows
 from reportgen_dagster.engine.writers.csv import CsvWriter
 from reportgen_dagster.errors import AccountingError, BadDataError, ContractError
-from reportgen_dagster.rules.plan import BROKEN, ERROR, FATAL, INPUT, WARNED
-from reportgen_dagster.rules.plan import Plan as CompiledPlan
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.compiling.plan import BROKEN, ERROR, FATAL, INPUT, WARNED
+from reportgen_dagster.rules.compiling.plan import Plan as CompiledPlan
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 __all__ = ["Ingested", "Plan", "ingest", "make_report", "transform", "validate"]
 

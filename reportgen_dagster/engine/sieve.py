@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from reportgen_dagster.engine.spool import Spool
-from reportgen_dagster.rules.plan import (
+from reportgen_dagster.rules.compiling.plan import (
     BROKEN,
     DROPPED,
     ERROR,

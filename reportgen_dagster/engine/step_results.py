@@ -18,7 +18,7 @@ from reportgen_dagster.contracts.output import check_output
 from reportgen_dagster.contracts.types import TEXT, Type
 from reportgen_dagster.engine.trying import open_without_files
 from reportgen_dagster.errors import ServiceError
-from reportgen_dagster.rules.plan import ROW, ROWS, OutputColumn, Plan, StepTables
+from reportgen_dagster.rules.compiling.plan import ROW, ROWS, OutputColumn, Plan, StepTables
 
 _log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from reportgen_dagster.engine import reading
 from reportgen_dagster.engine.connection import engine_errors, open_connection
 from reportgen_dagster.engine.limits import Deadline, Limits
 from reportgen_dagster.engine.text_files import open_text
-from reportgen_dagster.rules.kinds import ColumnKind, find_kinds
-from reportgen_dagster.rules.plan import INPUT, Asked
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.compiling.kinds import ColumnKind, find_kinds
+from reportgen_dagster.rules.compiling.plan import INPUT, Asked
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 _EVERYTHING: frozenset[Asked] = frozenset(("type", "cell"))
 

@@ -15,8 +15,8 @@ from reportgen_dagster.contracts.models import Severity
 from reportgen_dagster.engine.rejects import judged_cell
 from reportgen_dagster.engine.sieve import Finding, Findings
 from reportgen_dagster.errors import BadDataError, Problem
-from reportgen_dagster.rules.document import Rejects
-from reportgen_dagster.rules.plan import BROKEN, ERROR, FATAL, INPUT, OUTPUT, WARNED, Rule
+from reportgen_dagster.rules.compiling.plan import BROKEN, ERROR, FATAL, INPUT, OUTPUT, WARNED, Rule
+from reportgen_dagster.rules.reading.document import Rejects
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Shows what rules mean: their long form, the steps as a graph, columns after each step, the queries, where columns come from.
 
-What belongs here: a plan as text and data for people. What does not: the translation (loading.py) and the plan (compile.py)
+What belongs here: a plan as text and data for people. What does not: the translation (reading/) and the plan (compiling/)
 themselves, the graph's syntax (graph.py).
 """
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from reportgen_dagster.contracts.types import ANY
-from reportgen_dagster.rules.expressions import walk
+from reportgen_dagster.rules.compiling.kinds import ColumnKind
+from reportgen_dagster.rules.compiling.plan import INPUT, OutputColumn, Plan, StepResult, TableShape
+from reportgen_dagster.rules.expressions.gate import walk
 from reportgen_dagster.rules.graph import mermaid
-from reportgen_dagster.rules.kinds import ColumnKind
-from reportgen_dagster.rules.plan import INPUT, OutputColumn, Plan, StepResult, TableShape
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 _ASSUMED = 1e6
 # What YAML takes for the end of a line, or refuses.
@@ -128,7 +128,7 @@ def _assumed(plan: Plan, ruleset: Ruleset) -> tuple[Plan, str]:
     """Return a plan whose queries can be shown although nothing is known of the files."""
     if ruleset.form == "long":
         return plan, _UNTYPED
-    from reportgen_dagster.rules.compile import compile_ruleset
+    from reportgen_dagster.rules.compiling.compile import compile_ruleset
 
     figures = {
         node.name

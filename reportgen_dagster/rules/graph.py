@@ -5,9 +5,9 @@ What belongs here: Mermaid's syntax. What does not: what a step does.
 
 from __future__ import annotations
 
-from reportgen_dagster.rules.plan import Plan
-from reportgen_dagster.rules.ruleset import Ruleset
-from reportgen_dagster.rules.steps import references_of
+from reportgen_dagster.rules.compiling.plan import Plan
+from reportgen_dagster.rules.reading.ruleset import Ruleset
+from reportgen_dagster.rules.reading.steps import references_of
 
 _ESCAPES = {"&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "\n": " "}
 

@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, RulesError
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 from reportgen_dagster.services.parameters import parameter_problems
 from reportgen_dagster.services.rules_facts import INPUT, RulesFacts
 from reportgen_dagster.services.rules_problems import rules_problems

@@ -14,7 +14,7 @@ from reportgen_dagster.engine import report
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import Outcome
 from reportgen_dagster.errors import ReportgenError, ServiceError
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.parameters import typed_parameters

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from reportgen_dagster.errors import BadRequestError, Problem, RulesError
-from reportgen_dagster.rules.parameters import parameter_values
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.reading.parameters import parameter_values
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 MAX_PARAMETERS = 1_000
 

@@ -23,7 +23,7 @@ from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.preview import preview
 from reportgen_dagster.engine.sandbox import confine
 from reportgen_dagster.errors import LimitError, ReportgenError, ServiceError
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from reportgen_dagster.services.check_child import READY, limit_cpu_time
 from reportgen_dagster.services.parameters import typed_parameters
 

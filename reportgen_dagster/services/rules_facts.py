@@ -11,7 +11,7 @@ from typing import Any
 
 from reportgen_dagster.contracts.models import Dialect
 from reportgen_dagster.engine.headers import Header, read_header
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 INPUT = "input"
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from reportgen_dagster.contracts.contract import Contract, contract_of
 from reportgen_dagster.errors import Problem
-from reportgen_dagster.rules.compile import compile_ruleset
-from reportgen_dagster.rules.kinds import ColumnKind
-from reportgen_dagster.rules.plan import INPUT, Plan, TableShape
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.compiling.compile import compile_ruleset
+from reportgen_dagster.rules.compiling.kinds import ColumnKind
+from reportgen_dagster.rules.compiling.plan import INPUT, Plan, TableShape
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 
 def rules_problems(ruleset: Ruleset, columns: Mapping[str, Sequence[str]] | None) -> list[Problem]:

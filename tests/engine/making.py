@@ -13,8 +13,8 @@ from typing import Any
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import Outcome
 from reportgen_dagster.engine.report import make_report
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 REJECTS = "rejects.csv"
 REFERENCE = b"key,label\nk1,one\nk2,two\n"

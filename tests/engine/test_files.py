@@ -19,7 +19,7 @@ from reportgen_dagster.errors import (
     RulesError,
     UnreadableFileError,
 )
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.engine.making import Made, make, rules
 
 INPUT = 'key,name,amount\nk1,Ann,2\nk2,"Müller, Bob",3\nk9,Cy,4\n'

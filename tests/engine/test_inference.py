@@ -11,7 +11,7 @@ from reportgen_dagster.engine.inference import infer_rules
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.report import make_report
 from reportgen_dagster.errors import FileRefusedError
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 
 DATA = (
     "id;code;on;when;at;ok;price;ratio;12;empty;we: [ird]\n"

@@ -9,8 +9,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from reportgen_dagster.rules.kinds import SAMPLE_ROWS, ColumnKind, find_kinds, kinds_sql, read_kinds
-from reportgen_dagster.rules.plan import Asked
+from reportgen_dagster.rules.compiling.kinds import SAMPLE_ROWS, ColumnKind, find_kinds, kinds_sql, read_kinds
+from reportgen_dagster.rules.compiling.plan import Asked
 
 BOTH: frozenset[Asked] = frozenset(("type", "cell"))
 LATE = SAMPLE_ROWS + 5

@@ -9,9 +9,9 @@ import pytest
 from reportgen_dagster.contracts.types import INTEGER
 from reportgen_dagster.engine.step_results import refuse_other_results
 from reportgen_dagster.errors import ServiceError
-from reportgen_dagster.rules.kinds import ColumnKind
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.plan import Plan
+from reportgen_dagster.rules.compiling.kinds import ColumnKind
+from reportgen_dagster.rules.compiling.plan import Plan
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from reportgen_dagster.services.rules_problems import dry_plan, plan_problems
 
 RULES = """version: 1

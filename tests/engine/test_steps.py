@@ -11,7 +11,7 @@ from reportgen_dagster.engine import pieces
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.preview import preview
 from reportgen_dagster.errors import BadDataError, UnreadableFileError
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.engine.making import make_long, rejects_in
 
 

@@ -13,10 +13,10 @@ import yaml
 from reportgen_dagster.contracts.models import Constraints, Schema
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.report import make_report
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.parameters import parameter_values
-from reportgen_dagster.rules.ruleset import Ruleset
-from reportgen_dagster.rules.steps import STEPS
+from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.parameters import parameter_values
+from reportgen_dagster.rules.reading.ruleset import Ruleset
+from reportgen_dagster.rules.reading.steps import STEPS
 from tests.rules.checking import check_report
 
 COOKBOOK = Path(__file__).parents[2] / "rules" / "cookbook"

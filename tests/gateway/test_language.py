@@ -7,8 +7,8 @@ import json
 import httpx2
 import pytest
 
-from reportgen_dagster.rules.document import rules_schema
 from reportgen_dagster.rules.functions import FUNCTIONS
+from reportgen_dagster.rules.reading.document import rules_schema
 from reportgen_dagster.services import attempts
 from tests.gateway.conftest import INPUT, REFERENCE, Server, User, assert_problem, claim_run
 

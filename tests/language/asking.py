@@ -19,7 +19,7 @@ import pytest
 from reportgen_dagster.cli.main import main
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.errors import BadDataError, Problem, RulesError
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.engine.making import REFERENCE, Made, carry_out, make, rejects_in
 
 LIMITS = Limits(memory="300MB")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reportgen_dagster.errors import RulesError
-from reportgen_dagster.rules.document import rules_schema
+from reportgen_dagster.rules.reading.document import rules_schema
 from reportgen_dagster.services.check_child import answer
 from tests.language.asking import Asking, Command
 

@@ -8,7 +8,7 @@ import pytest
 from reportgen_dagster.contracts.contract import contract_of
 from reportgen_dagster.contracts.rendering import table_schema
 from reportgen_dagster.errors import ContractError
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.language.asking import Asking, refused
 
 SAMPLE = """version: 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.language.asking import Asking, Command
 
 RULES = """version: 1

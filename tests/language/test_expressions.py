@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from reportgen_dagster.rules.functions import FUNCTIONS
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.language.asking import Asking, Command, refused, refused_expression
 
 

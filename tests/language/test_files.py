@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from reportgen_dagster.errors import MissingInputError
-from reportgen_dagster.rules.document import rules_schema
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.document import rules_schema
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.language.asking import Asking, refused
 
 SHORT = [{"output": "a", "formula": "x + 1"}]

@@ -8,7 +8,7 @@ import pytest
 
 from reportgen_dagster.errors import DuplicateKeyError, RulesError
 from reportgen_dagster.rules.functions import FUNCTIONS
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.engine.making import rules
 from tests.language.asking import LIMITS, Asking, Command, refused
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reportgen_dagster.errors import BadDataError, DuplicateKeyError
-from reportgen_dagster.rules.document import STEPS
+from reportgen_dagster.rules.reading.document import STEPS
 from tests.language.asking import Asking, refused
 
 DESKS = "id,name,fee\nd1,FX,1\nd2,,2\n"

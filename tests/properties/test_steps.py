@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.report import make_report
 from reportgen_dagster.errors import BadDataError
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.properties.expressions import written
 from tests.properties.oracle import RunFails, State
 from tests.properties.steps import INPUT, MANY, ONE, begin, contract, steps, tables, write_csv

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from reportgen_dagster.contracts.contract import Contract, contract_of
 from reportgen_dagster.errors import Problem
-from reportgen_dagster.rules.compile import compile_ruleset
-from reportgen_dagster.rules.plan import INPUT, TableShape
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.compiling.compile import compile_ruleset
+from reportgen_dagster.rules.compiling.plan import INPUT, TableShape
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 
 def check_report(

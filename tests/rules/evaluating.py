@@ -11,11 +11,11 @@ import duckdb
 from sqlglot import exp
 
 from reportgen_dagster.contracts.types import Type
-from reportgen_dagster.rules import operators
-from reportgen_dagster.rules.evaluation import Environment, Evaluator, literal_value
-from reportgen_dagster.rules.expressions import allow_nesting, parse_expression
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.expressions.evaluation import Environment, Evaluator, literal_value
+from reportgen_dagster.rules.expressions.gate import allow_nesting, parse_expression
+from reportgen_dagster.rules.values import operators
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import (
     DIALECT,
     Value,
     any_value,

@@ -14,13 +14,13 @@ import duckdb
 
 from reportgen_dagster.contracts.contract import Contract, contract_of
 from reportgen_dagster.errors import RulesError
-from reportgen_dagster.rules.compile import compile_ruleset
-from reportgen_dagster.rules.expressions import allow_nesting
-from reportgen_dagster.rules.kinds import find_kinds
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.plan import FIELD_SEPARATOR, PART_SEPARATOR, Block, Plan, TableShape
-from reportgen_dagster.rules.ruleset import Ruleset
-from reportgen_dagster.rules.values import sql_type
+from reportgen_dagster.rules.compiling.compile import compile_ruleset
+from reportgen_dagster.rules.compiling.kinds import find_kinds
+from reportgen_dagster.rules.compiling.plan import FIELD_SEPARATOR, PART_SEPARATOR, Block, Plan, TableShape
+from reportgen_dagster.rules.expressions.gate import allow_nesting
+from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset
+from reportgen_dagster.rules.values.typed import sql_type
 
 Cell = str | None
 Table = tuple[Sequence[str], Sequence[Sequence[Cell]]]

@@ -16,8 +16,8 @@ from pathlib import Path
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.report import make_report
 from reportgen_dagster.errors import BadDataError, RulesError
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 ESCAPES = Path(__file__).with_name("escapes.txt")
 PIECES = Path(__file__).with_name("pieces.txt")

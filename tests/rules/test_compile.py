@@ -6,9 +6,9 @@ import duckdb
 import pytest
 
 from reportgen_dagster.errors import Problem, RulesError
-from reportgen_dagster.rules.compile import compile_ruleset
-from reportgen_dagster.rules.plan import Plan
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.compiling.compile import compile_ruleset
+from reportgen_dagster.rules.compiling.plan import Plan
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 from tests.rules.checking import check_report, shape_of
 from tests.rules.harness import FailedRunError, long_form, run_long
 
@@ -663,7 +663,7 @@ def test_what_fails_on_every_row_can_be_told_beforehand() -> None:
 
 
 def test_formulas_are_checked_against_headers() -> None:
-    from reportgen_dagster.rules.loading import load_ruleset
+    from reportgen_dagster.rules.reading.loading import load_ruleset
 
     ruleset = load_ruleset("- {output: a, formula: fiel + 1}")
 

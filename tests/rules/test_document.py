@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reportgen_dagster.rules.document import (
+from reportgen_dagster.rules.reading.document import (
     STEPS,
     LimitStep,
     Lookup,
@@ -17,7 +17,7 @@ from reportgen_dagster.rules.document import (
     as_mapping,
     rules_schema,
 )
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 
 EVERY_STEP = """\
 version: 1

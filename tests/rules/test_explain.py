@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from reportgen_dagster.rules.compile import compile_ruleset
+from reportgen_dagster.rules.compiling.compile import compile_ruleset
 from reportgen_dagster.rules.explain import Explanation, explain
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 from tests.rules.checking import shape_of
 from tests.rules.harness import Run, long_form, run, table
 from tests.rules.test_golden import TRADE, TRADE_INPUT, TRADE_REFERENCE

@@ -8,14 +8,14 @@ import time
 import pytest
 from sqlglot import exp
 
-from reportgen_dagster.rules.expressions import (
+from reportgen_dagster.rules.expressions.gate import (
     ExpressionError,
     aggregate_calls,
     columns_of,
     parse_expression,
     uses_of,
 )
-from reportgen_dagster.rules.sql_syntax import is_plain_name
+from reportgen_dagster.rules.expressions.sql_syntax import is_plain_name
 from tests.rules.hostile import escapes
 
 PARSES = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reportgen_dagster.rules.expressions import ExpressionError, parse_expression
-from reportgen_dagster.rules.formulas import translate
+from reportgen_dagster.rules.expressions.formulas import translate
+from reportgen_dagster.rules.expressions.gate import ExpressionError, parse_expression
 
 
 @pytest.mark.parametrize(

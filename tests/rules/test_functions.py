@@ -15,12 +15,12 @@ import pytest
 from sqlglot import exp, parse_one
 
 from reportgen_dagster.contracts.types import Type
-from reportgen_dagster.rules.evaluation import Environment, Evaluator
-from reportgen_dagster.rules.expressions import parse_expression
+from reportgen_dagster.rules.expressions.evaluation import Environment, Evaluator
+from reportgen_dagster.rules.expressions.gate import parse_expression
 from reportgen_dagster.rules.functions import FUNCTIONS, Function, argument_problems
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.patterns import zone_problem
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.patterns import zone_problem
+from reportgen_dagster.rules.values.typed import (
     DIALECT,
     Value,
     any_of,

@@ -13,7 +13,7 @@ import pytest
 from sqlglot import exp
 
 from reportgen_dagster.contracts.types import Type
-from reportgen_dagster.rules.expressions import (
+from reportgen_dagster.rules.expressions.gate import (
     Context,
     ExpressionError,
     Use,
@@ -28,7 +28,7 @@ from reportgen_dagster.rules.expressions import (
     uses_of,
     walk,
 )
-from reportgen_dagster.rules.sql_syntax import allow_nesting, is_plain_name
+from reportgen_dagster.rules.expressions.sql_syntax import allow_nesting, is_plain_name
 
 _TYPES = "the types are text, integer, number, decimal(p, s), boolean, date, time, datetime"
 _AGGREGATE = "is an aggregate of many rows; it stands in the measures of a step `aggregate`, or in the columns of a step `window`"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.plan import Reference, Rule
+from reportgen_dagster.rules.compiling.plan import Reference, Rule
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.rules.harness import Cell, parse_csv, rules, run, value
 
 EXAMPLES = Path(__file__).parents[2] / "rules"

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from reportgen_dagster.errors import RulesError
-from reportgen_dagster.rules.expressions import ExpressionError, parse_expression
-from reportgen_dagster.rules.formulas import translate
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.expressions.formulas import translate
+from reportgen_dagster.rules.expressions.gate import ExpressionError, parse_expression
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.rules.harness import rules
 
 HOSTILE = [

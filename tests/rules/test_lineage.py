@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.rules.harness import Run, long_form, table
 
 TRADES = "desk,product,amount\nrates,swap,10\nfx,spot,2\n"

@@ -11,11 +11,11 @@ import pytest
 from sqlglot import exp
 
 from reportgen_dagster.errors import RulesError
-from reportgen_dagster.rules.document import DeriveStep, LookupStep
-from reportgen_dagster.rules.expressions import ExpressionError
-from reportgen_dagster.rules.formulas import translate
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.ruleset import Ruleset
+from reportgen_dagster.rules.expressions.formulas import translate
+from reportgen_dagster.rules.expressions.gate import ExpressionError
+from reportgen_dagster.rules.reading.document import DeriveStep, LookupStep
+from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 
 def problems(text: str, syntax: str = "yaml") -> list[str]:
@@ -467,7 +467,7 @@ def test_a_thousand_problems_are_enough() -> None:
 
 def test_the_rules_need_no_engine() -> None:
     code = (
-        "import sys, reportgen_dagster.rules.explain, reportgen_dagster.rules.compile, reportgen_dagster.rules.loading;"
+        "import sys, reportgen_dagster.rules.explain, reportgen_dagster.rules.reading.loading;"
         "print([m for m in ('duckdb', 'pandas', 'polars', 'pyarrow', 'pandera', 'dagster') if m in sys.modules])"
     )
     done = subprocess.run(

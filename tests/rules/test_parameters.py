@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from reportgen_dagster.errors import RulesError
-from reportgen_dagster.rules.document import ParameterType
-from reportgen_dagster.rules.loading import load_ruleset
-from reportgen_dagster.rules.parameters import ParameterValue, parameter_value, parameter_values
+from reportgen_dagster.rules.reading.document import ParameterType
+from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.parameters import ParameterValue, parameter_value, parameter_values
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from reportgen_dagster.errors import RulesError
-from reportgen_dagster.rules.loading import Ruleset
+from reportgen_dagster.rules.reading.loading import Ruleset
 from tests.rules.harness import rules, run
 from tests.rules.oracle import expected, shown
 

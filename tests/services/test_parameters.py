@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from reportgen_dagster.errors import BadRequestError
-from reportgen_dagster.rules.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import load_ruleset
 from reportgen_dagster.services.parameters import read_parameters, typed_parameters
 
 RULES = """

@@ -12,7 +12,6 @@ from dataclasses import replace
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules import numbers
 from reportgen_dagster.rules.functions.given import is_unknown, written_out, written_text
 from reportgen_dagster.rules.functions.means import decimal_mean, decimal_median
 from reportgen_dagster.rules.functions.sums import decimal_sum
@@ -25,7 +24,8 @@ from reportgen_dagster.rules.functions.table import (
     alias,
     read_arguments,
 )
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values import numbers
+from reportgen_dagster.rules.values.typed import (
     LARGEST_INTEGER,
     Check,
     UnfitError,

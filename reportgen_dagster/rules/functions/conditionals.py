@@ -12,11 +12,11 @@ from typing import Literal
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules import decimals, numbers, operators
 from reportgen_dagster.rules.functions.given import checks_of, converted, is_unknown
 from reportgen_dagster.rules.functions.table import Function, alias, scalar
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values import decimals, numbers, operators
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import (
     Value,
     any_of,
     any_value,

@@ -12,7 +12,6 @@ from sqlglot import exp
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.contracts.types import BOOLEAN, DATE, DATETIME, INTEGER, TIME, Type
-from reportgen_dagster.rules import casts, cells, numbers, operators, temporal
 from reportgen_dagster.rules.functions.figures import rounded
 from reportgen_dagster.rules.functions.given import (
     checks_of,
@@ -21,8 +20,9 @@ from reportgen_dagster.rules.functions.given import (
     written_text,
 )
 from reportgen_dagster.rules.functions.table import Build, Function, scalar
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values import casts, cells, numbers, operators, temporal
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import (
     MAX_PRECISION,
     Check,
     UnfitError,

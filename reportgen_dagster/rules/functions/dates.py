@@ -12,7 +12,6 @@ from dataclasses import replace
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules import numbers, operators, temporal
 from reportgen_dagster.rules.functions.given import (
     figure,
     whole_number,
@@ -27,8 +26,9 @@ from reportgen_dagster.rules.functions.moments import (
     read_time,
 )
 from reportgen_dagster.rules.functions.table import DAY_UNITS, Build, Function, scalar
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values import numbers, operators, temporal
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import (
     Check,
     Value,
     binary,

@@ -12,7 +12,6 @@ from functools import partial
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules import decimals, numbers, operators, quotients
 from reportgen_dagster.rules.functions.conditionals import extreme, kept
 from reportgen_dagster.rules.functions.given import (
     by_kind,
@@ -23,8 +22,9 @@ from reportgen_dagster.rules.functions.given import (
     written_integer,
 )
 from reportgen_dagster.rules.functions.table import Build, Function, alias, scalar
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values import decimals, numbers, operators, quotients
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import (
     EXACT,
     MAX_PRECISION,
     Check,

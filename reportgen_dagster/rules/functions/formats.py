@@ -22,8 +22,8 @@ from reportgen_dagster.rules.functions.moments import (
     read_moment,
 )
 from reportgen_dagster.rules.functions.table import Build, Function, alias, scalar
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import (
     Check,
     Value,
     all_of,

@@ -12,11 +12,11 @@ from sqlglot import exp
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.contracts.types import Type
-from reportgen_dagster.rules import decimals, numbers, operators
-from reportgen_dagster.rules.decimals import TOO_MANY_DIGITS
 from reportgen_dagster.rules.functions.table import Build
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values import decimals, numbers, operators
+from reportgen_dagster.rules.values.decimals import TOO_MANY_DIGITS
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import (
     MAX_TEXT,
     TEXT_TOO_LONG,
     Check,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules.decimals import MIN_QUOTIENT_SCALE, TOO_MANY_DIGITS, decimal_value
 from reportgen_dagster.rules.functions.sums import CUT_DIGITS, power_of_ten
 from reportgen_dagster.rules.functions.table import Rows
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values.decimals import MIN_QUOTIENT_SCALE, TOO_MANY_DIGITS, decimal_value
+from reportgen_dagster.rules.values.typed import (
     MAX_PRECISION,
     Check,
     UnfitError,

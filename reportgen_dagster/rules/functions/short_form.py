@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from reportgen_dagster.rules import floors, numbers, operators
 from reportgen_dagster.rules.functions.conditionals import nullif
 from reportgen_dagster.rules.functions.given import numeric, written_integer
 from reportgen_dagster.rules.functions.moments import as_written
 from reportgen_dagster.rules.functions.table import Build, Function, scalar
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import Value, cast
+from reportgen_dagster.rules.values import floors, numbers, operators
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import Value, cast
 
 
 def as_cell_number(layers: Layers, values: Sequence[Value]) -> Value:

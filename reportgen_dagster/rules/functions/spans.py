@@ -11,7 +11,6 @@ from dataclasses import replace
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules import floors, temporal
 from reportgen_dagster.rules.functions.given import (
     whole_number,
 )
@@ -23,8 +22,9 @@ from reportgen_dagster.rules.functions.moments import (
     read_datetime,
 )
 from reportgen_dagster.rules.functions.table import DAY_UNITS, Build, Function, scalar
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values import floors, temporal
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import (
     Check,
     Value,
     binary,

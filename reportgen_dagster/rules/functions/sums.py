@@ -13,9 +13,9 @@ from dataclasses import replace
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules.decimals import TOO_MANY_DIGITS, decimal_value
 from reportgen_dagster.rules.functions.table import Rows
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values.decimals import TOO_MANY_DIGITS, decimal_value
+from reportgen_dagster.rules.values.typed import (
     MAX_PRECISION,
     Check,
     UnfitError,

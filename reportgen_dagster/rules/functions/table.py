@@ -13,15 +13,15 @@ from typing import Literal, get_args
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.patterns import (
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.patterns import (
     date_format_problem,
     group_count,
     pattern_problem,
     replacement_problem,
     zone_problem,
 )
-from reportgen_dagster.rules.values import Value, call
+from reportgen_dagster.rules.values.typed import Value, call
 
 Role = Literal["scalar", "aggregate", "window"]
 Topic = Literal[

@@ -20,8 +20,8 @@ from reportgen_dagster.rules.functions.given import (
     written_text,
 )
 from reportgen_dagster.rules.functions.table import Build, Function, alias, scalar
-from reportgen_dagster.rules.layers import Layers
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import (
     MAX_TEXT,
     Check,
     Value,

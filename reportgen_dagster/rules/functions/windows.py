@@ -12,7 +12,6 @@ from dataclasses import replace
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules import numbers
 from reportgen_dagster.rules.functions.aggregates import (
     average,
     count,
@@ -31,7 +30,8 @@ from reportgen_dagster.rules.functions.table import (
     WindowBuild,
     read_arguments,
 )
-from reportgen_dagster.rules.values import (
+from reportgen_dagster.rules.values import numbers
+from reportgen_dagster.rules.values.typed import (
     UnfitError,
     Value,
     any_value,

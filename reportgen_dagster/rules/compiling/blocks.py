@@ -1,0 +1,373 @@
+"""Blocks while they are written: the rows of one query, what is computed with them, and what becomes of them.
+
+What belongs here: opening a block over the one before, verdicts on rows, the order of rows, rendering. What does not: what steps
+compute (rows.py, relations.py).
+
+A block is rendered after all that follow it, so that it gives only the columns that they use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+from sqlglot.expressions import Expr
+
+from reportgen_dagster.rules.compiling.draft import Draft, table
+from reportgen_dagster.rules.compiling.plan import (
+    BROKEN,
+    DROPPED,
+    ERROR,
+    FATAL,
+    FIELD_SEPARATOR,
+    OUTPUT,
+    PART_SEPARATOR,
+    ROW,
+    ROWS,
+    STATE,
+    WARNED,
+    Block,
+)
+from reportgen_dagster.rules.compiling.scopes import Column, Scope, mapped, once, shown
+from reportgen_dagster.rules.values.layers import BASE, Base, Layers, Names, key_of
+from reportgen_dagster.rules.values.typed import (
+    DIALECT,
+    Check,
+    Value,
+    any_of,
+    call,
+    case,
+    cast,
+    column,
+    false,
+    is_null,
+    negated,
+    text,
+)
+
+MAX_VALUE_SHOWN = 200
+Modify = Callable[[exp.Select], exp.Select]
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """Something that rows are ordered by, nulls last both ways."""
+
+    value: Expr
+    descending: bool = False
+
+    def ordered(self) -> exp.Ordered:
+        """Return it as it stands behind ORDER BY."""
+        return exp.Ordered(this=self.value, desc=self.descending, nulls_first=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What becomes of a row on which a condition is true."""
+
+    condition: Expr
+    state: Expr
+    drops: bool = False
+
+
+@dataclass(slots=True)
+class OpenBlock:
+    """The rows of one query.
+
+    Attributes:
+        number: Which block it is.
+        layers: The values that it computes.
+        base: The rows that it begins with.
+        scope: The columns after the last step.
+        diverts: One row stands for one row of the input.
+        row: The number of a row, unless the engine numbers them.
+        order: What orders the rows, before their number does.
+        step: Path of the step that it begins with.
+        scanned_once: The next block reads the table only once.
+        holds_all: It gives every column that it offers, whether one is used or not.
+        before: The block whose rows it reads, if any.
+    """
+
+    number: int
+    layers: Layers
+    base: Base
+    scope: Scope = field(default_factory=Scope)
+    diverts: bool = True
+    row: Expr | None = None
+    order: tuple[SortKey, ...] = ()
+    step: str = ""
+    scanned_once: bool = True
+    holds_all: bool = False
+    before: OpenBlock | None = None
+    _verdicts: list[_Verdict] = field(default_factory=list)
+    _broken: list[tuple[Expr, int]] = field(default_factory=list)
+    _warned: list[tuple[Expr, int]] = field(default_factory=list)
+    _told: list[tuple[Expr, int]] = field(default_factory=list)
+    _offered: dict[str, Expr] = field(default_factory=dict)
+    _known: dict[str, str] = field(default_factory=dict)
+    _names: Names = field(default_factory=lambda: Names((ROW, STATE)))
+    _extra: list[tuple[str, Expr]] = field(default_factory=list)
+
+    @property
+    def table(self) -> str:
+        """Return what the rows are called in the next block's query."""
+        return ROWS.format(self.number)
+
+    # what becomes of rows
+
+    def broken(self, condition: Expr, rule: int) -> None:
+        """Make rows that break a rule of the input's contract rejects."""
+        self._broken.append((condition, rule))
+
+    def warned(self, condition: Expr, rule: int) -> None:
+        """Count rows that break a rule that only warns."""
+        self._warned.append((condition, rule))
+
+    def told(self, condition: Expr, rule: int) -> None:
+        """Count rows that break a rule of the output's contract."""
+        self._told.append((condition, rule))
+
+    def drop(self, condition: Expr) -> None:
+        """Leave rows out."""
+        self._verdicts.append(_Verdict(condition, text(DROPPED), drops=True))
+
+    def fail(
+        self,
+        checks: Sequence[Check],
+        rule: Callable[[], int],
+        columns: Iterable[Column],
+        *,
+        letter: str = ERROR,
+    ) -> None:
+        """Make rows on which a check is true errors.
+
+        Args:
+            checks: The checks, in order.
+            rule: Gives the number of the rule; called only if there are checks.
+            columns: The columns whose values are told.
+            letter: Whether it is the row's end only, or the run's.
+        """
+        if not checks:
+            return
+        number = rule()
+        values = shown(columns, MAX_VALUE_SHOWN)
+        for check in checks:
+            head = text(f"{letter}{number}{FIELD_SEPARATOR}")
+            state = call("concat", head, check.reason, text(FIELD_SEPARATOR), *values)
+            self._verdicts.append(_Verdict(check.condition, state))
+
+    def fatal(self, check: Check, rule: Callable[[], int], columns: Iterable[Column]) -> None:
+        """Make rows on which a check is true the end of the run."""
+        self.fail((check,), rule, columns, letter=FATAL)
+
+    @property
+    def has_state(self) -> bool:
+        """Tell whether a row may have a state that is not null."""
+        if self.number == 0:
+            return bool(self._verdicts or self._broken or self._warned or self._told)
+        return bool(self._told) or any(not verdict.drops for verdict in self._verdicts)
+
+    def _state(self) -> Expr:
+        branches: list[tuple[Expr, Expr]] = []
+        if self._broken:
+            condition = any_of(condition for condition, _ in self._broken)
+            branches.append((condition, _parts(BROKEN, self._broken)))
+        branches += [(verdict.condition, verdict.state) for verdict in self._verdicts]
+        told = _parts(OUTPUT, self._told) if self._told else None
+        state = case(*branches, default=told) if branches else told
+        if not self._warned:
+            return state if state is not None else cast(exp.Null(), "VARCHAR")
+        warned = _parts(WARNED, self._warned)
+        return warned if state is None else _not_empty(_joined([warned, state]))
+
+    # the columns that the next block gets
+
+    def offer(self, value: Expr, wish: str) -> str:
+        """Return the name under which the next block finds a value."""
+        key = key_of(value)
+        if key not in self._known:
+            self._known[key] = self._names.new(value.name if isinstance(value, exp.Column) else wish)
+            self._offered[self._known[key]] = value
+        return self._known[key]
+
+    def add(self, wish: str, value: Expr) -> str:
+        """Give the engine a further column; return its name."""
+        name = self._names.new(wish)
+        self._extra.append((name, value))
+        return name
+
+    # following blocks
+
+    def following(
+        self,
+        *,
+        step: str,
+        diverts: bool = False,
+        modify: Modify | None = None,
+        number: Expr | None = None,
+    ) -> OpenBlock:
+        """Open the block that reads the rows of this one; it begins with the same columns, number and order.
+
+        Args:
+            step: Path of the step that it begins with.
+            diverts: One of its rows stands for one row of the input, as one of this block's does.
+            modify: Adds to the SELECT that reads the rows: a GROUP BY, an ORDER BY with a LIMIT, further tables.
+            number: The numbers of its rows, if they are not those of this block's rows.
+        """
+        block = OpenBlock(
+            self.number + 1, Layers(), self.reading(modify), diverts=diverts, step=step, before=self
+        )
+        block.row = block.layers.base(number if number is not None else column(ROW, BASE), ROW)
+        block.scope = crossed(self, block)
+        block.order = tuple(SortKey(block.take(self, key.value, "key"), key.descending) for key in self.order)
+        return block
+
+    def reading(self, modify: Modify | None) -> Base:
+        """Return the SELECT that reads the rows of this block which are kept."""
+
+        def select(_: frozenset[str]) -> exp.Select:
+            rows = exp.select().from_(exp.alias_(table(self.table), BASE, table=True), copy=False)
+            if self.number and self.has_state:
+                rows = rows.where(is_null(column(STATE, BASE)), copy=False)
+            return modify(rows) if modify else rows
+
+        return select
+
+    def handed(self, value: Expr, wish: str) -> Expr:
+        """Return a value as a column of the rows that the next block begins with."""
+        return value if value.find(exp.Column) is None else column(self.offer(value, wish), BASE)
+
+    def order_of_rows(self) -> list[SortKey]:
+        """Return what orders the rows that the next block begins with, to the last."""
+        keys = [SortKey(self.handed(key.value, "key"), key.descending) for key in self.order]
+        return [*keys, SortKey(column(ROW, BASE))]
+
+    def take(self, before: OpenBlock, value: Expr, wish: str) -> Expr:
+        """Return a value of the block before as a value of this one."""
+        handed = before.handed(value, wish)
+        return self.layers.base(handed, wish) if isinstance(handed, exp.Column) else handed
+
+    def carried(self, before: OpenBlock, column: Column) -> Column:
+        """Return a column of the block before as a column of this one."""
+
+        def carry(make: Callable[[], Value]) -> Callable[[], Value]:
+            return once(
+                lambda: mapped(make(), lambda value, wish: self.take(before, value, wish), column.name)
+            )
+
+        return Column(
+            column.name,
+            column.type,
+            column.sources,
+            carry(column.value),
+            carry(column.cell),
+            lambda: self.take(before, column.key(), f"{column.name}_read"),
+            column.is_typed,
+            carry(column.final),
+        )
+
+    def total_order(self) -> list[SortKey]:
+        """Return what orders the rows, to the last."""
+        return [*self.order, *([SortKey(self.row)] if self.row is not None else [])]
+
+    # rendering
+
+    def select(self, outputs: Iterable[tuple[str, Expr]], *, in_order: bool) -> exp.Select:
+        """Return the query.
+
+        Args:
+            outputs: Its columns; the number of the row and its state come behind them.
+            in_order: The rows are handed out in their order.
+        """
+        columns = [*outputs, *self._extra]
+        if self.row is not None:
+            columns.append((ROW, self.row))
+        where: Expr | None = None
+        if self.has_state:
+            state = self._state()
+            drops = self.number > 0 and any(verdict.drops for verdict in self._verdicts)
+            if drops:
+                state = self.layers.bind(state, "state")
+                where = exp.NullSafeNEQ(this=state, expression=text(DROPPED))
+            columns.append((STATE, state))
+        else:
+            dropped = [verdict.condition for verdict in self._verdicts]
+            where = negated(_true_only(any_of(dropped))) if dropped else None
+        order = [key.ordered() for key in self.total_order()] if in_order else []
+        nothing = [] if columns else [("nothing", false())]
+        return self.layers.select([*columns, *nothing], self.base, where=where, order=order)
+
+    def finished(self, used: Container[str]) -> tuple[Block, frozenset[str]]:
+        """Return the block with the columns that are used, and what it uses of the block before."""
+        names = [name for name in self._offered if self.holds_all or name in used]
+        selected = self.select([(name, self._offered[name]) for name in names], in_order=False)
+        return self.closed(selected), used_columns(selected)
+
+    def closed(self, selected: exp.Select) -> Block:
+        """Return the block with this query."""
+        return Block(
+            self.table,
+            selected.sql(DIALECT, pretty=True),
+            self.has_state,
+            self.diverts,
+            self.scanned_once,
+            self.step,
+        )
+
+
+def used_columns(selected: exp.Select) -> frozenset[str]:
+    """Return the columns of the block before that a query uses."""
+    return frozenset(found.name for found in selected.find_all(exp.Column) if found.table == BASE)
+
+
+def crossed(before: OpenBlock, block: OpenBlock) -> Scope:
+    """Return the columns of the block before as columns of this one, each taken only if it is used."""
+    columns: Mapping[str, Column] = {column.name: block.carried(before, column) for column in before.scope}
+    more = before.scope.more
+
+    def find(name: str) -> Column | None:
+        found = more(name) if more else None
+        return block.carried(before, found) if found else None
+
+    return Scope(columns, find if more else None)
+
+
+def evaluated(draft: Draft, block: OpenBlock, path: tuple[str | int, ...]) -> Value:
+    """Return what the expression at a path is worth; rows on which it fails get their verdict."""
+    expression = draft.expression(path)
+    value = draft.evaluator(block.layers, block.scope, expression).evaluate(expression.tree)
+    judge(draft, block, path, value.checks)
+    return value.without_checks()
+
+
+def judge(draft: Draft, block: OpenBlock, path: tuple[str | int, ...], checks: Sequence[Check]) -> None:
+    """Give the rows on which the expression at a path fails their verdict."""
+    expression = draft.expression(path)
+    column_name = str(path[-1]) if path[-2] in ("derive", "measures", "columns", "values") else ""
+    columns = [found for found in map(block.scope.find, expression.columns) if found is not None]
+    block.fail(checks, lambda: draft.rule(path, column_name, expression.text), columns)
+    for check in checks:
+        constant = block.layers.constant(check.condition)
+        if constant is not None:
+            reasons = [str(part.this) for part in check.reason.find_all(exp.Literal) if part.is_string]
+            told = f"this fails on every row: {' or '.join(reasons)}"
+            problem = draft.ruleset.problem_in(expression, told)
+            draft.constant_checks.append((constant.sql(DIALECT), problem))
+
+
+def _true_only(condition: Expr) -> Expr:
+    return call("coalesce", condition, false())
+
+
+def _parts(letter: str, rules: Sequence[tuple[Expr, int]]) -> Expr:
+    parts = [case((condition, text(f"{letter}{number}"))) for condition, number in rules]
+    return parts[0] if len(parts) == 1 else _not_empty(_joined(parts))
+
+
+def _joined(parts: Sequence[Expr]) -> Expr:
+    return call("concat_ws", text(PART_SEPARATOR), *parts)
+
+
+def _not_empty(value: Expr) -> Expr:
+    return call("nullif", value, text(""))

@@ -1,0 +1,306 @@
+"""Compiles a ruleset and the shapes of its files to a plan.
+
+What belongs here: going through the steps, the report's columns, the plan. What does not: what a step does (rows.py, lookups.py,
+relations.py, windows.py, pivots.py, joins.py), how a query is put together (blocks.py, layers.py).
+
+Each expression is compiled twice over: to a value that cannot fail, and to the checks that tell on which rows it is void.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.expressions import Expr
+
+from reportgen_dagster.contracts.contract import Contract
+from reportgen_dagster.contracts.types import ANY, TEXT, Type
+from reportgen_dagster.errors import Problem
+from reportgen_dagster.rules.compiling.blocks import OpenBlock, used_columns
+from reportgen_dagster.rules.compiling.contract_rules import judge_input, judge_output
+from reportgen_dagster.rules.compiling.draft import Draft, table
+from reportgen_dagster.rules.compiling.file_columns import input_columns
+from reportgen_dagster.rules.compiling.joins import append, join
+from reportgen_dagster.rules.compiling.lookups import lookup
+from reportgen_dagster.rules.compiling.pivots import pivot
+from reportgen_dagster.rules.compiling.plan import (
+    INPUT,
+    Block,
+    OutputColumn,
+    Plan,
+    Reference,
+    StepResult,
+    TableShape,
+)
+from reportgen_dagster.rules.compiling.relations import aggregate, distinct, top, unpivot
+from reportgen_dagster.rules.compiling.rows import derive, drop, keep, limit, rename, select, selected, sort
+from reportgen_dagster.rules.compiling.scopes import Column, Scope, settled
+from reportgen_dagster.rules.compiling.step_tables import step_tables
+from reportgen_dagster.rules.compiling.windows import window
+from reportgen_dagster.rules.expressions.evaluation import Environment
+from reportgen_dagster.rules.expressions.gate import allow_nesting
+from reportgen_dagster.rules.reading.parameters import parameter_value
+from reportgen_dagster.rules.reading.ruleset import Ruleset
+from reportgen_dagster.rules.reading.steps import MAX_COLUMNS
+from reportgen_dagster.rules.values import operators
+from reportgen_dagster.rules.values.layers import BASE, Layers
+from reportgen_dagster.rules.values.literals import literal_value
+from reportgen_dagster.rules.values.typed import (
+    DIALECT,
+    Value,
+    cast,
+    sql_type,
+    type_of,
+    value_of_type,
+)
+
+StepCompiler = Callable[[Draft, OpenBlock, int, Any], OpenBlock]
+_STEPS: Mapping[str, StepCompiler] = {
+    "lookup": lookup, "join": join, "filter": keep, "derive": derive, "select": select, "rename": rename, "drop": drop,
+    "aggregate": aggregate, "window": window, "top": top, "distinct": distinct, "pivot": pivot, "unpivot": unpivot,
+    "append": append, "sort": sort, "limit": limit,
+}  # fmt: skip
+
+
+def compile_ruleset(
+    ruleset: Ruleset,
+    *,
+    input: TableShape,  # noqa: A002 - the file's name
+    references: Mapping[str, TableShape],
+    parameters: Mapping[str, object] | None = None,
+    run_date: dt.date | None = None,
+    pivot_values: Mapping[int, Sequence[str]] | None = None,
+    until: int | None = None,
+    with_steps: bool = False,
+    output: Contract | None = None,
+) -> Plan:
+    """Compile rules for files of these shapes.
+
+    Args:
+        ruleset: The rules.
+        input: The input's shape.
+        references: The shapes of the references, as far as they are known.
+        parameters: The typed values of parameters that the run is given; others have their defaults.
+        run_date: What `today()` is; the present date if left out, for plans that are only shown.
+        pivot_values: The values of pivots that data told, by the number of the step.
+        until: Compile only the steps before this number; all their columns are the report's.
+        with_steps: Render the results of all steps, too: `Plan.step_tables`.
+        output: The report's contract if it comes from Python instead of the rules.
+
+    Returns:
+        The plan; if it has problems, it has all of them, and is of use for explanations only.
+    """
+    allow_nesting()
+    environment = Environment(
+        _parameters(ruleset, parameters or {}), run_date or dt.datetime.now(tz=dt.UTC).date()
+    )
+    draft = Draft(ruleset, input, references, environment, dict(pivot_values or {}), output)
+    try:
+        return _Walk(draft, until).plan(with_steps=with_steps)
+    except RecursionError:
+        draft.refuse((), "The rules are nested too deeply to be run.")
+        return Plan(problems=tuple(draft.problems))
+
+
+def _parameters(ruleset: Ruleset, given: Mapping[str, object]) -> dict[str, Value]:
+    """Return the value of each parameter; what is given none and has no default is a null of its type."""
+    values = {}
+    for name, parameter in ruleset.document.parameters.items():
+        value = given[name] if name in given else parameter_value(parameter.type, parameter.default)
+        values[name] = _parameter(parameter.type, value)
+    return values
+
+
+def _parameter(kind: str, value: object) -> Value:
+    if value is not None:
+        return literal_value(value)
+    type_ = Type("decimal", 38, 9) if kind == "decimal" else Type(kind)  # type: ignore[arg-type]  # the names are types'
+    return value_of_type(type_, cast(exp.Null(), sql_type(type_)))
+
+
+class _Walk:
+    """Goes through the steps of one ruleset."""
+
+    def __init__(self, draft: Draft, until: int | None) -> None:
+        self.draft = draft
+        self.document = draft.ruleset.document
+        self.steps = self.document.steps if until is None else self.document.steps[:until]
+        self.is_whole = len(self.steps) == len(self.document.steps) and until is None
+        self.blocks: list[OpenBlock] = []
+        self.results: list[tuple[StepResult, OpenBlock, Scope]] = []
+        self._outputs_of: dict[int, tuple[Column, OutputColumn]] = {}
+
+    def plan(self, *, with_steps: bool) -> Plan:
+        draft = self.draft
+        block = self._input_block()
+        judge_input(draft, block)
+        self.blocks.append(block)
+        for index, step in enumerate(self.steps):
+            block = _STEPS[step.kind](draft, block, index, step)
+            if block is not self.blocks[-1]:
+                self._open(block)
+            self.results.append((self._result(index, step, block.scope), block, block.scope))
+        columns = self._outputs(block)
+        block, columns = self._last(block, columns)
+        blocks, text_sql = ([], "") if draft.problems else self._rendered(block, columns)
+        shown = tuple(self._written(column) for column in columns)
+        asked = {
+            file: {name: frozenset(what) for name, what in of.items()} for file, of in draft.asked.items()
+        }
+        rendered = self.blocks if draft.pivot is None else self.blocks[: draft.pivot_block + 1]
+        wanted = with_steps and not draft.problems
+        tables = step_tables(draft, rendered, self.results, _typed) if wanted else None
+        return Plan(
+            problems=_sorted(draft.problems),
+            prepared=tuple(draft.prepared.values()),
+            blocks=tuple(blocks),
+            text_sql=text_sql,
+            columns=shown,
+            steps=tuple(result for result, _, _ in self.results),
+            rules=tuple(draft.rules),
+            unique=tuple(draft.unique),
+            references=self._references(),
+            asked=asked,
+            pivot=draft.pivot,
+            constant_checks=tuple(dict.fromkeys(draft.constant_checks)),
+            step_tables=tables,
+            contract=draft.contract,
+        )
+
+    def _open(self, block: OpenBlock) -> None:
+        """Take note of a block, and of those between it and the last one."""
+        between = [block]
+        while between[0].before is not None and between[0].before is not self.blocks[-1]:
+            between.insert(0, between[0].before)
+        self.blocks += between
+
+    def _input_block(self) -> OpenBlock:
+        shape = self.draft.input
+        layers = Layers(joins_first=True)
+        rows = exp.select().from_(exp.alias_(table(shape.relation), BASE, table=True))
+        files = input_columns(self.draft, layers)
+        known = shape.columns
+        if known is None and shape.contract is not None:
+            known = tuple(field.name for field in shape.contract.fields)
+        columns = {name: files.column(name) for name in known or ()}
+        scope = Scope(columns, files.column if shape.columns is None else None)
+        return OpenBlock(0, layers, lambda _: rows.copy(), scope)
+
+    def _result(self, index: int, step: Any, scope: Scope) -> StepResult:
+        if len(scope.columns) > MAX_COLUMNS:
+            message = f"there are {len(scope.columns):,} columns after this step; at most {MAX_COLUMNS:,} are possible"
+            self.draft.refuse(("steps", index, step.kind), message)
+        columns = tuple(self._described(column) for column in scope)
+        return StepResult(
+            f"steps[{index}]", step.kind, step.name or label(step), columns, scope.more is not None
+        )
+
+    def _described(self, column: Column) -> OutputColumn:
+        """Describe a column; it is the same after many steps."""
+        if id(column) not in self._outputs_of:
+            self._outputs_of[id(column)] = (column, column.as_output())
+        return self._outputs_of[id(column)][1]
+
+    def _outputs(self, block: OpenBlock) -> list[Column]:
+        """Return the report's columns, whose values the last block computes."""
+        output = self.document.output if self.is_whole else None
+        if output is None or output.columns is None:
+            columns = list(block.scope)
+        else:
+            columns = list(selected(self.draft, block.scope, output.columns, ("output", "columns")).values())
+        if not columns and block.scope.more is None:
+            self.draft.refuse(("output",), "the report has no columns")
+        return columns
+
+    def _written(self, column: Column) -> OutputColumn:
+        """Describe a column of the report; the copy of a cell that nothing was computed with is a text, as it was read."""
+        files = {file for file, _ in column.sources}
+        if column.type == ANY and not (files and all(self._is_known(file) for file in files)):
+            return column.as_output()
+        output = column.as_output(is_written=True)
+        is_copy = output.type.name != "text" and column.final().kind == "text"
+        return replace(output, type=TEXT) if is_copy else output
+
+    def _is_known(self, file: str) -> bool:
+        shape = self.draft.input if file == INPUT else self.draft.shape(file)
+        return shape.columns is not None
+
+    def _references(self) -> tuple[Reference, ...]:
+        return tuple(
+            Reference(name, tuple(self.draft.keys.get(name, ())))
+            for name in self.draft.ruleset.reference_names
+        )
+
+    # queries
+
+    def _last(self, block: OpenBlock, columns: list[Column]) -> tuple[OpenBlock, list[Column]]:
+        """Return the block that gives the report, with the report's columns in it, judged by the output's contract."""
+        if block.number == 0 and block.order:
+            before, block = block, block.following(step=block.step, diverts=True)
+            self.blocks.append(block)
+            columns = [block.carried(before, column) for column in columns]
+        if self.is_whole:
+            judge_output(self.draft, block, columns)
+        return block, columns
+
+    def _rendered(self, block: OpenBlock, columns: list[Column]) -> tuple[list[Block], str]:
+        """Render the blocks from the last to the first, each with what the one behind it uses."""
+        if self.draft.pivot is not None:
+            return self._closed(self.blocks[: self.draft.pivot_block + 1], frozenset()), ""
+        values = [(column.name, settled(column.final())) for column in columns]
+        typed = [(name, _typed(block.layers, value)) for name, value in values]
+        written = [(name, operators.written(block.layers, value)) for name, value in values]
+        selected_types = block.select(typed, in_order=block.number > 0)
+        selected_texts = block.select(written, in_order=block.number > 0)
+        used = used_columns(selected_types) | used_columns(selected_texts)
+        before_last = self._closed(self.blocks[:-1], used)
+        return [*before_last, block.closed(selected_types)], selected_texts.sql(DIALECT)
+
+    @staticmethod
+    def _closed(blocks: Sequence[OpenBlock], used: frozenset[str]) -> list[Block]:
+        closed = []
+        for block in reversed(blocks):
+            finished, used = block.finished(used)
+            closed.append(finished)
+        return closed[::-1]
+
+
+def _typed(layers: Layers, value: Value) -> Expr:
+    """Return a value with the type that its column promises."""
+    type_ = type_of(value)
+    if value.kind in ("cell", "null"):
+        return operators.written(layers, value)
+    return value.sql if isinstance(value.sql, exp.Column) else cast(value.sql, sql_type(type_))
+
+
+def _sorted(problems: Mapping[Problem, None]) -> tuple[Problem, ...]:
+    """Return problems in the order of their places in the file."""
+    return tuple(sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
+
+
+def label(step: Any) -> str:
+    """Describe a step without a name in a few words, for graphs."""
+    body = getattr(step, step.kind)
+    reference = getattr(body, "reference", None)
+    if reference:
+        return f"{step.kind} {reference}"
+    if isinstance(body, Mapping):
+        return f"{step.kind} {_some(tuple(body))}"
+    if step.kind == "aggregate":
+        return f"aggregate by {_some(body.by)}" if body.by else "aggregate"
+    if step.kind in ("filter", "limit"):
+        return f"{step.kind} {_cut(str(body))}"
+    if isinstance(body, tuple):
+        return f"{step.kind} {_some(body)}"
+    return str(step.kind)
+
+
+def _some(names: Sequence[str]) -> str:
+    return _cut(", ".join(names))
+
+
+def _cut(text: str, longest: int = 40) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -1,0 +1,156 @@
+"""The step `pivot`: values become columns.
+
+What belongs here: which columns there are, the question at the data if only data can tell. What does not: aggregates themselves.
+
+First the rows are grouped by what makes a row and by the value; each group has one row then, which is put where it belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+from sqlglot.expressions import Expr
+
+from reportgen_dagster.rules.compiling.blocks import OpenBlock
+from reportgen_dagster.rules.compiling.calls import UNNAMED, taken_apart
+from reportgen_dagster.rules.compiling.draft import Draft, table
+from reportgen_dagster.rules.compiling.plan import STATE, PivotQuestion
+from reportgen_dagster.rules.compiling.relations import WRITTEN_IN_MANY_WAYS, found_columns, grouped, grouping
+from reportgen_dagster.rules.compiling.scopes import (
+    Column,
+    Scope,
+    Sources,
+    computed,
+    key_parts,
+    mapped,
+    named,
+    settled,
+    unknown_column,
+)
+from reportgen_dagster.rules.reading.positions import Path
+from reportgen_dagster.rules.reading.steps import MAX_COLUMNS, PivotStep
+from reportgen_dagster.rules.values import operators
+from reportgen_dagster.rules.values.layers import BASE
+from reportgen_dagster.rules.values.typed import binary, call, column, is_null, is_present, text, whole
+
+_ALONE = UNNAMED
+
+
+def pivot(draft: Draft, block: OpenBlock, index: int, step: PivotStep) -> OpenBlock:
+    """Make columns of the values of a column."""
+    path: Path = ("steps", index, "pivot")
+    body = step.pivot
+    by = found_columns(draft, block.scope, body.by, (*path, "by"))
+    across = draft.find(block.scope, body.column, (*path, "column"))
+    values = body.values
+    if isinstance(values, str):
+        aparts = {_ALONE: taken_apart(draft, block, (*path, "values"))}
+    else:
+        aparts = {name: taken_apart(draft, block, (*path, "values", name)) for name in values}
+    counts = frozenset(name for name, apart in aparts.items() if apart.is_count)
+    measured = grouped(draft, block, index, [*by, *([across] if across else [])], dict(aparts))
+    names = body.columns if body.columns is not None else draft.pivot_values.get(index)
+    if across is None:
+        return _unknown(measured, index, by)
+    made = measured.scope.columns[body.column]
+    key = measured.offer(_key(measured, made), "pivoted")
+    if body.columns is None:
+        _hold(draft, measured, index, made, key, names)
+    if names is None:
+        return _unknown(measured, index, by)
+    return _spread(draft, measured, step, index, names, key, counts)
+
+
+def _key(block: OpenBlock, made: Column) -> Expr:
+    """Return the text that names the column a row belongs to."""
+    value = settled(made.value())
+    if value.kind in WRITTEN_IN_MANY_WAYS:
+        value = replace(value, raw=None)
+    return block.layers.bind(operators.written(block.layers, value), "pivoted")
+
+
+def _hold(
+    draft: Draft, block: OpenBlock, index: int, made: Column, key: str, names: Sequence[str] | None
+) -> None:
+    """Make sure that the block is the same before and after the question is answered, and ask it."""
+    for found in block.scope:
+        mapped(named(block.layers, settled(found.value()), found.name), block.handed, found.name)
+    block.scanned_once = False
+    block.holds_all = True
+    parts = [block.handed(part, "key") for part in key_parts(settled(made.value()))]
+    if names is not None or draft.pivot is not None:
+        return
+    pivoted = column(key, BASE)
+    rows = exp.select(pivoted, *parts).distinct().from_(exp.alias_(table(block.table), BASE, table=True))
+    rows = rows.where(is_present(pivoted))
+    if block.has_state:
+        rows = rows.where(is_null(column(STATE, BASE)))
+    asked = exp.select(column(key)).from_(rows.subquery("asked"))
+    order = [exp.Ordered(this=column(part.name), nulls_first=False) for part in parts]
+    asked = asked.order_by(*order) if order else asked
+    draft.pivot = PivotQuestion(index, asked.sql("duckdb"))
+    draft.pivot_block = block.number
+
+
+def _unknown(block: OpenBlock, index: int, by: Sequence[Column]) -> OpenBlock:
+    """Open a block of which only the columns that make a row are known."""
+    opened = block.following(step=f"steps[{index}]")
+    known = {made.name: opened.scope.columns[made.name] for made in by if made.name in opened.scope.columns}
+    opened.scope = Scope(known, unknown_column)
+    return opened
+
+
+def _spread(
+    draft: Draft,
+    measured: OpenBlock,
+    step: PivotStep,
+    index: int,
+    names: Sequence[str],
+    key: str,
+    counts: frozenset[str],
+) -> OpenBlock:
+    path: Path = ("steps", index, "pivot")
+    body = step.pivot
+    by = [measured.scope.columns[name] for name in body.by if name in measured.scope.columns]
+    values = [made for made in measured.scope if made.name not in (*body.by, body.column)]
+    if len(names) * len(values) + len(by) > MAX_COLUMNS:
+        draft.refuse(
+            path, f"{len(names):,} values of `{body.column}` would make more than {MAX_COLUMNS:,} columns"
+        )
+        return _unknown(measured, index, by)
+    opened, columns = grouping(measured, index, by)
+    place = _Place(measured, opened, column(key, BASE), measured.scope.columns[body.column].sources)
+    found: dict[str, Column] = {made.name: made for made in columns}
+    for name in dict.fromkeys(names):
+        for made in values:
+            called = name if made.name == _ALONE else f"{name}_{made.name}"
+            if called in found:
+                draft.refuse(path, f"two columns would be called `{called}`")
+            found[called] = place.column(called, name, made, is_count=made.name in counts)
+    opened.scope = Scope(found)
+    return opened
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Puts what the only row of a group has where it belongs."""
+
+    measured: OpenBlock
+    opened: OpenBlock
+    key: Expr
+    sources: Sources
+
+    def column(self, called: str, name: str, made: Column, *, is_count: bool) -> Column:
+        """Return the column of one value of the key; where there is no row a count is 0."""
+
+        def place(part: Expr, wish: str) -> Expr:
+            one = call("any_value", self.measured.handed(part, wish))
+            where = exp.Where(this=binary(exp.EQ, self.key.copy(), text(name)))
+            chosen: Expr = exp.Filter(this=one, expression=where)
+            return self.opened.layers.base(call("coalesce", chosen, whole(0)) if is_count else chosen, called)
+
+        value = mapped(named(self.measured.layers, settled(made.value()), made.name), place, called)
+        sources = tuple(dict.fromkeys((*made.sources, *self.sources)))
+        return computed(self.opened.layers, called, value, sources)

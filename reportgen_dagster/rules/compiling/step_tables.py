@@ -1,0 +1,64 @@
+"""The result of every step as queries, for who wants to see that they are of the types that were told.
+
+What belongs here: rendering them beside the plan's own queries. What does not: binding them (engine/step_results.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sqlglot.expressions import Expr
+
+from reportgen_dagster.rules.compiling.blocks import OpenBlock
+from reportgen_dagster.rules.compiling.draft import Draft
+from reportgen_dagster.rules.compiling.plan import INPUT, OutputColumn, StepResult, StepTables
+from reportgen_dagster.rules.compiling.scopes import Column, Scope, settled
+from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.typed import DIALECT, Value
+
+Typed = Callable[[Layers, Value], Expr]
+
+
+def step_tables(
+    draft: Draft,
+    blocks: Sequence[OpenBlock],
+    results: Iterable[tuple[StepResult, OpenBlock, Scope]],
+    typed: Typed,
+) -> StepTables | None:
+    """Render the results of steps; None if the columns of a file are not known.
+
+    Call it after the plan's own queries were rendered: it asks for the values of columns that those do not need.
+
+    Args:
+        draft: The plan, which has no problems.
+        blocks: Its blocks, as far as they can be rendered.
+        results: What is told of each step, its block and its columns.
+        typed: Gives a value the type that its column promises.
+    """
+    files = {INPUT: draft.input.columns, **{name: shape.columns for name, shape in draft.references.items()}}
+    known = {name: columns for name, columns in files.items() if columns is not None}
+    if len(known) < len(files):
+        return None
+    found: dict[int, dict[int, tuple[Column, str, OutputColumn]]] = {block.number: {} for block in blocks}
+    for result, block, scope in results:
+        if block.number in found:
+            for column, told in zip(scope, result.columns, strict=True):
+                found[block.number].setdefault(id(column), (column, result.path, told))
+    tables, values = [], {}
+    for block in reversed(blocks):
+        if block is not blocks[-1]:
+            block.holds_all = True  # also what only steps' results use
+            finished, _ = block.finished(())
+            tables.append((finished.table, finished.sql))
+        outputs = [
+            (str(place), typed(block.layers, settled(column.value())))
+            for place, (column, _, _) in enumerate(found[block.number].values())
+        ]
+        if outputs:
+            values[block.number] = block.select(outputs, in_order=False).sql(DIALECT)
+    return StepTables(
+        known,
+        tuple(reversed(tables)),
+        values,
+        {number: tuple((path, told) for _, path, told in of.values()) for number, of in found.items()},
+    )

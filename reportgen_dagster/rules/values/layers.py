@@ -1,0 +1,300 @@
+"""Names for values that are used more than once: each name is a column of a nested SELECT.
+
+What belongs here: giving names, nesting SELECTs, joining a table at a level, leaving out what nothing uses. What does not: what a
+value means (typed.py), which tables there are (compiling/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sqlglot import exp
+from sqlglot.expressions import Expr
+
+from reportgen_dagster.rules.values.typed import DIALECT, all_of, binary, column, whole
+
+BASE = "i"  # what a query calls the rows that it begins with
+JoinKind = Literal["left", "inner", "full"]
+Base = exp.Select | Callable[[frozenset[str]], exp.Select]
+
+
+class Names:
+    """Gives out names that differ by more than case, as DuckDB folds it."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        """Begin with the names that are taken already."""
+        self.taken = {name.lower() for name in taken}
+
+    def new(self, wish: str) -> str:
+        """Return the wished name, or the first free one that begins with it."""
+        name, number = wish, 1
+        while name.lower() in self.taken:
+            number += 1
+            name = f"{wish}_{number}"
+        self.taken.add(name.lower())
+        return name
+
+
+class Joined:
+    """A table that is joined to the rows at a level; what is computed of it alone is computed before the join."""
+
+    def __init__(
+        self,
+        alias: str,
+        table: exp.Table | exp.Subquery,
+        keys: Sequence[tuple[Expr, Expr]],
+        names: Names,
+        level: int,
+    ) -> None:
+        """Join a table.
+
+        Args:
+            alias: What the query calls it.
+            table: The table.
+            keys: Each expression of the rows, with the one of the table that must equal it.
+            names: Gives names to the table's columns.
+            level: The level at which it is joined.
+        """
+        self.alias = alias
+        self.level = level
+        self.kind: JoinKind = "left"
+        self._table = table
+        self._names = names
+        self._taken: dict[str, Expr] = {}
+        self._known: dict[str, str] = {}
+        self._keys = [(left, self.take(right, "key")) for left, right in keys]
+
+    def take(self, value: Expr, name: str) -> Expr:
+        """Return a value that is computed of the table alone, as a column for its level."""
+        key = key_of(value)
+        if key not in self._known:
+            wish = value.name if isinstance(value, exp.Column) else name
+            self._known[key] = self._names.new(wish)
+            self._taken[self._known[key]] = value
+        return column(self._known[key], self.alias)
+
+    @property
+    def row_keys(self) -> list[Expr]:
+        """Return what of the rows must equal the table's keys."""
+        return [left for left, _ in self._keys]
+
+    @property
+    def key(self) -> Expr:
+        """Return the table's first key, which is null where no row was found."""
+        return self._keys[0][1]
+
+    def onto(self, select: exp.Select, used: set[tuple[str, str]], rows: str) -> exp.Select:
+        """Return a SELECT with the table joined; `rows` qualifies columns of the rows that have no table."""
+        used = used | {(self.alias, right.name) for _, right in self._keys}
+        taken = [_aliased(item) for item in self._taken.items() if (self.alias, item[0]) in used]
+        source = exp.select(*taken, copy=False).from_(self._table.copy(), copy=False)
+        same = all_of(binary(exp.EQ, _qualified(left, rows), right.copy()) for left, right in self._keys)
+        return select.join(source.subquery(self.alias, copy=False), on=same, join_type=self.kind, copy=False)
+
+
+@dataclass(slots=True)
+class _Level:
+    """The values that one SELECT names, over tables that are joined there."""
+
+    named: dict[str, Expr] = field(default_factory=dict)
+    joins: list[Joined] = field(default_factory=list)
+
+
+class Layers:
+    """Gives names to values that are used more than once; each name is a column of a nested SELECT.
+
+    So a cell is cast once, no expression is written twice, and no expression grows deep.
+    """
+
+    def __init__(self, *, joins_first: bool = False) -> None:
+        """Begin without names.
+
+        Args:
+            joins_first: Tables may be joined to the rows as they are, before anything is computed.
+        """
+        self.joins_first = joins_first
+        self.names = Names()
+        self._levels: list[_Level] = [_Level()]
+        self._level_of: dict[str, int] = {}
+        self._visible: dict[str, int] = {BASE: 0}
+        self._known: dict[str, Expr] = {}
+        self._constant: dict[str, Expr | None] = {}
+
+    def base(self, value: Expr, name: str) -> Expr:
+        """Name a value that is computed from the columns that the query begins with."""
+        return self.at(value, name, 0)
+
+    def bind(self, value: Expr, name: str = "value") -> Expr:
+        """Name a value, unless it is a name or a literal already."""
+        plain = value.this if isinstance(value, (exp.Neg, exp.Cast)) else value
+        if isinstance(plain, exp.Column) and plain is not value:
+            plain = value
+        if isinstance(plain, (exp.Column, exp.Literal, exp.Null, exp.Boolean)):
+            return value
+        return self.at(value, name, self._level_for(value))
+
+    def at(self, value: Expr, name: str, level: int) -> Expr:
+        """Name a value at a level: of columns of tables that are joined there, or of names below it."""
+        key = f"{level} {key_of(value)}"
+        if key not in self._known:
+            unique = self.names.new(name)
+            self._reach(level)
+            self._levels[level].named[unique] = value
+            self._level_of[unique] = level
+            self._known[key] = column(unique)
+        return self._known[key]
+
+    def join(
+        self, table: exp.Table | exp.Subquery, keys: Sequence[tuple[Expr, Expr]], *, kind: JoinKind = "left"
+    ) -> Joined:
+        """Join a table at the lowest level that knows the keys.
+
+        A left join that nothing is taken of is left out, so a key must not be there twice in the table.
+        """
+        unnamed = [(self._unnamed(left), right) for left, right in keys]
+        if all(self._level_for(left, lowest=0) == 0 for left, _ in unnamed):
+            keys = unnamed
+        level = max((self._level_for(left, lowest=0) for left, _ in keys), default=0)
+        alias = f"r{len(self._visible)}"
+        names = Names() if level == 0 else self.names
+        joined = Joined(alias, table, keys, names, level)
+        joined.kind = kind
+        self._reach(level)
+        self._levels[level].joins.append(joined)
+        self._visible[alias] = level
+        return joined
+
+    def see(self, alias: str) -> None:
+        """Take note of a further table that the query begins with."""
+        self._visible[alias] = 0
+
+    def _unnamed(self, value: Expr) -> Expr:
+        """Return the column that a name only repeats, so that tables are joined as low as possible."""
+        is_name = isinstance(value, exp.Column) and not value.table
+        if self.joins_first and is_name and self._level_of.get(value.name) == 0:
+            meant = self._levels[0].named[value.name]
+            return meant if isinstance(meant, exp.Column) else value
+        return value
+
+    def _reach(self, level: int) -> None:
+        while len(self._levels) <= level:
+            self._levels.append(_Level())
+
+    def _level_for(self, value: Expr, lowest: int = 1) -> int:
+        levels = [
+            self._visible[found.table] if found.table else self._level_of[found.name] + 1
+            for found in value.find_all(exp.Column)
+        ]
+        return max(levels, default=lowest)
+
+    def constant(self, value: Expr) -> Expr | None:
+        """Return a value with all names replaced by what they stand for, None if it depends on rows."""
+        if not any(True for _ in value.find_all(exp.Column)):
+            return value
+        copied = value.copy()
+        root = exp.Paren(this=copied)
+        for found in [*root.find_all(exp.Column)]:
+            meant = self._constant_of(found)
+            if meant is None:
+                return None
+            found.replace(exp.Paren(this=meant.copy()))
+        return root
+
+    def _constant_of(self, found: exp.Column) -> Expr | None:
+        if found.table or not self._level_of.get(found.name):
+            return None  # the lowest level names what depends on rows, also without columns: count(*)
+        if found.name not in self._constant:
+            named = self._levels[self._level_of[found.name]].named[found.name]
+            self._constant[found.name] = self.constant(named)
+        return self._constant[found.name]
+
+    def select(
+        self,
+        outputs: Iterable[tuple[str, Expr]],
+        base: Base,
+        *,
+        where: Expr | None = None,
+        order: Sequence[exp.Ordered] = (),
+    ) -> exp.Select:
+        """Return the SELECT of the outputs over all layers.
+
+        Args:
+            outputs: Names and values.
+            base: Has the FROM of the rows that the query begins with; or makes it, given the columns of `BASE` that are used.
+            where: Which rows to select.
+            order: What orders the rows.
+        """
+        columns = [*outputs]
+        others = [*([where] if where is not None else []), *order]
+        kept, used = self._used([*(value for _, value in columns), *others])
+        if callable(base):
+            base = base(frozenset(name for table, name in used if table == BASE))
+        inner = self._joined(base, self._levels[0], used, BASE)
+        cells = [_aliased(item) for item in kept[0].items()] or [whole(1)]
+        inner = inner.select(*cells, copy=False)
+        number = 0
+        for level, named in zip(self._levels[1:], kept[1:], strict=True):
+            joins = [joined for joined in level.joins if self._matters(joined, used)]
+            if not named and not joins:
+                continue
+            below, number = f"layer{number}", number + 1
+            star: Expr = exp.Column(this=exp.Star(), table=exp.to_identifier(below)) if joins else exp.Star()
+            outer = exp.select(star, *map(_aliased, named.items()), copy=False)
+            outer = outer.from_(inner.subquery(below, copy=False), copy=False)
+            inner = self._joined(outer, level, used, below)
+        selected = exp.select(*map(_aliased, columns), copy=False)
+        selected = selected.from_(inner.subquery("cells", copy=False), copy=False)
+        if where is not None:
+            selected = selected.where(_qualified(where, "cells"), copy=False)
+        # Without its table a name would mean what the query gives under that name.
+        keys = [_qualified(key, "cells") for key in order]
+        return selected.order_by(*keys, copy=False) if keys else selected
+
+    @staticmethod
+    def _matters(joined: Joined, used: set[tuple[str, str]]) -> bool:
+        return joined.kind != "left" or any(table == joined.alias for table, _ in used)
+
+    def _joined(self, select: exp.Select, level: _Level, used: set[tuple[str, str]], rows: str) -> exp.Select:
+        for joined in level.joins:
+            if self._matters(joined, used):
+                select = joined.onto(select, used, rows)
+        return select
+
+    def _used(self, values: Iterable[Expr]) -> tuple[list[dict[str, Expr]], set[tuple[str, str]]]:
+        """Return what each level must name, and every column that is used, with its table."""
+        used = {found for value in values for found in _columns(value)}
+        kept: list[dict[str, Expr]] = []
+        for level in reversed(self._levels):
+            named = {name: value for name, value in level.named.items() if ("", name) in used}
+            for value in named.values():
+                used |= _columns(value)
+            for joined in level.joins:
+                if self._matters(joined, used):
+                    used |= {found for key in joined.row_keys for found in _columns(key)}
+            kept.append(named)
+        return kept[::-1], used
+
+
+def key_of(value: Expr) -> str:
+    """Return what tells an expression from others."""
+    # Most are columns, and writing one as SQL takes a while.
+    return f"{value.table}.{value.name}" if isinstance(value, exp.Column) else value.sql(DIALECT)
+
+
+def _columns(value: Expr) -> set[tuple[str, str]]:
+    return {(found.table, found.name) for found in value.find_all(exp.Column)}
+
+
+def _qualified(value: Expr, table: str) -> Expr:
+    copied = value.copy()
+    for found in copied.find_all(exp.Column):
+        if not found.table:
+            found.set("table", exp.to_identifier(table))
+    return copied
+
+
+def _aliased(item: tuple[str, Expr]) -> Expr:
+    name, value = item
+    return exp.Alias(this=value, alias=exp.to_identifier(name, quoted=True))
