@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
+from tabulate import tabulate
 
 PREVIEW_ROWS = 10
 
@@ -59,26 +60,24 @@ class Preview:
     """Collects the first rows of a stream of batches."""
 
     def __init__(self, count: int = PREVIEW_ROWS) -> None:
-        self._batches: list[pa.RecordBatch] = []
-        self._missing = count
+        self._rows: list[list[str | None]] = []
+        self._count = count
 
     @property
     def is_full(self) -> bool:
         """Tell whether no more rows are needed."""
-        return self._missing <= 0
+        return len(self._rows) >= self._count
 
     def rows(self) -> list[list[str | None]]:
         """Return the rows."""
-        columns = [batch.to_pydict().values() for batch in self._batches]
-        return [list(row) for batch in columns for row in zip(*batch, strict=True)]
+        return self._rows
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Keep what is still missing of the first rows."""
-        if self._missing > 0:
-            head = batch.slice(0, self._missing)
-            # A copy: a slice would keep the whole batch in memory.
-            self._batches.append(pa.RecordBatch.from_pylist(head.to_pylist(), schema=head.schema))
-            self._missing -= head.num_rows
+        if not self.is_full:
+            # As texts of Python's: a slice would keep the whole batch in memory.
+            head = batch.slice(0, self._count - len(self._rows)).to_pydict()
+            self._rows += [list(row) for row in zip(*head.values(), strict=True)]
 
     def markdown(self, columns: Sequence[str]) -> str:
         """Show the rows as a Markdown table, cells as they are in the report."""
@@ -87,10 +86,8 @@ class Preview:
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> str:
     """Show a few rows of texts as a Markdown table."""
-    import pandas as pd  # half a second that only this needs
-
-    frame = pd.DataFrame([[_cell(cell) for cell in row] for row in rows], columns=[*columns])
-    return frame.rename(columns=_cell).to_markdown(index=False, disable_numparse=True)
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    return tabulate(cells, [_cell(name) for name in columns], tablefmt="pipe", disable_numparse=True)
 
 
 def _cell(value: str | None) -> str:

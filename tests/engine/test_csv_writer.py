@@ -1,0 +1,66 @@
+"""The CSV that is written, against what Polars writes of the same rows in one go."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reportgen_dagster.engine.writers.csv import CsvWriter
+
+PLAIN = st.sampled_from(["a", "b c", "é", " s", "1.5", "'", ";", "#x"])
+AWKWARD = st.one_of(
+    PLAIN, st.none(), st.text(max_size=3), st.sampled_from(["", "x,y", 'q"q', "l\nl", "r\rr"])
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[list[str], list[pa.RecordBatch]]:
+    names = draw(st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=3, unique=True))
+    schema = pa.schema([(name, pa.string()) for name in names])
+    batches = []
+    for cells in draw(st.lists(st.sampled_from([PLAIN, AWKWARD]), max_size=6)):
+        rows = draw(st.lists(st.tuples(*(cells for _ in names)), max_size=4))
+        batches.append(
+            pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema)
+        )
+    return names, batches
+
+
+def written(path: Path, names: list[str], batches: list[pa.RecordBatch]) -> bytes:
+    with CsvWriter(path, names) as writer:
+        for batch in batches:
+            writer.write(batch)
+    assert writer.row_count == sum(batch.num_rows for batch in batches)
+    return path.read_bytes()
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tables())
+def test_every_batch_is_written_as_polars_writes_it(
+    tmp_path: Path, table: tuple[list[str], list[pa.RecordBatch]]
+) -> None:
+    names, batches = table
+    frame = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    for batch in batches:
+        frame = frame.vstack(pl.DataFrame(pl.from_arrow(batch)))
+    if len(names) == 1:
+        frame = frame.fill_null("")
+    assert written(tmp_path / "report.csv", names, batches) == frame.write_csv().encode()
+
+
+@pytest.mark.parametrize("name", ["plain", "with, comma", 'with "quotes"', "two\nlines", "carriage\rreturn"])
+def test_the_header_is_read_back_as_it_was(tmp_path: Path, name: str) -> None:
+    written(tmp_path / "report.csv", [name, "other"], [])
+    with (tmp_path / "report.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == [name, "other"]
+
+
+def test_null_and_empty_text_stay_apart(tmp_path: Path) -> None:
+    batch = pa.RecordBatch.from_pydict({"a": pa.array([None, "", "x"], pa.string()), "b": ["1", "2", "3"]})
+    assert written(tmp_path / "report.csv", ["a", "b"], [batch]) == b'a,b\n,1\n"",2\nx,3\n'
