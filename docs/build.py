@@ -48,15 +48,16 @@ def errors_page() -> str:
     import api_gateway.errors  # noqa: F401 - it adds the errors that only HTTP knows
 
     rows = [
-        (f"`{cls.code}`", cls.fault, cls.title, _first_sentence(cls), cls.hint)
+        (f"`{cls.code}`", cls.fault, str(cls.exit_code), cls.title, _first_sentence(cls), cls.hint)
         for cls in error_classes()
         if cls is not ReportgenError
     ]
-    table = _table(("code", "fault", "title", "meaning", "how to mend it"), rows)
+    table = _table(("code", "fault", "exit code", "title", "meaning", "how to mend it"), rows)
     return (
         f"# Errors\n\n{NOTICE}\n\nThe same error meets a person at the command line, a program in"
         " problem+json (`code`), and an operator in Dagster."
-        "\n`fault` keeps a bad request, bad data and our own fault apart.\n\n"
+        "\n`fault` keeps a bad request, bad data and our own fault apart;"
+        " so does what the command line exits with: 2, 3 and 1.\n\n"
         f"{table}\n"
     )
 

@@ -10,7 +10,7 @@ Three branches keep blame apart: `BadRequestError` (who asked is wrong), `BadDat
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 
@@ -81,6 +81,19 @@ class ReportgenError(Exception):
             return ""
         more = len(self.problems) - 1
         return f"{self.problems[0]}{f' (and {more} more)' if more else ''}"
+
+    def name_sources(self, names: Mapping[str, str]) -> None:
+        """Tell of files by other names, such as those that a user knows them by.
+
+        Args:
+            names: The new name of each source of a problem; others stay.
+        """
+        is_derived = self.detail == self._detail_from_problems()
+        self.problems = tuple(
+            replace(problem, source=names.get(problem.source, problem.source)) for problem in self.problems
+        )
+        if is_derived:
+            self.detail = self._detail_from_problems() or self.title
 
     def to_json(self) -> dict[str, Any]:
         """Return the error as plain data: code, title, fault, detail, hint and problems."""

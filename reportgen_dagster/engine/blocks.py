@@ -27,8 +27,8 @@ from reportgen_dagster.engine.transform import batch_rows, prefetched
 from reportgen_dagster.engine.verdict import refuse_failures
 from reportgen_dagster.errors import BadDataError, RulesError
 from reportgen_dagster.rules.compiling.plan import ROW, STATE, Block, Plan
+from reportgen_dagster.rules.reading.steps import MAX_PIVOTED
 
-MAX_PIVOTED = 1_000
 _STATES_AT_ONCE = 16_384
 _STREAM = "rows:stream"  # a colon: no reference is called so
 Rows = Iterator[pa.RecordBatch]

@@ -620,7 +620,7 @@ def test_every_problem_is_told_once_with_its_place() -> None:
         "steps[0].derive.t  `id + 'x'` adds a text; texts are joined by `||`, and number(...) reads a text as a number",
         "steps[1].select[1]  unknown column `nope`",
         "steps[2].filter  unknown column `amount`",
-        "steps[3].lookup.match  unknown column `desk_idd`; did you mean `desk_id`?",
+        "steps[3].lookup.match  unknown column `desk_idd` in `desks`; did you mean `desk_id`?",
         "steps[3].lookup.take.fee  unknown column `feee`; did you mean `fee`?",
         "steps[4].aggregate.by[0]  unknown column `deskk`; did you mean `desk`?",
         "steps[4].aggregate.measures.n  `sum`: `number` must be a number, not a text",

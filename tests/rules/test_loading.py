@@ -384,6 +384,7 @@ rejects: {policy: diverts}
         "rules.yaml:8:20  steps[2].derive.b  this is no expression, near `+`",
         "rules.yaml:8:27  steps[2].derive.c  a text is expected here",
         "rules.yaml:8:36  steps[2].derive.d  unknown function `maxx`; did you mean `max`?",
+        "rules.yaml:8:49  steps[2].derive.D  the column `D` is there twice (as `d`; names differ by more than case)",
         "rules.yaml:9:60  steps[3].aggregate.measures.m  this is no expression, near `+`",
         "rules.yaml:10:11  steps[4].sort  it is empty",
         "rules.yaml:11:26  output.columns[2]  the output `A` is there twice (as `a`; names differ by more than case)",

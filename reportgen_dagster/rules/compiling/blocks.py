@@ -30,6 +30,7 @@ from reportgen_dagster.rules.compiling.plan import (
     Block,
 )
 from reportgen_dagster.rules.compiling.scopes import Column, Scope, mapped, once, shown
+from reportgen_dagster.rules.values.folding import MOST, reasons_of
 from reportgen_dagster.rules.values.layers import BASE, Base, Layers, Names, key_of
 from reportgen_dagster.rules.values.typed import (
     DIALECT,
@@ -42,6 +43,7 @@ from reportgen_dagster.rules.values.typed import (
     column,
     false,
     is_null,
+    is_present,
     negated,
     text,
 )
@@ -64,11 +66,19 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What becomes of a row on which a condition is true."""
+    """What becomes of a row on which a condition is true.
+
+    Attributes:
+        condition: The condition.
+        state: The state that the row gets.
+        drops: It may leave the row out.
+        tells: It may make the row an error.
+    """
 
     condition: Expr
     state: Expr
     drops: bool = False
+    tells: bool = True
 
 
 @dataclass(slots=True)
@@ -130,7 +140,8 @@ class OpenBlock:
 
     def drop(self, condition: Expr) -> None:
         """Leave rows out."""
-        self._verdicts.append(_Verdict(condition, text(DROPPED), drops=True))
+        self._verdicts.append(_Verdict(condition, text(DROPPED), drops=True, tells=False))
+        self._fold()
 
     def fail(
         self,
@@ -156,17 +167,27 @@ class OpenBlock:
             head = text(f"{letter}{number}{FIELD_SEPARATOR}")
             state = call("concat", head, check.reason, text(FIELD_SEPARATOR), *values)
             self._verdicts.append(_Verdict(check.condition, state))
+        self._fold()
 
     def fatal(self, check: Check, rule: Callable[[], int], columns: Iterable[Column]) -> None:
         """Make rows on which a check is true the end of the run."""
         self.fail((check,), rule, columns, letter=FATAL)
+
+    def _fold(self) -> None:
+        """Make many verdicts one, which hands on what became of the row: every level would hand on what each speaks of."""
+        found = self._verdicts
+        if not self.layers.is_deep or len(found) <= MOST or not any(verdict.tells for verdict in found):
+            return
+        state = self.layers.bind(case(*((verdict.condition, verdict.state) for verdict in found)), "verdict")
+        drops = any(verdict.drops for verdict in found)
+        self._verdicts = [_Verdict(is_present(state), state, drops=drops)]
 
     @property
     def has_state(self) -> bool:
         """Tell whether a row may have a state that is not null."""
         if self.number == 0:
             return bool(self._verdicts or self._broken or self._warned or self._told)
-        return bool(self._told) or any(not verdict.drops for verdict in self._verdicts)
+        return bool(self._told) or any(verdict.tells for verdict in self._verdicts)
 
     def _state(self) -> Expr:
         branches: list[tuple[Expr, Expr]] = []
@@ -308,7 +329,7 @@ class OpenBlock:
         """Return the block with this query."""
         return Block(
             self.table,
-            selected.sql(DIALECT, pretty=True),
+            selected.sql(DIALECT, pretty=not self.layers.is_deep),  # deep levels would be mostly indentation
             self.has_state,
             self.diverts,
             self.scanned_once,
@@ -350,8 +371,7 @@ def judge(draft: Draft, block: OpenBlock, path: tuple[str | int, ...], checks: S
     for check in checks:
         constant = block.layers.constant(check.condition)
         if constant is not None:
-            reasons = [str(part.this) for part in check.reason.find_all(exp.Literal) if part.is_string]
-            told = f"this fails on every row: {' or '.join(reasons)}"
+            told = f"this fails on every row: {' or '.join(reasons_of(block.layers, check.reason))}"
             problem = draft.ruleset.problem_in(expression, told)
             draft.constant_checks.append((constant.sql(DIALECT), problem))
 

@@ -36,7 +36,17 @@ from reportgen_dagster.rules.compiling.plan import (
     TableShape,
 )
 from reportgen_dagster.rules.compiling.relations import aggregate, distinct, top, unpivot
-from reportgen_dagster.rules.compiling.rows import derive, drop, keep, limit, rename, select, selected, sort
+from reportgen_dagster.rules.compiling.rows import (
+    derive,
+    drop,
+    keep,
+    limit,
+    rename,
+    select,
+    selected,
+    sort,
+    unread,
+)
 from reportgen_dagster.rules.compiling.scopes import Column, Scope, settled
 from reportgen_dagster.rules.compiling.step_tables import step_tables
 from reportgen_dagster.rules.compiling.windows import window
@@ -51,6 +61,7 @@ from reportgen_dagster.rules.values.literals import literal_value
 from reportgen_dagster.rules.values.typed import (
     DIALECT,
     Value,
+    any_value,
     cast,
     sql_type,
     type_of,
@@ -61,7 +72,7 @@ StepCompiler = Callable[[Draft, OpenBlock, int, Any], OpenBlock]
 _STEPS: Mapping[str, StepCompiler] = {
     "lookup": lookup, "join": join, "filter": keep, "derive": derive, "select": select, "rename": rename, "drop": drop,
     "aggregate": aggregate, "window": window, "top": top, "distinct": distinct, "pivot": pivot, "unpivot": unpivot,
-    "append": append, "sort": sort, "limit": limit,
+    "append": append, "sort": sort, "limit": limit, "unread": unread,
 }  # fmt: skip
 
 
@@ -75,6 +86,7 @@ def compile_ruleset(
     pivot_values: Mapping[int, Sequence[str]] | None = None,
     until: int | None = None,
     with_steps: bool = False,
+    with_queries: bool = True,
     output: Contract | None = None,
 ) -> Plan:
     """Compile rules for files of these shapes.
@@ -88,6 +100,7 @@ def compile_ruleset(
         pivot_values: The values of pivots that data told, by the number of the step.
         until: Compile only the steps before this number; all their columns are the report's.
         with_steps: Render the results of all steps, too: `Plan.step_tables`.
+        with_queries: Render the plan's own queries: `Plan.blocks` and `Plan.text_sql`.
         output: The report's contract if it comes from Python instead of the rules.
 
     Returns:
@@ -99,7 +112,7 @@ def compile_ruleset(
     )
     draft = Draft(ruleset, input, references, environment, dict(pivot_values or {}), output)
     try:
-        return _Walk(draft, until).plan(with_steps=with_steps)
+        return _Walk(draft, until).plan(with_steps=with_steps, with_queries=with_queries)
     except RecursionError:
         draft.refuse((), "The rules are nested too deeply to be run.")
         return Plan(problems=tuple(draft.problems))
@@ -109,6 +122,9 @@ def _parameters(ruleset: Ruleset, given: Mapping[str, object]) -> dict[str, Valu
     """Return the value of each parameter; what is given none and has no default is a null of its type."""
     values = {}
     for name, parameter in ruleset.document.parameters.items():
+        if ruleset.is_wrong("parameters", name):
+            values[name] = any_value()
+            continue
         value = given[name] if name in given else parameter_value(parameter.type, parameter.default)
         values[name] = _parameter(parameter.type, value)
     return values
@@ -133,19 +149,21 @@ class _Walk:
         self.results: list[tuple[StepResult, OpenBlock, Scope]] = []
         self._outputs_of: dict[int, tuple[Column, OutputColumn]] = {}
 
-    def plan(self, *, with_steps: bool) -> Plan:
+    def plan(self, *, with_steps: bool, with_queries: bool) -> Plan:
         draft = self.draft
         block = self._input_block()
         judge_input(draft, block)
         self.blocks.append(block)
         for index, step in enumerate(self.steps):
             block = _STEPS[step.kind](draft, block, index, step)
+            if index in draft.ruleset.open_steps:
+                block.scope = block.scope.opened()
             if block is not self.blocks[-1]:
                 self._open(block)
             self.results.append((self._result(index, step, block.scope), block, block.scope))
         columns = self._outputs(block)
         block, columns = self._last(block, columns)
-        blocks, text_sql = ([], "") if draft.problems else self._rendered(block, columns)
+        blocks, text_sql = ([], "") if draft.problems or not with_queries else self._rendered(block, columns)
         shown = tuple(self._written(column) for column in columns)
         asked = {
             file: {name: frozenset(what) for name, what in of.items()} for file, of in draft.asked.items()
@@ -207,6 +225,8 @@ class _Walk:
     def _outputs(self, block: OpenBlock) -> list[Column]:
         """Return the report's columns, whose values the last block computes."""
         output = self.document.output if self.is_whole else None
+        if self.draft.ruleset.is_wrong("output", "columns"):
+            return []
         if output is None or output.columns is None:
             columns = list(block.scope)
         else:

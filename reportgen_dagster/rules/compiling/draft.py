@@ -67,6 +67,10 @@ class Draft:
     constant_checks: list[tuple[str, Problem]] = field(default_factory=list)
     tables: Names = field(default_factory=Names)
 
+    def __post_init__(self) -> None:
+        """Begin with what is wrong with the rules by themselves."""
+        self.problems |= dict.fromkeys(self.ruleset.problems)
+
     def shape(self, name: str) -> TableShape:
         """Return the shape of a reference; one without columns while it is not known."""
         return self.references.get(name) or TableShape(name, None)
@@ -77,9 +81,12 @@ class Draft:
         """Note a problem at a place of the rules."""
         self.problems[self.ruleset.problem(path, message, key=key)] = None
 
-    def unknown(self, path: Path, name: str, names: Iterable[str], *, key: bool = False) -> None:
-        """Note that there is no such column."""
-        self.refuse(path, f"unknown column `{name}`{nearest(name, list(names))}", key=key)
+    def unknown(
+        self, path: Path, name: str, names: Iterable[str], *, key: bool = False, where: str = ""
+    ) -> None:
+        """Note that there is no such column, and where it is looked for if that is not plain."""
+        message = f"unknown column `{name}`{where and f' {where}'}{nearest(name, list(names))}"
+        self.refuse(path, message, key=key)
 
     def report(self, expression: Expression) -> Report:
         """Return what notes problems with an expression."""

@@ -62,14 +62,17 @@ def matches(
     missing = False
     for own_name, name in keys.items():
         column_ = scope.find(own_name)
-        if column_ is None:
-            draft.unknown(path, own_name, scope.names())
-            missing = True
-        if shape.columns is not None and name not in shape.columns:
-            draft.unknown(path, name, shape.columns)
-            missing = True
-        elif column_ is not None:
+        is_there = shape.columns is None or name in shape.columns
+        if column_ is not None and is_there:
             found.append(_match(draft, column_, shape, name, path))
+            continue
+        missing = True
+        if column_ is None:
+            both = own_name == name and not is_there
+            known = [*scope.names(), *(shape.columns or ())] if both else scope.names()
+            draft.unknown(path, own_name, known, where=f"here, nor in `{reference}`" if both else "")
+        if not is_there and (column_ is not None or own_name != name):
+            draft.unknown(path, name, shape.columns or (), where=f"in `{reference}`")
     return None if missing else found
 
 

@@ -30,10 +30,10 @@ from reportgen_dagster.rules.compiling.scopes import (
     unknown_column,
 )
 from reportgen_dagster.rules.reading.positions import Path
-from reportgen_dagster.rules.reading.steps import MAX_COLUMNS, PivotStep
+from reportgen_dagster.rules.reading.steps import MAX_PIVOTED, PivotStep
 from reportgen_dagster.rules.values import operators
 from reportgen_dagster.rules.values.layers import BASE
-from reportgen_dagster.rules.values.typed import binary, call, column, is_null, is_present, text, whole
+from reportgen_dagster.rules.values.typed import binary, call, case, column, is_null, is_present, text, whole
 
 _ALONE = UNNAMED
 
@@ -115,22 +115,38 @@ def _spread(
     body = step.pivot
     by = [measured.scope.columns[name] for name in body.by if name in measured.scope.columns]
     values = [made for made in measured.scope if made.name not in (*body.by, body.column)]
-    if len(names) * len(values) + len(by) > MAX_COLUMNS:
+    if len(names) * len(values) > MAX_PIVOTED:
         draft.refuse(
-            path, f"{len(names):,} values of `{body.column}` would make more than {MAX_COLUMNS:,} columns"
+            path,
+            f"{len(names):,} values of `{body.column}` would make {len(names) * len(values):,} columns, and {MAX_PIVOTED:,} may",
         )
         return _unknown(measured, index, by)
     opened, columns = grouping(measured, index, by)
     place = _Place(measured, opened, column(key, BASE), measured.scope.columns[body.column].sources)
     found: dict[str, Column] = {made.name: made for made in columns}
+    folded = {name.lower(): name for name in found}
     for name in dict.fromkeys(names):
         for made in values:
             called = name if made.name == _ALONE else f"{name}_{made.name}"
+            before = folded.setdefault(called.lower(), called)
             if called in found:
                 draft.refuse(path, f"two columns would be called `{called}`")
+            elif before != called:
+                draft.refuse(
+                    path,
+                    _clash(
+                        body.column, before, called, is_found=body.columns is None and before not in body.by
+                    ),
+                )
             found[called] = place.column(called, name, made, is_count=made.name in counts)
     opened.scope = Scope(found)
     return opened
+
+
+def _clash(column_name: str, before: str, called: str, *, is_found: bool) -> str:
+    """Say that the names of two pivoted columns are too much alike."""
+    hint = f"; lower({column_name}) in a `derive` before makes them one" if is_found else ""
+    return f"the columns `{before}` and `{called}` differ only by case{hint}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +162,9 @@ class _Place:
         """Return the column of one value of the key; where there is no row a count is 0."""
 
         def place(part: Expr, wish: str) -> Expr:
-            one = call("any_value", self.measured.handed(part, wish))
-            where = exp.Where(this=binary(exp.EQ, self.key.copy(), text(name)))
-            chosen: Expr = exp.Filter(this=one, expression=where)
+            # Not by FILTER: the database makes room for the arguments of all aggregates once for each that has one.
+            here = binary(exp.EQ, self.key.copy(), text(name))
+            chosen = call("any_value", case((here, self.measured.handed(part, wish))))
             return self.opened.layers.base(call("coalesce", chosen, whole(0)) if is_count else chosen, called)
 
         value = mapped(named(self.measured.layers, settled(made.value()), made.name), place, called)

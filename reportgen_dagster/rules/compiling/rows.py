@@ -32,6 +32,7 @@ from reportgen_dagster.rules.reading.steps import (
     RenameStep,
     SelectStep,
     SortStep,
+    UnreadStep,
     as_mapping,
 )
 from reportgen_dagster.rules.values import operators
@@ -135,6 +136,13 @@ def drop(draft: Draft, block: OpenBlock, index: int, step: DropStep) -> OpenBloc
     for position, name in enumerate(step.drop):
         draft.find(block.scope, name, (*path, position))
     block.scope = block.scope.without(step.drop)
+    return block
+
+
+def unread(_: Draft, block: OpenBlock, __: int, step: UnreadStep) -> OpenBlock:
+    """Go on behind a step that cannot be read: any column may be there, unless such a step leaves them alone."""
+    if not step.unread.keeps_columns:
+        block.scope = Scope().opened()
     return block
 
 

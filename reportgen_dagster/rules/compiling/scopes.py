@@ -107,6 +107,10 @@ class Scope:
         """Return the scope with columns added, or replaced in place where there are such names."""
         return replace(self, columns={**self.columns, **{column.name: column for column in columns}})
 
+    def opened(self) -> Scope:
+        """Return the scope with any other column, of which nothing is known."""
+        return Scope(self.columns, self.more or unknown_column)
+
     def without(self, names: Iterable[str]) -> Scope:
         """Return the scope without some columns."""
         left_out = frozenset(names)
@@ -147,7 +151,7 @@ def computed(
         type_of(value),
         sources,
         ask,
-        lambda: as_cell(layers, ask()),
+        lambda: replace(as_cell(layers, ask()), is_made=True),
         read or (lambda: operators.written(layers, ask())),
         is_typed=value.raw is None and value.kind != "text",
         plain=lambda: value,

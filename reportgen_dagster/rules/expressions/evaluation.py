@@ -16,7 +16,7 @@ from sqlglot import exp
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.rules.expressions.arguments import prepared, unknown_boolean
-from reportgen_dagster.rules.expressions.faults import nearest
+from reportgen_dagster.rules.expressions.faults import meant
 from reportgen_dagster.rules.expressions.gate import (
     Reading,
     allow_nesting,
@@ -33,7 +33,8 @@ from reportgen_dagster.rules.expressions.type_problems import (
 )
 from reportgen_dagster.rules.functions import Argument, Function
 from reportgen_dagster.rules.values import casts, numbers, operators, quotients, temporal
-from reportgen_dagster.rules.values.layers import Layers
+from reportgen_dagster.rules.values.folding import folded
+from reportgen_dagster.rules.values.layers import MAX_LEVELS, Layers
 from reportgen_dagster.rules.values.like import like
 from reportgen_dagster.rules.values.literals import integer_value, literal_value
 from reportgen_dagster.rules.values.typed import (
@@ -60,6 +61,12 @@ _QUOTIENTS: dict[type[Expr], Callable[[Layers, Value, Value], Value]] = {
     exp.Mod: quotients.modulo,
 }
 _COMPARISONS: tuple[type[exp.Binary], ...] = (exp.LT, exp.LTE, exp.GT, exp.GTE)
+
+
+TOO_DEEP = (
+    f"more than {MAX_LEVELS:,} calculations that each need the one before (a quotient of decimals takes nine); "
+    "use fewer operators"
+)
 
 
 class Scope(Protocol):
@@ -142,10 +149,15 @@ class Evaluator:
     def _fitting(self, node: Expr, build: Callable[[], Value]) -> Value:
         """Report what does not fit together."""
         try:
-            return build()
+            return self._bounded(build())
         except UnfitError as error:
             self.report(f"{shown(node)}: {error}", node)
             return any_value()
+
+    def _bounded(self, value: Value) -> Value:
+        if self.layers.is_too_deep and value.kind != "any":
+            raise UnfitError(TOO_DEEP)
+        return folded(self.layers, value)
 
     # leaves
 
@@ -160,7 +172,7 @@ class Evaluator:
     def _unknown(self, name: str) -> str:
         if name in self.made:
             return f"`{name}` is made in this very step; it can be used from the next step on"
-        return f"unknown column `{name}`{nearest(name, self.scope.names())}"
+        return f"unknown column `{name}`{meant(name, self.scope.names())}"
 
     def _literal(self, node: Expr) -> Value:
         digits = str(node.this)

@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# What other languages call the date; here it is the run's.
+_PRESENT = ("now", "current_date", "current_timestamp", "current_time", "curdate", "getdate", "sysdate")
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -34,3 +37,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     if not close:
         close = [other for other in candidates if other.lower() == name.lower()][:1]
     return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """Return the hint at what an unknown name in an expression means here, or at the most similar one, or nothing."""
+    if name.lower() in _PRESENT:
+        return "; the date of the run is `today()`"
+    return nearest(name, names)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from reportgen_dagster.rules.expressions.faults import ExpressionError, Fault, nearest
+from reportgen_dagster.rules.expressions.faults import ExpressionError, Fault, meant
 from reportgen_dagster.rules.expressions.formula_sorts import Sorts, alternatives, literal
 from reportgen_dagster.rules.expressions.gate import MAX_CHAIN, MAX_NESTING, allow_nesting, is_plain_name
 from reportgen_dagster.rules.expressions.python_syntax import bounded, one_line, parsed
@@ -43,6 +43,14 @@ _NEGATIVE_NAMES: dict[type[ast.AST], str] = {
     ast.Tuple: "a list stands only behind `in`",
     ast.Set: "a list stands only behind `in`",
     ast.Dict: "dictionaries are not allowed",
+}
+_OTHER_MARKS: dict[type[ast.operator], str] = {
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.MatMult: "@",
 }
 
 
@@ -151,7 +159,7 @@ class _Translator:
         """Translate a node for the context that it stands in."""
         build = self._BUILDERS.get(type(node))
         if build is None:
-            message = _NEGATIVE_NAMES.get(type(node), f"`{type(node).__name__}` is not allowed in a formula")
+            message = _NEGATIVE_NAMES.get(type(node), "this is not allowed in a formula")
             return self.refuse(node, message)
         if context == "written" and not self.sorts.is_plainly_text(node) and not self.sorts.chooses(node):
             return self.as_written(node, build)
@@ -218,7 +226,7 @@ class _Translator:
             if isinstance(node.op, kind):
                 self.refuse_texts([node.left, node.right])
                 return self.called(name, [node.left, node.right], "number")
-        return self.refuse(node, f"`{type(node.op).__name__}` is not allowed; there are + - * / // % **")
+        return self.refuse(node, f"`{_OTHER_MARKS[type(node.op)]}` is not allowed; there are + - * / // % **")
 
     def called(self, name: str, arguments: Sequence[ast.expr], context: Context) -> _Sql:
         given = [self.translate(argument, context).text for argument in arguments]
@@ -323,7 +331,7 @@ class _Translator:
             return self.refuse(node, "only functions of the table can be called, by their names")
         function = FUNCTIONS.get(node.func.id)
         if function is None:
-            return self.refuse(node, f"unknown function `{node.func.id}`{nearest(node.func.id, FUNCTIONS)}")
+            return self.refuse(node, f"unknown function `{node.func.id}`{meant(node.func.id, FUNCTIONS)}")
         starred = [argument for argument in node.args if isinstance(argument, ast.Starred)]
         if node.keywords or starred:
             return self.refuse(

@@ -10,7 +10,7 @@ function has a syntax of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,24 +18,26 @@ from sqlglot import exp
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.contracts.types import Type
-from reportgen_dagster.rules.expressions.faults import ExpressionError, Fault, nearest
+from reportgen_dagster.rules.expressions.faults import ExpressionError, Fault, meant, nearest
+from reportgen_dagster.rules.expressions.refusals import refusal
 from reportgen_dagster.rules.expressions.sql_syntax import (
+    MAX_CHAIN,
     MAX_CHARACTERS,
     MAX_NESTING,
     allow_nesting,
     is_plain_name,
     parsed,
+    refuse_chains,
 )
 from reportgen_dagster.rules.functions import FUNCTIONS, Argument, Function, argument_problems
 from reportgen_dagster.rules.values.typed import MAX_PRECISION
 
 __all__ = [
-    "MAX_CHAIN", "MAX_CHARACTERS", "MAX_NESTING", "ExpressionError", "Fault", "Use", "aggregate_calls", "allow_nesting",
-    "arguments_of", "columns_of", "function_of", "is_plain_name", "literal_of", "nearest", "offset_of", "parse_expression",
-    "parts_of", "target_type", "uses_of", "walk", "wrong_arity",
+    "MAX_CHAIN", "MAX_CHARACTERS", "MAX_NESTING", "REFUSED", "ExpressionError", "Fault", "Judged", "Use", "aggregate_calls",
+    "allow_nesting", "arguments_of", "columns_of", "function_of", "is_plain_name", "judge_expression", "literal_of", "nearest",
+    "offset_of", "parse_expression", "parts_of", "refused", "target_type", "uses_of", "walk", "wrong_arity",
 ]  # fmt: skip
 
-MAX_CHAIN = 500
 MAX_LIKE = 200
 DEFAULT_DECIMAL = (MAX_PRECISION, 9)
 
@@ -49,26 +51,8 @@ _ALLOWED: frozenset[type[Expr]] = frozenset(
         exp.Anonymous, exp.Placeholder,
     }
 )  # fmt: skip
-_HINTS: dict[type[Expr], str] = {
-    exp.Pow: "use power(a, b)",
-    exp.Select: "there are no subqueries",
-    exp.Subquery: "there are no subqueries",
-    exp.Window: "windows are made by the step `window`, which has `partition_by` and `order_by`",
-    exp.Filter: "use count_if(condition) or sum(case when condition then x end)",
-    exp.Interval: "use add_days, add_months and the like",
-    exp.Alias: "a name is given by the key before the expression",
-    exp.Tuple: "a list stands only behind `in`",
-    exp.Array: "a list stands only behind `in`, in round brackets",
-    exp.Escape: "use contains, starts_with or regex_matches",
-    exp.SimilarTo: "use regex_matches(text, pattern)",
-    exp.RegexpLike: "use regex_matches(text, pattern)",
-    exp.Glob: "use like or regex_matches(text, pattern)",
-    exp.Concat: "texts are joined by `||`",
-    exp.Star: "`*` stands only in count(*)",
-    exp.Distinct: "`distinct` stands only in an aggregate such as count(distinct x)",
-    exp.AtTimeZone: "use to_zone or from_zone",
-    exp.Order: "`first`, `last` and `string_agg` follow the order of the rows; put a `sort` before",
-}
+REFUSED = "\0"  # the name of no parameter
+_Refusal = tuple[Expr, Fault]
 _TYPES = {
     exp.DataType.Type.TEXT: "text",
     exp.DataType.Type.VARCHAR: "text",
@@ -99,8 +83,38 @@ class Use:
     reading: Reading
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An expression that parses.
+
+    Attributes:
+        tree: What of it is allowed, in which `refused()` stands for all that is not; so the rest can be judged further.
+        faults: Why something is not; an expression without any may be used.
+    """
+
+    tree: Expr
+    faults: tuple[Fault, ...] = ()
+
+
+def refused() -> Expr:
+    """Return what stands for a refused part: a value of which nothing is known."""
+    return exp.Placeholder(this=REFUSED)
+
+
 def parse_expression(text: str, context: Context = "scalar", parameters: Collection[str] = ()) -> Expr:
-    """Parse one expression of the long form.
+    """Parse one expression of the long form as `judge_expression` does.
+
+    Raises:
+        ExpressionError: If it is anything but an allowed expression; with every fault that can be told.
+    """
+    judged = judge_expression(text, context, parameters)
+    if judged.faults:
+        raise ExpressionError(judged.faults)
+    return judged.tree
+
+
+def judge_expression(text: str, context: Context = "scalar", parameters: Collection[str] = ()) -> Judged:
+    """Parse one expression of the long form and judge all its parts.
 
     Names of functions come out as the table has them: in small letters, aliases replaced.
 
@@ -110,16 +124,23 @@ def parse_expression(text: str, context: Context = "scalar", parameters: Collect
         parameters: The names that `:name` may have.
 
     Raises:
-        ExpressionError: If it is anything but an allowed expression; with every fault that can be told.
+        ExpressionError: If it is not one expression, or breaks a bound.
     """
     tree = parsed(text)
-    faults = [*_foreign(tree), *_chains(tree)]
-    if faults:
-        raise ExpressionError(faults)
-    faults = [*_parameters(tree, parameters), *_calls(tree), *_misplaced(tree, context)]
-    if faults:
-        raise ExpressionError(faults)
-    return tree
+    refuse_chains(tree)
+    root = exp.Paren(this=tree)
+    judges: tuple[Callable[[Expr], Iterator[_Refusal]], ...] = (
+        _foreign,
+        lambda tree: _parameters(tree, parameters),
+        _calls,
+        lambda tree: _misplaced(tree, context),
+    )
+    faults: list[Fault] = []
+    for judge in judges:
+        for node, fault in [*judge(root.this)]:
+            faults.append(fault)
+            node.replace(refused())
+    return Judged(root.this.pop(), tuple(faults))
 
 
 # the shape of the tree
@@ -131,15 +152,14 @@ def offset_of(node: Expr) -> int:
     return min((int(start) for start in starts if start is not None), default=0)
 
 
-def _foreign(tree: Expr) -> Iterator[Fault]:
+def _foreign(tree: Expr) -> Iterator[_Refusal]:
     stack = [tree]
     while stack:
         node = stack.pop()
-        problem = _problem(node) if type(node) in _ALLOWED else _refusal(node)
+        problem = _problem(node) if type(node) in _ALLOWED else refusal(node)
+        stack.extend(() if problem else reversed(_inside(node)))
         if problem:
-            yield Fault(problem, offset_of(node))
-        else:
-            stack.extend(reversed(_inside(node)))
+            yield node, Fault(problem, offset_of(node))
 
 
 def _inside(node: Expr) -> list[Expr]:
@@ -151,15 +171,10 @@ def _inside(node: Expr) -> list[Expr]:
     return list(node.iter_expressions())
 
 
-def _refusal(node: Expr) -> str:
-    hint = _HINTS.get(type(node))
-    return f"`{type(node).__name__}` is not allowed in an expression{f'; {hint}' if hint else ''}"
-
-
 def _problem(node: Expr) -> str:
     """Return what is wrong with an allowed node by itself, or nothing."""
     if isinstance(node, exp.Column):
-        return "a column is named by its name alone" if len(node.parts) != 1 else ""
+        return "" if len(node.parts) == 1 else "a column is named by its name alone"
     if isinstance(node, exp.Is):
         plain = isinstance(node.expression, exp.Null)
         return "" if plain else "only `is null` and `is not null`; write `x` or `not x` for a condition"
@@ -242,52 +257,26 @@ def target_type(node: exp.Cast) -> Type:
     return Type("decimal", precision, scale)
 
 
-def _chains(tree: Expr) -> Iterator[Fault]:
-    """Refuse operators in a row without end: they nest to the left."""
-    if _longest_chain(tree) > MAX_CHAIN:
-        yield Fault(f"more than {MAX_CHAIN} operators in a row")
-        return
-    level = [tree]
-    for _ in range(MAX_CHAIN + 4 * MAX_NESTING):
-        level = [child for node in level for child in node.iter_expressions()]
-        if not level:
-            return
-    yield Fault(f"more than {MAX_CHAIN} operators in a row")
-
-
-def _longest_chain(tree: Expr) -> int:
-    """Return how many operators with two sides stand one right below another, at most."""
-    longest = 0
-    stack = [(tree, 0)]
-    while stack:
-        node, above = stack.pop()
-        count = above + 1 if isinstance(node, exp.Binary) else 0
-        longest = max(longest, count)
-        stack += [(child, count) for child in node.iter_expressions()]
-    return longest
-
-
 # parameters and functions
 
 
-def _parameters(tree: Expr, known: Collection[str]) -> Iterator[Fault]:
+def _parameters(tree: Expr, known: Collection[str]) -> Iterator[_Refusal]:
     for node in tree.find_all(exp.Placeholder):
         name = node.name
-        if name not in known:
+        if name not in known and name != REFUSED:
             hint = nearest(name, known) or "; parameters are described under `parameters:`"
-            yield Fault(f"unknown parameter `:{name}`{hint}", offset_of(node))
+            yield node, Fault(f"unknown parameter `:{name}`{hint}", offset_of(node))
 
 
-def _calls(tree: Expr) -> Iterator[Fault]:
+def _calls(tree: Expr) -> Iterator[_Refusal]:
     for node in list(tree.find_all(exp.Anonymous)):
         name = str(node.this)
         function = FUNCTIONS.get(name.lower())
         if function is None:
-            callable_names = [*FUNCTIONS]
-            yield Fault(f"unknown function `{name}`{nearest(name.lower(), callable_names)}", offset_of(node))
+            yield node, Fault(f"unknown function `{name}`{meant(name.lower(), FUNCTIONS)}", offset_of(node))
             continue
         node.set("this", function.alias_of or function.name)
-        yield from _call_faults(node)
+        yield from ((node, fault) for fault in _call_faults(node))
 
 
 def _call_faults(node: exp.Anonymous) -> Iterator[Fault]:
@@ -302,11 +291,12 @@ def _call_faults(node: exp.Anonymous) -> Iterator[Fault]:
             "`distinct` stands only in an aggregate of one value, such as count(distinct x)", offset_of(node)
         )
         return
-    wrong = wrong_arity(function, len(arguments))
-    if wrong:
+    if wrong := wrong_arity(function, len(arguments)):
         yield Fault(wrong, offset_of(node))
         return
     for position, problem in argument_problems(function, [*map(literal_of, arguments)]).items():
+        if arguments[position].name == REFUSED:
+            continue
         yield Fault(f"`{function.name}`: {problem}", offset_of(arguments[position]) or offset_of(node))
 
 
@@ -334,16 +324,15 @@ def arguments_of(node: exp.Anonymous) -> tuple[list[Expr], bool]:
     return arguments, False
 
 
-def _misplaced(tree: Expr, context: Context) -> Iterator[Fault]:
+def _misplaced(tree: Expr, context: Context) -> Iterator[_Refusal]:
     """Refuse aggregates and window functions where they mean nothing."""
     stack: list[tuple[Expr, str]] = [(tree, "")]
     while stack:
         node, outer = stack.pop()
         role = _role(node)
         if role != "scalar" and isinstance(node, exp.Anonymous):
-            problem = _misplacement(str(node.this), role, context, outer)
-            if problem:
-                yield Fault(problem, offset_of(node))
+            if problem := _misplacement(str(node.this), role, context, outer):
+                yield node, Fault(problem, offset_of(node))
             outer = str(node.this)
         stack.extend((child, outer) for child in reversed(list(node.iter_expressions())))
 

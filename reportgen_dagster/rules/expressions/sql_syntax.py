@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
+from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.expressions import Expr
@@ -21,6 +23,7 @@ from reportgen_dagster.rules.expressions.faults import ExpressionError, Fault
 
 MAX_CHARACTERS = 10_000
 MAX_NESTING = 100
+MAX_CHAIN = 500
 _RECURSION = 20_000  # frames; sqlglot takes about 25 for each level of nesting, the compiler fewer
 _OPENING = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE)
 _CLOSING = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END)
@@ -169,10 +172,49 @@ def _judge_depth(tokens: Iterable[Token]) -> None:
         before = token.text
 
 
-def _syntax_fault(error: ParseError, text: str, tokens: Iterable[Token]) -> Fault:
+def _syntax_fault(error: ParseError, text: str, tokens: Sequence[Token]) -> Fault:
     """Tell of the last token that sqlglot had come to."""
     found = error.errors[0]
     place = (int(found["line"]), int(found["col"]))
     near = [token for token in tokens if (token.line, token.col) <= place][-1]
     written = " ".join(text[near.start : near.end + 1].split())
-    return Fault(f"this is no expression, near `{written[:40]}`", near.start)
+    hint = _two_names_hint(text, [token for token in tokens if token.start <= near.start])
+    return Fault(f"this is no expression, near `{written[:40]}`{hint}", near.start)
+
+
+def _two_names_hint(text: str, tokens: Sequence[Token]) -> str:
+    """Return what to do where a name stands right behind another one, as when a column's name has a blank."""
+    for first, second in pairwise(tokens):
+        is_pair = first.token_type is TokenType.VAR and second.token_type is TokenType.VAR
+        if is_pair and '"' not in (text[first.start], text[second.start]):
+            return f'; a name with blanks stands in double quotes: "{first.text} {second.text}"'
+    return ""
+
+
+def refuse_chains(tree: Expr) -> None:
+    """Refuse operators in a row without end: they nest to the left.
+
+    Raises:
+        ExpressionError: If there are too many.
+    """
+    fault = Fault(f"more than {MAX_CHAIN} operators in a row")
+    if _longest_chain(tree) > MAX_CHAIN:
+        raise ExpressionError([fault])
+    level = [tree]
+    for _ in range(MAX_CHAIN + 4 * MAX_NESTING):
+        level = [child for node in level for child in node.iter_expressions()]
+        if not level:
+            return
+    raise ExpressionError([fault])
+
+
+def _longest_chain(tree: Expr) -> int:
+    """Return how many operators with two sides stand one right below another, at most."""
+    longest = 0
+    stack = [(tree, 0)]
+    while stack:
+        node, above = stack.pop()
+        count = above + 1 if isinstance(node, exp.Binary) else 0
+        longest = max(longest, count)
+        stack += [(child, count) for child in node.iter_expressions()]
+    return longest

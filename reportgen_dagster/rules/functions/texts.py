@@ -23,7 +23,9 @@ from reportgen_dagster.rules.functions.table import Build, Function, alias, scal
 from reportgen_dagster.rules.values.layers import Layers
 from reportgen_dagster.rules.values.typed import (
     MAX_TEXT,
+    TEXT_TOO_LONG,
     Check,
+    UnfitError,
     Value,
     all_of,
     any_of,
@@ -85,8 +87,15 @@ def _total(texts: Sequence[Expr]) -> Expr:
     return total
 
 
+def _refuse_too_many(count: Value) -> None:
+    """Refuse a written-out count of characters that no text may have."""
+    if isinstance(count.sql, exp.Literal) and int(str(count.sql.this)) > MAX_TEXT:
+        raise UnfitError(TEXT_TOO_LONG)
+
+
 def repeat(layers: Layers, values: Sequence[Value]) -> Value:
     """Repeat a text."""
+    _refuse_too_many(values[1])
     times = call("greatest", values[1].sql, whole(0))
     plain = layers.bind(values[0].sql)
     times = case((is_present(values[1].sql), times))
@@ -106,6 +115,7 @@ def pad(name: str) -> Build:
     """Fill a text up to a length on one side; a longer text stays whole."""
 
     def build(layers: Layers, values: Sequence[Value]) -> Value:
+        _refuse_too_many(values[1])
         plain, length = layers.bind(values[0].sql), values[1].sql
         fill = layers.bind(values[2].sql if len(values) > 2 else text(" "))
         short = all_of(

@@ -45,6 +45,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _REFERENCE_NAME = re.compile(r"\w[\w.-]*")
 _PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_KEYS = ("primaryKey", "uniqueKeys", "foreignKeys")
+
 NamedAt = tuple[Path, str, bool]  # path, name, whether the name is the path's key
 
 
@@ -68,11 +70,16 @@ def duplicate_names(names: Iterable[NamedAt], sort: str = "column") -> Iterator[
         seen.setdefault(name.lower(), name)
 
 
-def judge_document(document: LongForm) -> Iterator[Wrong]:
-    """Find what is wrong with the parts beside the steps; `document` need not have all of them."""
+def judge_document(document: LongForm, wrong: Collection[Path] = ()) -> Iterator[Wrong]:
+    """Find what is wrong with the parts beside the steps.
+
+    Args:
+        document: The parts, without what has the wrong shape.
+        wrong: Where that was.
+    """
     yield from _parameters(document)
     yield from _reference_names(document)
-    yield from _contracts(document)
+    yield from _contracts(document, wrong)
     if document.output is not None:
         yield from duplicate_names(_output_names(document.output), "output")
 
@@ -155,14 +162,17 @@ def _files(document: LongForm) -> Iterator[tuple[Path, Input]]:
         yield ("references", name), file
 
 
-def _contracts(document: LongForm) -> Iterator[Wrong]:
-    for path, file in _files(document):
-        if file.schema_ is not None:
-            for within, message in schema_problems(file.schema_, file.dialect):
-                yield Wrong((*path, "schema", *within), message)
-    if document.output is not None and document.output.schema_ is not None:
-        for within, message in schema_problems(document.output.schema_, is_output=True):
-            yield Wrong(("output", "schema", *within), message)
+def _contracts(document: LongForm, wrong: Collection[Path]) -> Iterator[Wrong]:
+    described = [(path, file.schema_, file.dialect, False) for path, file in _files(document)]
+    if document.output is not None:
+        described.append((("output",), document.output.schema_, None, True))
+    for path, schema, dialect, is_output in described:
+        at: Path = (*path, "schema")
+        nameless = any(found[: len(at)] == at and found[-1] == "name" for found in wrong)
+        problems = schema_problems(schema, dialect, is_output=is_output) if schema is not None else ()
+        for within, message in problems:
+            if not (nameless and within[0] in _KEYS):  # which may name that field
+                yield Wrong((*at, *within), message)
 
 
 def _foreign_keys(document: LongForm, known: Sequence[str]) -> Iterator[Wrong]:

@@ -1,4 +1,4 @@
-"""Loads a rules file: problems that need no file are found here, all that a step or part has at once, each with its place.
+"""Loads a rules file: every problem of shapes and expressions is found here, each with its place, and hides no other one.
 
 What belongs here: from text to `Ruleset`. What does not: why a shape is wrong (shapes.py), what parts mean together (judging.py),
 columns of files and SQL (compiling/).
@@ -7,16 +7,23 @@ columns of files and SQL (compiling/).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from reportgen_dagster.errors import Problem, RulesError
 from reportgen_dagster.rules.expressions.faults import ExpressionError, Fault, nearest
 from reportgen_dagster.rules.expressions.formulas import translate
-from reportgen_dagster.rules.expressions.gate import columns_of, parse_expression
-from reportgen_dagster.rules.reading.document import MAX_STEPS, STEPS, LongForm, ShortForm, Step
+from reportgen_dagster.rules.expressions.gate import (
+    columns_of,
+    judge_expression,
+    parse_expression,
+    refused,
+)
+from reportgen_dagster.rules.reading.document import MAX_COLUMNS, MAX_STEPS, STEPS, LongForm, ShortForm, Step
 from reportgen_dagster.rules.reading.judging import (
     REFERENCE,
     duplicate_names,
@@ -24,6 +31,7 @@ from reportgen_dagster.rules.reading.judging import (
     judge_references,
     judge_step,
 )
+from reportgen_dagster.rules.reading.mending import UNKNOWN, mended_step, unread_step, without_wrong_parts
 from reportgen_dagster.rules.reading.positions import Located, Path, path_text, read_document
 from reportgen_dagster.rules.reading.ruleset import Expression, ExpressionContext, Ruleset
 from reportgen_dagster.rules.reading.shapes import Wrong, shape_problems
@@ -32,7 +40,6 @@ from reportgen_dagster.rules.values.layers import Names
 
 MAX_BYTES = 2**20
 MAX_PROBLEMS = 1_000
-_Model = TypeVar("_Model", bound=BaseModel)
 _STEP_KEYS = ("name", "description")
 # Where the expressions of a step stand below its kind; what stands there is a text, or texts by name.
 _EXPRESSIONS: dict[str, tuple[Path, ExpressionContext]] = {
@@ -47,7 +54,7 @@ _EXPRESSIONS: dict[str, tuple[Path, ExpressionContext]] = {
 def load_ruleset(
     text: str, *, source: str = "rules.yaml", syntax: Literal["yaml", "json"] = "yaml"
 ) -> Ruleset:
-    """Read and judge rules.
+    """Read rules that are to be used.
 
     Args:
         text: The content of the rules file.
@@ -55,7 +62,26 @@ def load_ruleset(
         syntax: `json` reads strict JSON only.
 
     Raises:
-        RulesError: With every problem that needs no files.
+        RulesError: With every problem that shapes and expressions have by themselves.
+    """
+    ruleset = read_ruleset(text, source=source, syntax=syntax)
+    if ruleset.problems:
+        raise RulesError(problems=ruleset.problems)
+    return ruleset
+
+
+def read_ruleset(
+    text: str, *, source: str = "rules.yaml", syntax: Literal["yaml", "json"] = "yaml"
+) -> Ruleset:
+    """Read rules that are to be judged; what is wrong with them by themselves is in `Ruleset.problems`.
+
+    Args:
+        text: The content of the rules file.
+        source: Its name, for problems.
+        syntax: `json` reads strict JSON only.
+
+    Raises:
+        RulesError: If it is no document of rules at all, or has too many problems to go on.
     """
     if len(text) > MAX_BYTES or len(text.encode(errors="replace")) > MAX_BYTES:
         raise RulesError(problems=[Problem("the rules file is larger than 1 MiB", source=source)])
@@ -66,9 +92,9 @@ def load_ruleset(
     except _TooManyError:
         more = f"there are more than {MAX_PROBLEMS:,} problems; the others are told when these are mended"
         raise RulesError(problems=[*_in_order(loader.problems), Problem(more, source=source)]) from None
-    if loader.problems or ruleset is None:
+    if ruleset is None:
         raise RulesError(problems=_in_order(loader.problems))
-    return ruleset
+    return replace(ruleset, problems=tuple(_in_order(loader.problems)), wrong=frozenset(loader.wrong))
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -87,10 +113,11 @@ class _Loader(ABC):
         self.located = located
         self.source = source
         self.problems: list[Problem] = []
+        self.wrong: set[Path] = set()
 
     @abstractmethod
     def load(self) -> Ruleset | None:
-        """Return the rules; None after problems."""
+        """Return the rules, as far as they can be judged; None if there is nothing to judge."""
 
     def add(self, path: Path, message: str, *, offset: int = 0, key: bool = False) -> None:
         if len(self.problems) >= MAX_PROBLEMS:
@@ -100,6 +127,7 @@ class _Loader(ABC):
         start = place.text_column
         column = place.column if start is None or key else start + offset
         self.problems.append(Problem(message, path_text(path), place.line, column, self.source))
+        self.wrong.add(path)
 
     def add_all(self, found: Iterable[Wrong]) -> None:
         for wrong in found:
@@ -109,13 +137,11 @@ class _Loader(ABC):
         for fault in faults:
             self.add(path, fault.message, offset=fault.offset)
 
-    def model(self, model: type[_Model], data: Any, at: Path = ()) -> _Model | None:
-        """Validate the shape of what stands at a path; None after problems."""
-        try:
-            return model.model_validate(data)
-        except ValidationError as error:
-            self.add_all(shape_problems(error, self.located.places, at))
-            return None
+    def wrong_shapes(self, error: ValidationError, at: Path = ()) -> list[Path]:
+        """Note what is wrong with the shape of what stands at a path; return where."""
+        found = [*shape_problems(error, self.located.places, at)]
+        self.add_all(found)
+        return [wrong.path for wrong in found]
 
 
 class _ShortLoader(_Loader):
@@ -125,21 +151,18 @@ class _ShortLoader(_Loader):
         if not self.located.data:
             self.add((), "there are no rules; a list of {output, formula} is expected")
             return None
-        document = self.model(ShortForm, self.located.data)
+        try:
+            ShortForm.model_validate(self.located.data)
+        except ValidationError as error:
+            self.wrong_shapes(error)
         rules = self._readable_rules()
-        self.add_all(
-            duplicate_names((((index, "output"), output, False) for index, output, _ in rules), "output")
-        )
-        found = [self._translated(index, formula) for index, _, formula in rules]
-        if document is None or self.problems:
-            return None
-        return self._ruleset(
-            {
-                output: expression
-                for (_, output, _), expression in zip(rules, found, strict=True)
-                if expression is not None
-            }
-        )
+        named = (((index, "output"), output, False) for index, output, _ in rules)
+        self.add_all(duplicate_names((name for name in named if name[0] not in self.wrong), "output"))
+        found = {
+            f"\0{index}" if (index, "output") in self.wrong else output: self._translated(index, formula)
+            for index, output, formula in rules
+        }
+        return self._ruleset(found) if 0 < len(found) <= MAX_COLUMNS else None
 
     def _readable_rules(self) -> list[tuple[int, str, str]]:
         """Return number, output and formula of each rule whose shape allows it."""
@@ -150,14 +173,14 @@ class _ShortLoader(_Loader):
             and all(isinstance(rule.get(key), (str, int, float)) for key in ("output", "formula"))
         ]
 
-    def _translated(self, index: int, formula: str) -> tuple[str, Expression] | None:
+    def _translated(self, index: int, formula: str) -> tuple[str, Expression]:
         path: Path = (index, "formula")
         try:
             translation = translate(formula)
             tree = parse_expression(translation.expression)
         except ExpressionError as error:
             self.add_faults(path, error.faults)
-            return None
+            return UNKNOWN, Expression(formula, refused(), "scalar", path, ())
         offsets = translation.columns
         return translation.expression, Expression(formula, tree, "scalar", path, tuple(offsets), offsets)
 
@@ -190,7 +213,11 @@ class _ShortLoader(_Loader):
 
 
 class _LongLoader(_Loader):
-    """Reads the long form; whatever part is wrong, the others are judged all the same."""
+    """Reads the long form."""
+
+    def __init__(self, located: Located, source: str) -> None:
+        super().__init__(located, source)
+        self.open_steps: set[int] = set()
 
     def load(self) -> Ruleset | None:
         data = self.located.data
@@ -199,41 +226,52 @@ class _LongLoader(_Loader):
             return None
         parts = self._parts({name: part for name, part in data.items() if name != "steps"})
         steps = self._steps(data.get("steps", []))
-        self.add_all(judge_document(parts))
-        for index, step in steps.items():
+        self.add_all(judge_document(parts, self.wrong))
+        for index, step in enumerate(steps):
             self.add_all(judge_step(index, step))
-        self.add_all(judge_references(parts, steps))
-        expressions = self._expressions(data)
-        if self.problems:
-            return None
-        document = parts.model_copy(update={"steps": tuple(steps.values())})
-        return Ruleset("long", document, expressions, self.located, self.source)
+        self.add_all(judge_references(parts, dict(enumerate(steps))))
+        expressions = self._expressions(data, steps)
+        document = parts.model_copy(update={"steps": tuple(steps)})
+        return Ruleset(
+            "long", document, expressions, self.located, self.source, open_steps=frozenset(self.open_steps)
+        )
 
     def _parts(self, data: Mapping[str, Any]) -> LongForm:
         """Return what is beside the steps, without what is wrong."""
         try:
             return LongForm.model_validate(data)
         except ValidationError as error:
-            self.add_all(shape_problems(error, self.located.places))
-            wrong = [found["loc"] for found in error.errors(include_url=False)]
-        return LongForm.model_validate({"version": 1, **_without(data, wrong)})
+            wrong = self.wrong_shapes(error)
+        left = {**without_wrong_parts(data, wrong), "version": 1}
+        try:
+            return LongForm.model_validate(left)
+        except ValidationError:
+            return LongForm(version=1)
 
     # steps
 
-    def _steps(self, listed: Any) -> dict[int, Step]:
-        """Return the steps that have a right shape, by number."""
+    def _steps(self, listed: Any) -> list[Step]:
+        """Return the steps, also those that have no right shape."""
         if not isinstance(listed, list):
             self.add(("steps",), "a list is expected here")
-            return {}
+            return [unread_step(None, None)]
         if len(listed) > MAX_STEPS:
             self.add(("steps",), f"there are {len(listed):,} steps, more than {MAX_STEPS}")
-        found = {}
-        for index, data in enumerate(listed[:MAX_STEPS]):
-            kind = self._kind(("steps", index), data)
-            step = self.model(STEPS[kind], data, ("steps", index)) if kind else None
-            if step is not None:
-                found[index] = step
-        return found
+        return [self._step(index, data) for index, data in enumerate(listed[:MAX_STEPS])]
+
+    def _step(self, index: int, data: Any) -> Step:
+        path: Path = ("steps", index)
+        kind = self._kind(path, data)
+        if kind is None:
+            return unread_step(_meant_kind(data), data)
+        try:
+            return STEPS[kind].model_validate(data)
+        except ValidationError as error:
+            wrong = self.wrong_shapes(error, path)
+        step, is_open = mended_step(kind, data, [found[len(path) :] for found in wrong])
+        if is_open:
+            self.open_steps.add(index)
+        return step
 
     def _kind(self, path: Path, data: Any) -> str | None:
         """Return the kind of a step; None after problems."""
@@ -261,33 +299,31 @@ class _LongLoader(_Loader):
 
     # expressions
 
-    def _expressions(self, data: Mapping[str, Any]) -> dict[Path, Expression]:
+    def _expressions(self, data: Mapping[str, Any], steps: Sequence[Step]) -> dict[Path, Expression]:
+        """Return every expression; one that does not parse is of any value."""
         given = data.get("parameters")
         parameters = tuple(given) if isinstance(given, dict) else ()
-        found = {}
+        found = {
+            path: Expression(text, refused(), context, path, ())
+            for path, text, context in _texts_of(
+                [{step.kind: step.model_dump()[step.kind]} for step in steps]
+            )
+        }
         for path, text, context in _texts_of(data.get("steps")):
             try:
-                tree = parse_expression(text, context=context, parameters=parameters)
+                judged = judge_expression(text, context, parameters)
             except ExpressionError as error:
                 self.add_faults(path, error.faults)
                 continue
-            found[path] = Expression(text, tree, context, path, columns_of(tree))
+            self.add_faults(path, judged.faults)
+            found[path] = Expression(text, judged.tree, context, path, columns_of(judged.tree))
         return found
 
 
-def _without(data: Mapping[str, Any], wrong: Iterable[Path]) -> dict[str, Any]:
-    """Return a document without its parts at these paths: of parameters and references single ones, else all under a key."""
-    left = {name: dict(part) if isinstance(part, dict) else part for name, part in data.items()}
-    for path in wrong:
-        if (
-            len(path) > 1
-            and path[0] in ("parameters", "references")
-            and isinstance(left.get(str(path[0])), dict)
-        ):
-            left[str(path[0])].pop(path[1], None)
-        else:
-            left.pop(str(path[0]), None)
-    return left
+def _meant_kind(data: Any) -> str | None:
+    """Return the kind that a step without one may be meant to have."""
+    keys = [key for key in data if key not in _STEP_KEYS] if isinstance(data, dict) else []
+    return next(iter(get_close_matches(keys[0], STEPS, n=1)), None) if len(keys) == 1 else None
 
 
 def _texts_of(steps: Any) -> Iterator[tuple[Path, str, ExpressionContext]]:
@@ -312,4 +348,4 @@ def _by_name(path: Path, body: Any) -> list[tuple[Path, Any]]:
     return [(path, body)]
 
 
-__all__ = ["MAX_BYTES", "Ruleset", "load_ruleset"]
+__all__ = ["MAX_BYTES", "Ruleset", "load_ruleset", "read_ruleset"]

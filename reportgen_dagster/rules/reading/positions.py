@@ -30,6 +30,7 @@ from ruamel.yaml.events import (
 )
 
 from reportgen_dagster.errors import Problem, RulesError
+from reportgen_dagster.rules.reading.yaml_words import yaml_reason
 
 MAX_ALIASES = 50
 MAX_DEPTH = 50
@@ -40,7 +41,6 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_COMMA_HINT = "; inside braces, an expression with a comma stands in double quotes"
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -198,11 +198,10 @@ class _Yaml:
             mark = error.problem_mark or error.context_mark
             place = (mark.line + 1, mark.column + 1) if mark else (None, None)
             reason = str(error.problem or error.context)
-            hint = _COMMA_HINT if "expected ',' or '}'" in reason else ""
-            _refuse(f"this is neither JSON nor YAML: {reason}{hint}", self.source, *place)
+            _refuse(f"this is neither JSON nor YAML: {yaml_reason(reason)}", self.source, *place)
         except (YAMLError, YAMLStreamError, ValueError) as error:
             reason = str(error).split("\n")[0]
-            _refuse(f"this is neither JSON nor YAML: {reason}", self.source)
+            _refuse(f"this is neither JSON nor YAML: {yaml_reason(reason)}", self.source)
         if root is None:
             _refuse("the file is empty; a list of {output, formula} is expected", self.source)
         return root
@@ -216,7 +215,9 @@ class _Yaml:
         if not isinstance(event, (ScalarEvent, SequenceStartEvent, MappingStartEvent)):
             self.refuse("a value is expected here", event)
         if event.tag is not None:
-            self.refuse(f"tags such as `{event.tag}` are not allowed", event)
+            self.refuse(
+                "tags (`!`) are not allowed; a text that begins with `!` stands in double quotes", event
+            )
         place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
         if isinstance(event, ScalarEvent):
             node = Node(_scalar(event), self.scalar_place(event, place))

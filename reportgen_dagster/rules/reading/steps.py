@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 MAX_COLUMNS = 5_000
+MAX_PIVOTED = 1_000  # columns that one pivot makes
 MAX_NAME = 300
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
@@ -292,7 +293,7 @@ class Pivot(FrozenModel):
     values: Expressions | ExpressionText = Field(
         description="The aggregate that stands in each new column, or several by name."
     )
-    columns: Annotated[tuple[CellText, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = Field(
+    columns: Annotated[tuple[CellText, ...], Field(min_length=1, max_length=MAX_PIVOTED)] | None = Field(
         default=None,
         description="The values that become columns, in order; all that there are, sorted, if left out.",
     )
@@ -351,6 +352,24 @@ class LimitStep(Step):
     limit: Count = Field(description="How many rows to keep.")
 
 
+class Unread(FrozenModel):
+    """What can be told of a step that is none."""
+
+    reference: str | None = None
+    keeps_columns: bool = False
+
+
+class UnreadStep(Step):
+    """Stands for a step whose shape is wrong, so that the others can be judged. No file has it.
+
+    Attributes:
+        unread: The reference that it reads, and whether its kind leaves the columns as they are.
+    """
+
+    kind = "unread"
+    unread: Unread
+
+
 STEPS: dict[str, type[Step]] = {
     step.kind: step
     for step in (
@@ -396,4 +415,5 @@ def as_mapping(columns: dict[str, str] | tuple[str, ...]) -> dict[str, str]:
 def references_of(step: Any) -> tuple[str, ...]:
     """Return the references that a step reads."""
     body = getattr(step, step.kind)
-    return (body.reference,) if isinstance(body, (Lookup, Join, Append)) else ()
+    named = body.reference if isinstance(body, (Lookup, Join, Append, Unread)) else None
+    return (named,) if named else ()

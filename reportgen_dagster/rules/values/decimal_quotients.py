@@ -101,6 +101,11 @@ def _zero_check(left: Value, right: Value) -> tuple[Check, ...]:
     return (Check(all_of((is_present(left.sql), zero)), text(DIVISION_BY_ZERO)),)
 
 
+def _bound(layers: Layers, value: Value) -> Value:
+    """Give a decimal that is computed a name, because it is needed more than once."""
+    return value if value.literal is not None else replace(value, sql=layers.bind(value.sql, "decimal"))
+
+
 def _divisible(right: Value) -> Value:
     """Leave out zeros of a divisor, which have a check of their own."""
     return right if right.literal else replace(right, sql=call("nullif", right.sql, whole(0)), literal=None)
@@ -108,6 +113,7 @@ def _divisible(right: Value) -> Value:
 
 def divide(layers: Layers, left: Value, right: Value) -> Value:
     """Divide; the quotient is rounded half away from zero."""
+    left, right = _bound(layers, left), _bound(layers, right)
     zero = _zero_check(left, right)
     right = _divisible(right)
     scale = max(left.scale, right.scale, MIN_QUOTIENT_SCALE)
@@ -207,6 +213,7 @@ def _same_scale(layers: Layers, left: Value, right: Value) -> tuple[Expr, Expr, 
 
 def truncated_divide(layers: Layers, left: Value, right: Value) -> Value:
     """Divide and round toward zero."""
+    left, right = _bound(layers, left), _bound(layers, right)
     zero = _zero_check(left, right)
     right = _divisible(right)
     dividend, divisor, _ = _same_scale(layers, left, right)
@@ -217,6 +224,7 @@ def truncated_divide(layers: Layers, left: Value, right: Value) -> Value:
 
 def truncated_modulo(layers: Layers, left: Value, right: Value) -> Value:
     """Return the rest of the division that rounds toward zero; it has the sign of the left side."""
+    left, right = _bound(layers, left), _bound(layers, right)
     zero = _zero_check(left, right)
     right = _divisible(right)
     dividend, divisor, scale = _same_scale(layers, left, right)

@@ -12,7 +12,7 @@ from sqlglot.expressions import Expr
 
 from reportgen_dagster.rules.values.layers import Layers
 from reportgen_dagster.rules.values.number_parts import as_double, both_whole, integer_part, without_decimals
-from reportgen_dagster.rules.values.numbers import TOO_LARGE, finite, mode_of, wide
+from reportgen_dagster.rules.values.numbers import TOO_LARGE, bound, finite, mode_of, wide
 from reportgen_dagster.rules.values.quotients import is_lowest, may_overflow, opposite, zero_check
 from reportgen_dagster.rules.values.typed import (
     Check,
@@ -31,7 +31,7 @@ from reportgen_dagster.rules.values.typed import (
 
 def floor_divide(layers: Layers, left: Value, right: Value) -> Value:
     """Divide and round down (`//`)."""
-    left, right = without_decimals(left, right)
+    left, right = (bound(layers, value) for value in without_decimals(left, right))
     zero = zero_check(left, right)
     if left.kind == right.kind == "integer":
         sql, checks = _quotient(layers, left, right)
@@ -45,7 +45,7 @@ def floor_divide(layers: Layers, left: Value, right: Value) -> Value:
 
 def floor_modulo(layers: Layers, left: Value, right: Value) -> Value:
     """Return the rest of `//`, with the sign of the right side (`%`)."""
-    left, right = without_decimals(left, right)
+    left, right = (bound(layers, value) for value in without_decimals(left, right))
     zero = zero_check(left, right)
     if left.kind == right.kind == "integer":
         return Value("integer", _rest(layers, left, right), right.largest, checks=zero)

@@ -18,6 +18,9 @@ from reportgen_dagster.rules.values.typed import DIALECT, all_of, binary, column
 BASE = "i"  # what a query calls the rows that it begins with
 JoinKind = Literal["left", "inner", "full"]
 Base = exp.Select | Callable[[frozenset[str]], exp.Select]
+MAX_LEVELS = 2_000  # the database takes seconds for more
+_MOST_NODES = 2_000  # of a value that is written out for the check of what cannot work on any row
+DEEP = 16  # levels; from here on every one hands on only what is used above it, and checks are folded
 
 
 class Names:
@@ -122,6 +125,16 @@ class Layers:
         self._known: dict[str, Expr] = {}
         self._constant: dict[str, Expr | None] = {}
 
+    @property
+    def is_deep(self) -> bool:
+        """Tell whether there are so many levels that what all of them hand on must be kept small."""
+        return len(self._levels) > DEEP
+
+    @property
+    def is_too_deep(self) -> bool:
+        """Tell whether there are more levels than the database can do."""
+        return len(self._levels) > MAX_LEVELS
+
     def base(self, value: Expr, name: str) -> Expr:
         """Name a value that is computed from the columns that the query begins with."""
         return self.at(value, name, 0)
@@ -190,7 +203,7 @@ class Layers:
         return max(levels, default=lowest)
 
     def constant(self, value: Expr) -> Expr | None:
-        """Return a value with all names replaced by what they stand for, None if it depends on rows."""
+        """Return a value with all names replaced by what they stand for, None if it depends on rows or gets too long."""
         if not any(True for _ in value.find_all(exp.Column)):
             return value
         copied = value.copy()
@@ -200,7 +213,13 @@ class Layers:
             if meant is None:
                 return None
             found.replace(exp.Paren(this=meant.copy()))
-        return root
+        return root if sum(1 for _ in root.walk()) <= _MOST_NODES else None
+
+    def meant(self, value: Expr) -> Expr:
+        """Return what a name stands for; anything else as it is."""
+        if not isinstance(value, exp.Column) or value.table or value.name not in self._level_of:
+            return value
+        return self._levels[self._level_of[value.name]].named[value.name]
 
     def _constant_of(self, found: exp.Column) -> Expr | None:
         if found.table or not self._level_of.get(found.name):
@@ -234,14 +253,15 @@ class Layers:
         inner = self._joined(base, self._levels[0], used, BASE)
         cells = [_aliased(item) for item in kept[0].items()] or [whole(1)]
         inner = inner.select(*cells, copy=False)
+        handed = self._handed([*(value for _, value in columns), *others], kept, used)
         number = 0
-        for level, named in zip(self._levels[1:], kept[1:], strict=True):
+        for level, named, names in zip(self._levels[1:], kept[1:], handed, strict=True):
             joins = [joined for joined in level.joins if self._matters(joined, used)]
             if not named and not joins:
                 continue
             below, number = f"layer{number}", number + 1
-            star: Expr = exp.Column(this=exp.Star(), table=exp.to_identifier(below)) if joins else exp.Star()
-            outer = exp.select(star, *map(_aliased, named.items()), copy=False)
+            cells = [*_handing(names, below if joins else None), *map(_aliased, named.items())]
+            outer = exp.select(*(cells or [whole(1)]), copy=False)
             outer = outer.from_(inner.subquery(below, copy=False), copy=False)
             inner = self._joined(outer, level, used, below)
         selected = exp.select(*map(_aliased, columns), copy=False)
@@ -251,6 +271,27 @@ class Layers:
         # Without its table a name would mean what the query gives under that name.
         keys = [_qualified(key, "cells") for key in order]
         return selected.order_by(*keys, copy=False) if keys else selected
+
+    def _handed(
+        self, outputs: Iterable[Expr], kept: Sequence[dict[str, Expr]], used: set[tuple[str, str]]
+    ) -> list[list[str] | None]:
+        """Return for each level but the lowest what of those below is used above it; None: all, as there are few levels.
+
+        The database would find out by itself, but only after it has handed everything through every level.
+        """
+        if not self.is_deep:
+            return [None] * (len(kept) - 1)
+        needed = {name for value in outputs for table, name in _columns(value) if not table}
+        handed: list[list[str] | None] = []
+        for level, named in zip(self._levels[:0:-1], kept[:0:-1], strict=True):
+            needed -= named.keys()
+            handed.append(sorted(needed))
+            joins = [joined for joined in level.joins if self._matters(joined, used)]
+            keys = [key for joined in joins for key in joined.row_keys]
+            needed |= {
+                name for value in (*named.values(), *keys) for table, name in _columns(value) if not table
+            }
+        return handed[::-1]
 
     @staticmethod
     def _matters(joined: Joined, used: set[tuple[str, str]]) -> bool:
@@ -285,6 +326,13 @@ def key_of(value: Expr) -> str:
 
 def _columns(value: Expr) -> set[tuple[str, str]]:
     return {(found.table, found.name) for found in value.find_all(exp.Column)}
+
+
+def _handing(names: Sequence[str] | None, below: str | None) -> list[Expr]:
+    """Return what hands on columns of the level below; None: all of them."""
+    if names is not None:
+        return [column(name, below) for name in names]
+    return [exp.Column(this=exp.Star(), table=exp.to_identifier(below)) if below else exp.Star()]
 
 
 def _qualified(value: Expr, table: str) -> Expr:

@@ -184,8 +184,8 @@ def join_texts(layers: Layers, values: Sequence[Value]) -> Value:
     checks = _checks(sides)
     if _are_short(values):
         return Value("text", joined, checks=checks)
-    fitting, too_long = _fitting(layers, joined)
-    return Value("text", fitting, checks=(*checks, too_long))
+    short_enough, too_long = _fitting(layers, joined)
+    return Value("text", short_enough, checks=(*checks, too_long))
 
 
 def _are_short(values: Sequence[Value]) -> bool:
@@ -222,12 +222,17 @@ def _add_two(layers: Layers, left: Value, right: Value) -> Value:
         return arithmetic(layers, pair, lambda a, b: numbers.linear(layers, exp.Add, a, b))
     numbers_of = [number_part(value) for value in pair]
     texts = [text_part(value) for value in pair]
-    total = joined = None
+    total: Value | None = None
+    joined: Expr | None = None
     if numbers_of[0] is not None and numbers_of[1] is not None:
         total = numbers.linear(layers, exp.Add, numbers_of[0], numbers_of[1])
     if texts[0] is not None and texts[1] is not None:
         joined = exp.DPipe(this=texts[0], expression=texts[1])
-    return _joined(layers, total, joined).with_checks(_checks(pair), _both_kinds(pair))
+    too_long: tuple[Check, ...] = ()
+    if joined is not None and any(value.is_made for value in pair):
+        joined, check = _fitting(layers, joined)
+        too_long = (check,)
+    return _joined(layers, total, joined).with_checks(_checks(pair), _both_kinds(pair), too_long)
 
 
 def extreme(layers: Layers, values: Sequence[Value], operator: type[exp.Binary]) -> Value:

@@ -59,6 +59,7 @@ def divide(layers: Layers, left: Value, right: Value) -> Value:
     exact = decimals.aligned((left, right))
     if exact:
         return decimal_quotients.truncated_divide(layers, *exact)
+    left, right = numbers.bound(layers, left), numbers.bound(layers, right)
     if left.kind == right.kind == "integer":
         return _divide_integers(left, right)
     zero = zero_check(left, right)
@@ -86,6 +87,7 @@ def modulo(layers: Layers, left: Value, right: Value) -> Value:
     exact = decimals.aligned((left, right))
     if exact:
         return decimal_quotients.truncated_modulo(layers, *exact)
+    left, right = numbers.bound(layers, left), numbers.bound(layers, right)
     zero = zero_check(left, right)
     if left.kind == right.kind == "integer":
         divisor = call("nullif", right.sql, whole(0))

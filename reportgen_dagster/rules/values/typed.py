@@ -208,6 +208,8 @@ class Value:
         scale: Its digits behind the point.
         raw: The text that the value was read from, if no contract types it: it is written, and used as text, as it was read.
         literal: The value, if it is written out in the rules.
+        is_made: It is a cell that an earlier step computed: texts made of such ones again and again grow without end if nothing
+            bounds them.
     """
 
     kind: Kind
@@ -223,6 +225,7 @@ class Value:
     scale: int = 0
     raw: Expr | None = None
     literal: str | int | float | Decimal | bool | None = None
+    is_made: bool = False
 
     def with_checks(self, *groups: Sequence[Check]) -> Value:
         """Return the value with these checks before its own."""
