@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 _SPECIAL = re.compile('[",\r\n]')
-_UNQUOTED = csv.WriteOptions(include_header=False, quoting_style="none", batch_size=8_192)
+_UNQUOTED = csv.WriteOptions(include_header=False, quoting_style="none", batch_size=4_096)
 _MOST_SPARED = 64
 
 
@@ -38,7 +38,7 @@ class CsvWriter:
         self.row_count = 0
 
     def __enter__(self) -> CsvWriter:
-        self._file = self._path.open("wb", buffering=0)  # whole batches are handed over
+        self._file = self._path.open("wb")
         if any(not name or _SPECIAL.search(name) for name in self._columns):
             import polars as pl
 
@@ -66,19 +66,14 @@ class CsvWriter:
             return False
         if batch.num_columns == 1 and batch.column(0).null_count:
             return False  # an empty line would be no row to many readers
-        sink = pa.BufferOutputStream()
+        before = self._file.tell()
         try:
-            csv.write_csv(batch, sink, _UNQUOTED)
+            csv.write_csv(batch, self._file, _UNQUOTED)
         except pa.ArrowInvalid:
+            self._file.seek(before)
+            self._file.truncate()
             return False
-        self._append(sink.getvalue())
         return True
-
-    def _append(self, text: pa.Buffer) -> None:
-        """Write all of a text; one call may take only a part of it."""
-        left = memoryview(text)
-        while left:
-            left = left[self._file.write(left) :]
 
     def _write_quoted(self, batch: pa.RecordBatch) -> None:
         import polars as pl  # a tenth of a second that many reports do without
@@ -95,6 +90,7 @@ class CsvWriter:
     ) -> None:
         with self._file:
             if kind is None:
+                self._file.flush()
                 os.fsync(self._file.fileno())
 
 
