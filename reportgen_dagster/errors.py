@@ -200,6 +200,7 @@ class ContractError(BadDataError):
 
     code = "contract-broken"
     title = "A contract is broken"
+    hint = "Correct the data, or the contract if it asks too much: a field's `severity: warn` or `threshold` lets rows pass."
 
 
 class LimitError(BadDataError):

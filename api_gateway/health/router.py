@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from api_gateway.dependencies import ReadinessDep
 from api_gateway.documentation import problems
 from reportgen_dagster.errors import Problem, UnavailableError
+from reportgen_dagster.services import isolation
 
 router = APIRouter(tags=["health"])
 
@@ -16,6 +17,16 @@ class Health(BaseModel):
     """All is well."""
 
     status: str
+
+
+class Readiness(Health):
+    """Everything answers.
+
+    Attributes:
+        warnings: What is not as safe as it could be, and is no reason to make no reports.
+    """
+
+    warnings: list[str]
 
 
 @router.get("/healthz", response_description="The gateway answers.")
@@ -29,7 +40,7 @@ def healthz() -> Health:
     response_description="Everything answers.",
     responses=problems(503, status_503="`errors` names each server that does not answer; see Retry-After."),
 )
-async def readyz(readiness: ReadinessDep) -> Health:
+async def readyz(readiness: ReadinessDep) -> Readiness:
     """Tell whether reports can be made: database, broker, Dagster's definitions and a worker answer."""
     failures = await readiness.failures()
     if failures:
@@ -37,4 +48,4 @@ async def readyz(readiness: ReadinessDep) -> Health:
             f"Not ready: {', '.join(failures)}.",
             problems=[Problem(why, path=name) for name, why in failures.items()],
         )
-    return Health(status="ready")
+    return Readiness(status="ready", warnings=isolation.warnings())

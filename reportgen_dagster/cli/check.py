@@ -13,13 +13,10 @@ from reportgen_dagster.cli.output import (
     RulesArgument,
     columns_json,
     console,
-    given_files,
     print_json,
-    read_parameters,
-    read_rules,
     run_date_of,
 )
-from reportgen_dagster.cli.planning import checked_plan
+from reportgen_dagster.cli.planning import asked
 
 if TYPE_CHECKING:
     from reportgen_dagster.rules.compiling.plan import Plan
@@ -38,16 +35,15 @@ def check_command(
 
     Exits with 0 if there is none, else with 2.
     """
-    ruleset = read_rules(rules)
-    values = read_parameters(ruleset, parameter) if parameter else None
-    files = given_files(ruleset, input_file, reference)
-    plan = checked_plan(ruleset, files, parameters=values, run_date=run_date_of(date))
+    found = asked(rules, input_file, reference, parameter, run_date_of(date))
+    with found.told_by_file_names():
+        plan = found.plan()
     if as_json:
         print_json(_as_json(plan))
         return
     screen = console()
-    screen.print(f"{rules.name}: no problems in {_count(ruleset)}", markup=False)
-    if files:
+    screen.print(f"{rules.name}: no problems in {_count(found.ruleset)}", markup=False)
+    if found.files:
         for column in plan.columns:
             screen.print(f"  {column.name}: {column.type}", markup=False)
 

@@ -11,13 +11,10 @@ from reportgen_dagster.cli.output import (
     ParameterOption,
     ReferenceOption,
     RulesArgument,
-    given_files,
     print_json,
-    read_parameters,
-    read_rules,
     run_date_of,
 )
-from reportgen_dagster.cli.planning import checked_plan
+from reportgen_dagster.cli.planning import asked
 
 
 def explain_command(
@@ -31,11 +28,10 @@ def explain_command(
     """Show what rules mean; with files, for their columns and types."""
     from reportgen_dagster.rules.explain import explain
 
-    ruleset = read_rules(rules)
-    values = read_parameters(ruleset, parameter) if parameter else None
-    files = given_files(ruleset, input_file, reference)
-    plan = checked_plan(ruleset, files, parameters=values, run_date=run_date_of(date))
-    explanation = explain(plan, ruleset)
+    found = asked(rules, input_file, reference, parameter, run_date_of(date))
+    with found.told_by_file_names():
+        plan = found.settled(found.plan())
+    explanation = explain(plan, found.ruleset)
     if as_json:
         print_json(explanation.to_json())
     else:

@@ -6,7 +6,10 @@ A subcommand lives in a module of its own and imports what is heavy inside its f
 from __future__ import annotations
 
 import gc
+import io
 import json
+import os
+import select
 import sys
 
 import typer
@@ -51,8 +54,12 @@ def main() -> None:
     `python -X dev`.
     """
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    _write_any_text()
+    output = _output()
     try:
         app()
+    except SystemExit as stop:
+        _leave(stop, output)
     except ReportgenError as error:
         _exit_with(error)
     except ValidationError as error:
@@ -64,6 +71,46 @@ def main() -> None:
             raise
         hint = "`python -X dev -m reportgen_dagster.cli.main ...` shows where it happened."
         _exit_with(ServiceError(f"{type(error).__name__}: {error}", hint=hint))
+
+
+def _output() -> int | None:
+    """Return a descriptor of the output that stays what it is; None if nothing or no file is written to."""
+    try:
+        return os.dup(sys.stdout.fileno()) if sys.stdout else None
+    except io.UnsupportedOperation:
+        return None
+
+
+def _leave(stop: SystemExit, output: int | None) -> None:
+    """Exit; that a reader of the output had enough, as `head -1`, is no failure and is not told.
+
+    Args:
+        stop: With which code. Whoever wrote last may have made a failure of it.
+        output: A descriptor of the output as it was at the start; None if there is none.
+    """
+    if output is None:
+        raise stop
+    code = 0 if isinstance(stop.__context__, BrokenPipeError) and _is_left(output) else stop.code
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # else Python tells of it when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _is_left(output: int) -> bool:
+    """Tell whether nobody reads what is written any more."""
+    poll = select.poll()
+    poll.register(output, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _write_any_text() -> None:
+    """Let no character end a command: files and pipes get UTF-8, terminals of other encodings get escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _exit_with(error: ReportgenError) -> None:

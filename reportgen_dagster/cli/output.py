@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,13 +63,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def read_rules(path: Path) -> Ruleset:
-    """Load a rules file; `.json` is read as JSON, all else as YAML.
+    """Read a rules file, sound or not; `.json` is read as JSON, all else as YAML.
 
     Raises:
-        RulesError: With every problem in it.
+        RulesError: If it is no document of rules at all.
         BadRequestError: If it is too large or not UTF-8.
     """
-    from reportgen_dagster.rules.reading.loading import load_ruleset
+    from reportgen_dagster.rules.reading.loading import read_ruleset
 
     data = path.read_bytes()
     if len(data) > MAX_RULES_BYTES:
@@ -78,7 +78,7 @@ def read_rules(path: Path) -> Ruleset:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadRequestError(f"{path.name} is not UTF-8 at byte {error.start + 1}") from None
-    return load_ruleset(text, source=path.name, syntax="json" if path.suffix.lower() == ".json" else "yaml")
+    return read_ruleset(text, source=path.name, syntax="json" if path.suffix.lower() == ".json" else "yaml")
 
 
 def read_parameters(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, Any]:
@@ -117,7 +117,12 @@ def reference_paths(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, 
     for text in given or ():
         name, file = _named(text, ruleset.reference_names)
         if name not in ruleset.reference_names:
-            knows = f"they know {known}" if known else "they look nothing up"
+            if ruleset.problems:  # which may be why they do not name it
+                continue
+            from reportgen_dagster.rules.expressions.faults import nearest
+
+            near = nearest(name, ruleset.reference_names)
+            knows = f"they know {known}{near}" if known else "they look nothing up"
             raise BadRequestError(f"the rules name no reference `{name}`; {knows}")
         if name in paths:
             raise BadRequestError(f"two files are given for the reference `{name}`; name them: NAME=FILE")
@@ -151,23 +156,6 @@ def given_files(
             raise BadRequestError(message)
         return {}
     return {INPUT: input_file, **references}
-
-
-def read_headers(ruleset: Ruleset, files: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
-    """Return the columns of each file, read as the rules want it.
-
-    Raises:
-        FileRefusedError: If a header cannot be used.
-    """
-    from reportgen_dagster.engine.headers import HEAD_BYTES
-    from reportgen_dagster.services.rules_facts import RulesFacts
-
-    facts = RulesFacts.of(ruleset)
-    columns = {}
-    for name, path in files.items():
-        with path.open("rb") as file:
-            columns[name] = facts.read_header(file.read(HEAD_BYTES), name).columns
-    return columns
 
 
 def columns_json(columns: Iterable[OutputColumn]) -> list[dict[str, str]]:

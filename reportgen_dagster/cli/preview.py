@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reportgen_dagster.cli.isolation import confined, given_paths
 from reportgen_dagster.cli.output import (
     DateOption,
     InputOption,
@@ -16,12 +17,13 @@ from reportgen_dagster.cli.output import (
     ParameterOption,
     ReferenceOption,
     RulesArgument,
-    given_files,
     print_json,
-    read_parameters,
-    read_rules,
     run_date_of,
 )
+from reportgen_dagster.cli.planning import asked
+
+if TYPE_CHECKING:
+    from reportgen_dagster.engine.confined import Tell
 
 
 def preview_command(
@@ -41,19 +43,28 @@ def preview_command(
     from reportgen_dagster.engine.limits import Limits
     from reportgen_dagster.engine.preview import preview
 
-    ruleset = read_rules(rules)
     with tempfile.TemporaryDirectory(prefix="reportgen-") as folder:
-        shown = preview(
-            ruleset,
-            given_files(ruleset, input_file, reference),
-            step=step,
-            rows=rows,
-            work=Path(folder),
-            limits=Limits(),
-            parameters=read_parameters(ruleset, parameter),
-            run_date=run_date_of(date),
-        )
+        work, limits = Path(folder), Limits()
+
+        def show(tell: Tell) -> None:
+            found = asked(rules, input_file, reference, parameter, run_date_of(date), is_run=True)
+            with found.carried_out():
+                made = preview(
+                    found.ruleset,
+                    found.files,
+                    step=step,
+                    rows=rows,
+                    work=work,
+                    limits=limits,
+                    parameters=found.parameters,
+                    run_date=found.run_date,
+                )
+            tell(made.to_json())
+
+        reads = given_paths(rules, input_file, reference)
+        with confined(show, limits=limits, reads=reads, work_folder=work) as messages:
+            (shown,) = messages
     if as_json:
-        print_json(shown.to_json())
+        print_json(shown)
     else:
-        sys.stdout.write(f"{shown.preview}\n")
+        sys.stdout.write(f"{shown['preview']}\n")

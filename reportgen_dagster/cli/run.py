@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reportgen_dagster.cli.isolation import confined, given_paths
 from reportgen_dagster.cli.output import (
     DateOption,
     InputOption,
@@ -21,17 +22,16 @@ from reportgen_dagster.cli.output import (
     ReferenceOption,
     RulesArgument,
     console,
-    given_files,
     print_json,
-    read_parameters,
-    read_rules,
     run_date_of,
 )
+from reportgen_dagster.cli.planning import asked
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.errors import BadRequestError
 from reportgen_dagster.sizes import byte_count
 
 if TYPE_CHECKING:
+    from reportgen_dagster.engine.confined import Message, Tell
     from reportgen_dagster.engine.outcome import Outcome
 
 DEFAULT_LIMITS = Limits()
@@ -67,53 +67,65 @@ def run_command(
     Exits with 0 when it is made, 2 if rules or usage are wrong, 3 if the data allows no report, 1 if the fault is ours.
     """
     start = time.monotonic()
-    limits = _confined(Limits(memory=memory_limit, seconds=time_limit, temp=temp_limit))
-    ruleset = read_rules(rules)
-    values = read_parameters(ruleset, parameter)
-    files = given_files(ruleset, input_file, reference)
+    limits = _judged(Limits(memory=memory_limit, seconds=time_limit, temp=temp_limit))
     for path, what in ((output, "report"), (rejects, "rejects")):
         if path is not None and not path.absolute().parent.is_dir():
             raise BadRequestError(f"there is no folder {path.parent} to write the {what} to")
+    from reportgen_dagster.engine.outcome import Outcome
     from reportgen_dagster.engine.report import make_report
-    from reportgen_dagster.engine.sandbox import end_process_when_overdue
 
-    overdue = end_process_when_overdue(limits)
     with tempfile.TemporaryDirectory(prefix=".reportgen-", dir=output.absolute().parent) as folder:
         work = Path(folder)
         report, diverted = work / "report.csv", work / "rejects.csv"
-        try:
-            with _progress_bar(shown=sys.stderr.isatty() and not as_json) as progress:
-                outcome = make_report(
-                    ruleset,
-                    files,
+        is_shown = sys.stderr.isatty() and not as_json
+
+        def make(tell: Tell) -> None:
+            found = asked(rules, input_file, reference, parameter, run_date_of(date), is_run=True)
+            with found.carried_out():
+                made = make_report(
+                    found.ruleset,
+                    found.files,
                     output=report,
                     rejects=diverted,
                     work=work,
                     limits=limits,
-                    parameters=values,
-                    run_date=run_date_of(date),
-                    progress=progress,
+                    parameters=found.parameters,
+                    run_date=found.run_date,
+                    progress=(lambda fraction: tell({"progress": fraction})) if is_shown else lambda _: None,
                 )
+            tell({"outcome": made.to_json()})
+
+        try:
+            reads = given_paths(rules, input_file, reference)
+            with confined(make, limits=limits, reads=reads, work_folder=work) as messages:
+                told = _watched(messages, is_shown=is_shown)
         finally:
             _keep(diverted, rejects)  # also of a run that fails: they show why
+        outcome = Outcome(**told["outcome"])
         report.replace(output)
-    overdue.cancel()
     if as_json:
         print_json({**outcome.to_json(), "seconds": round(time.monotonic() - start, 3)})
     else:
         _print_summary(outcome, output, rejects, time.monotonic() - start)
 
 
-def _confined(limits: Limits) -> Limits:
-    """Bound this process, which makes this one report."""
-    from reportgen_dagster.engine.sandbox import confine
+def _watched(messages: Iterator[Message], *, is_shown: bool) -> Message:
+    """Show progress and return the last message."""
+    message: Message = {}
+    with _progress_bar(shown=is_shown) as progress:
+        for message in messages:
+            if "progress" in message:
+                progress(message["progress"])
+    return message
 
+
+def _judged(limits: Limits) -> Limits:
+    """Return limits that can be used."""
     for name in ("memory", "temp"):
         try:
             byte_count(getattr(limits, name))
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint=f"--{name}-limit") from None
-    confine(limits)
     return limits
 
 

@@ -1,6 +1,7 @@
 """Conditions on the rows of a DuckDB relation: counted exactly, all in one query, with a few samples of those that are met.
 
-What belongs here: counting and sampling. What does not: what is a condition (duckdb_backend.py, validation.py).
+What belongs here: counting and sampling, and what a pass that counted by itself says of it. What does not: what is a condition
+(duckdb_backend.py, validation.py).
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ class Finding:
         count: How many rows; of keys those behind the first of each key.
         samples: A few of their values.
         row_count: Rows of the table.
+        places: Where the samples are, as `row 3`, if that is known.
     """
 
     condition: Condition
     count: int
     samples: tuple[Any, ...]
     row_count: int
+    places: tuple[str, ...] = ()
 
     @property
     def is_failure(self) -> bool:
@@ -64,6 +67,29 @@ class Finding:
         return self.condition.severity == "error" and exceeds(
             self.count, self.condition.threshold, self.row_count
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """How many rows broke a rule of a contract, as a pass over the rows counted them.
+
+    Attributes:
+        column: The rule's column; empty if it is none.
+        rule: As `minimum: 0`.
+        count: How many rows.
+        samples: A few of the values.
+        severity: `warn` only counts.
+        threshold: How many rows may break it: a count from 1 or a share below 1.
+        places: Where the samples are, as `row 3`, if that is known.
+    """
+
+    column: str
+    rule: str
+    count: int
+    samples: tuple[Any, ...] = ()
+    severity: Severity = "error"
+    threshold: float | None = None
+    places: tuple[str, ...] = ()
 
 
 def exceeds(count: int, threshold: float | None, row_count: int) -> bool:

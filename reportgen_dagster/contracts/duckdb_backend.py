@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -40,12 +42,44 @@ if TYPE_CHECKING:
     import pandera.pandas as pa
 
 
+_TOLD_SAMPLES = 3
+
+
 class NoTable:
     """Stands in errors for the relation that was checked."""
 
 
-class CellError(SchemaError):
-    """pandera's error for a check that cells break, with how many rows do.
+class TableError(SchemaError):
+    """pandera's error for a table that breaks its schema.
+
+    Attributes:
+        told: What is wrong, without the column, which stands beside it wherever it is shown.
+    """
+
+    def __init__(
+        self,
+        schema: pa.DataFrameSchema,
+        column: str | None,
+        check: str,
+        told: str,
+        reason: SchemaErrorReason,
+        cases: Sequence[Any] = (),
+    ) -> None:
+        """Describe what is wrong."""
+        super().__init__(  # type: ignore[no-untyped-call] # pandera gives it no types
+            schema,
+            None,
+            f"column {column!r}: {told}" if column else told,
+            check=check,
+            failure_cases=list(cases),
+            reason_code=reason,
+            column_name=column,
+        )
+        self.told = told
+
+
+class CellError(TableError):
+    """The error for a check that cells break, with how many rows do.
 
     Attributes:
         finding: What was found.
@@ -54,17 +88,9 @@ class CellError(SchemaError):
     def __init__(self, schema: pa.DataFrameSchema, finding: Finding) -> None:
         """Describe what was found."""
         condition = finding.condition
-        samples = list(finding.samples)
-        where = f"column {condition.column!r}: " if condition.column else ""
-        shown = f", e.g. {', '.join(map(shown_value, samples))}" if samples else ""
-        super().__init__(  # type: ignore[no-untyped-call] # pandera gives it no types
-            schema,
-            None,
-            f"{where}{condition.check} fails on {finding.count:,} rows{shown}",
-            check=condition.check,
-            failure_cases=samples,
-            reason_code=SchemaErrorReason[condition.reason],
-            column_name=condition.column or None,
+        reason = SchemaErrorReason[condition.reason]
+        super().__init__(
+            schema, condition.column or None, condition.check, _told(finding), reason, finding.samples
         )
         self.finding = finding
 
@@ -80,7 +106,9 @@ class DuckDBBackend(BaseSchemaBackend):
             SchemaErrors: Every failure, if lazy.
         """
         found = all_errors(check_obj, schema)
-        errors = [error for error in found if not isinstance(error, CellError) or error.finding.is_failure]
+        errors: list[SchemaError] = [
+            error for error in found if not isinstance(error, CellError) or error.finding.is_failure
+        ]
         for error in found:
             if error not in errors:
                 warnings.warn(str(error), SchemaWarning, stacklevel=3)
@@ -112,6 +140,17 @@ def failure_cases(schema_name: str, schema_errors: list[SchemaError]) -> Failure
     return FailureCaseMetadata(pd.DataFrame(rows), {str(schema_name): rows}, dict(reasons))
 
 
+def _told(finding: Finding) -> str:
+    """Say what is broken, without its column: the rule, on how many rows of how many, a few samples and where they are."""
+    rows = "row" if finding.row_count == 1 else "rows"
+    samples = zip_longest(
+        finding.samples[:_TOLD_SAMPLES], finding.places[: len(finding.samples)][:_TOLD_SAMPLES]
+    )
+    shown = ", ".join(f"{shown_value(value)}{f' ({place})' if place else ''}" for value, place in samples)
+    count = f"{finding.count:,} of {finding.row_count:,} {rows}"
+    return f"{finding.condition.check} fails on {count}{f', e.g. {shown}' if shown else ''}"
+
+
 def shown_value(value: Any) -> str:
     """Return a sample as a person reads it: null as `null`, texts in quotes, all others as they are written."""
     if value is None:
@@ -121,7 +160,7 @@ def shown_value(value: Any) -> str:
     return repr(value[:100]) if isinstance(value, str) else str(value)
 
 
-def all_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[SchemaError]:
+def all_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[TableError]:
     """Return everything that a relation breaks, also what only warns; cells are left alone at depth SCHEMA_ONLY."""
     errors = shape_errors(relation, schema)
     if get_config_context().validation_depth is ValidationDepth.SCHEMA_ONLY:
@@ -135,29 +174,16 @@ def all_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) ->
     return errors + [CellError(schema, finding) for finding in find(relation, conditions)]
 
 
-def _error(
-    schema: pa.DataFrameSchema,
-    column: str | None,
-    check: str,
-    message: str,
-    reason: SchemaErrorReason,
-    cases: list[Any] | None = None,
-) -> SchemaError:
-    return SchemaError(
-        schema, None, message, check=check, failure_cases=cases or [], reason_code=reason, column_name=column
-    )
-
-
-def shape_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[SchemaError]:
+def shape_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[TableError]:
     """Return what is wrong with a relation's names, order and types."""
     present = list(relation.columns)
     wanted = {str(name): column for name, column in schema.columns.items()}
     errors = [
-        _error(
+        TableError(
             schema,
             name,
             "column_in_dataframe",
-            f"column {name!r} is missing",
+            "the column is missing",
             SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME,
         )
         for name, column in wanted.items()
@@ -165,11 +191,11 @@ def shape_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) 
     ]
     if schema.strict:
         errors += [
-            _error(
+            TableError(
                 schema,
                 name,
                 "column_in_schema",
-                f"column {name!r} is not in the schema",
+                "the column is not in the schema",
                 SchemaErrorReason.COLUMN_NOT_IN_SCHEMA,
             )
             for name in present
@@ -179,21 +205,23 @@ def shape_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) 
     actual = [name for name in present if name in wanted]
     if schema.ordered and expected != actual:
         message = f"columns are in the order {actual}, not {expected}"
-        errors.append(_error(schema, None, "column_ordered", message, SchemaErrorReason.COLUMN_NOT_ORDERED))
+        errors.append(
+            TableError(schema, None, "column_ordered", message, SchemaErrorReason.COLUMN_NOT_ORDERED)
+        )
     return errors + _type_errors(relation, schema)
 
 
-def _type_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[SchemaError]:
+def _type_errors(relation: duckdb.DuckDBPyRelation, schema: pa.DataFrameSchema) -> list[TableError]:
     types = dict(zip(relation.columns, relation.types, strict=True))
-    errors = []
+    errors: list[TableError] = []
     for name, column in schema.columns.items():
         if name not in types or column.dtype is None or is_accepted(column.dtype, types[name]):
             continue
         expected = type_of_dtype(column.dtype) or column.dtype
-        message = f"column {name!r} has type {types[name]}, expected {expected}"
+        message = f"the column has type {types[name]}, expected {expected}"
         check = f"dtype('{column.dtype}')"
         errors.append(
-            _error(schema, name, check, message, SchemaErrorReason.WRONG_DATATYPE, [str(types[name])])
+            TableError(schema, name, check, message, SchemaErrorReason.WRONG_DATATYPE, [str(types[name])])
         )
     return errors
 

@@ -31,7 +31,7 @@ def pattern_problem(pattern: str) -> str:
     for mark in re.findall(r"\\(.?)", pattern, re.DOTALL):
         if mark not in _ESCAPES or not mark:
             return f"`\\{mark}` is not available in a pattern"
-    return _repetition_problem(bare) or _syntax_problem(pattern)
+    return _repetition_problem(bare) or syntax_problem(pattern)
 
 
 def _repetition_problem(bare: str) -> str:
@@ -48,7 +48,8 @@ def _repetition_problem(bare: str) -> str:
     return ""
 
 
-def _syntax_problem(pattern: str) -> str:
+def syntax_problem(pattern: str) -> str:
+    """Return why a regular expression cannot be read, or nothing."""
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:

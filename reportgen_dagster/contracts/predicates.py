@@ -93,7 +93,11 @@ def _length(column: Expr, given: Statistics) -> Expr:
     if given.get("min_value") is not None:
         bounds.append(exp.GTE(this=length.copy(), expression=literal(given["min_value"])))
     if given.get("max_value") is not None:
-        bounds.append(exp.LTE(this=length.copy(), expression=literal(given["max_value"])))
+        longest = literal(given["max_value"])
+        # Bytes are counted in no time, and there are at least as many of them as characters.
+        byte_count = exp.Anonymous(this="strlen", expressions=[column.copy()])
+        few_bytes = exp.LTE(this=byte_count, expression=longest.copy())
+        bounds.append(exp.paren(exp.or_(few_bytes, exp.LTE(this=length.copy(), expression=longest))))
     return exp.and_(*bounds)
 
 

@@ -17,11 +17,12 @@ from pandera.errors import SchemaError, SchemaErrors
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.contracts.conditions import Condition, Finding, find
+from reportgen_dagster.contracts.conditions import Condition, Finding, RuleCount, find
 from reportgen_dagster.contracts.contract import Contract, ContractField, ForeignKeyRule
 from reportgen_dagster.contracts.duckdb_backend import (
     CellError,
     NoTable,
+    TableError,
     all_errors,
     conditions_of,
     shape_errors,
@@ -40,7 +41,7 @@ class ContractFailure:
     Attributes:
         column: The column; empty if it is none.
         check: What is broken, as `minimum: 0`.
-        message: For people.
+        message: For people, without the column, which stands beside it wherever it is shown.
         count: On how many rows, exactly; 0 if it is not a matter of rows.
         samples: A few of the values, as people read them.
         severity: `warn` if the table does not fail by it: it only warns, or is within its threshold.
@@ -74,27 +75,6 @@ class ContractReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCount:
-    """How many rows broke a rule of a contract, as a pass over the rows counted them.
-
-    Attributes:
-        column: The rule's column; empty if it is none.
-        rule: As `minimum: 0`.
-        count: How many rows.
-        samples: A few of the values.
-        severity: `warn` only counts.
-        threshold: How many rows may break it: a count from 1 or a share below 1.
-    """
-
-    column: str
-    rule: str
-    count: int
-    samples: tuple[Any, ...] = ()
-    severity: Severity = "error"
-    threshold: float | None = None
-
-
 def report_of(errors: Iterable[SchemaError]) -> ContractReport:
     """Return pandera's errors as a report."""
     failures = tuple(_failure(error) for error in errors)
@@ -104,11 +84,11 @@ def report_of(errors: Iterable[SchemaError]) -> ContractReport:
 def _failure(error: SchemaError) -> ContractFailure:
     column, check = str(error.column_name or ""), str(error.check)
     if not isinstance(error, CellError):
-        return ContractFailure(column, check, str(error))
+        return ContractFailure(column, check, error.told if isinstance(error, TableError) else str(error))
     finding = error.finding
     samples = tuple(map(shown_value, finding.samples))
     severity: Severity = "error" if finding.is_failure else "warn"
-    return ContractFailure(column, check, str(error), finding.count, samples, severity)
+    return ContractFailure(column, check, error.told, finding.count, samples, severity)
 
 
 def validate_relation(
@@ -303,6 +283,7 @@ def _counted(schema: pa.DataFrameSchema, counts: Iterable[RuleCount], row_count:
                 one.count,
                 one.samples,
                 row_count,
+                one.places,
             ),
         )
         for one in counts

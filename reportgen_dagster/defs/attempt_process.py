@@ -26,7 +26,7 @@ from dagster._cli.api import _execute_run_command_body
 
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.keys import RUN_ID_TAG
-from reportgen_dagster.engine.sandbox import confine
+from reportgen_dagster.engine.sandbox import bound
 from reportgen_dagster.errors import LimitError, UnavailableError
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.context import Context
@@ -100,7 +100,7 @@ def _become_attempt(run: DagsterRun) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    confine(run_limits(Settings()))
+    bound(run_limits(Settings()))
     scope.narrow_to(run.asset_selection or frozenset())
 
 

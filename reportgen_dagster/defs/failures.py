@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from dagster import AssetExecutionContext, Failure, MetadataValue, OpExecutionCo
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from reportgen_dagster.defs import events
+from reportgen_dagster.engine.confined import ProcessLostError
 from reportgen_dagster.errors import (
     ConflictError,
     ContractError,
@@ -59,6 +61,10 @@ def telling_failures(
             for check in events.broken_contracts(claim.owner_id, claim.report_name, error, reject_count):
                 context.log_event(check)  # type: ignore[arg-type]  # takes check evaluations too; its hint lags behind
         raise _failure(error) from error
+    except ProcessLostError as error:
+        context.log.error(str(error))  # noqa: TRY400 - a trace of ours tells nothing
+        os.kill(os.getpid(), error.signal)  # an attempt is lost as a whole; another one is made of it
+        raise
     except MemoryError as error:
         limit = LimitError(f"The run needed more memory than it may have ({service.settings.memory_limit}).")
         _fail(service, claim, limit, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 from typing import Any
 
 from celery import Celery
@@ -17,6 +18,7 @@ from dagster._serdes import unpack_value
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
 from reportgen_dagster.defs.attempt_process import run_in_fresh_process
+from reportgen_dagster.engine.sandbox import missing_bounds
 from reportgen_dagster.rules.compiling.compile import compile_ruleset
 from reportgen_dagster.rules.compiling.kinds import ColumnKind
 from reportgen_dagster.rules.compiling.plan import TableShape
@@ -47,6 +49,7 @@ PRELOADED = (
     "reportgen_dagster.defs.sensors",
     "reportgen_dagster.engine.report",
     "reportgen_dagster.engine.transform",
+    "reportgen_dagster.services.report_child",
 )
 
 
@@ -71,6 +74,12 @@ def _warm_up() -> None:
     gc.freeze()  # what is here now stays shared with the forked processes
 
 
+def _tell_missing_bounds() -> None:
+    for missing in missing_bounds():
+        logging.getLogger(__name__).warning("runs are less isolated: this kernel has no %s", missing)
+
+
+_tell_missing_bounds()
 _warm_up()
 
 app = Celery("reportgen", broker=_broker_url())

@@ -177,7 +177,7 @@ class Blocks:
         state = exp.column(STATE, quoted=True)
         told = (
             exp.select(exp.column(ROW, quoted=True), state)
-            .from_(_table(block.table))
+            .from_(reading.table(block.table))
             .where(exp.Not(this=exp.Is(this=state.copy(), expression=exp.null())))
             .order_by(exp.column(ROW, quoted=True))
         )
@@ -212,7 +212,7 @@ class Blocks:
         return sieve
 
     def _count(self, table: str) -> int:
-        query = exp.select(exp.Count(this=exp.Star())).from_(_table(table))
+        query = exp.select(exp.Count(this=exp.Star())).from_(reading.table(table))
         return int(self._given.connection.execute(query.sql("duckdb")).fetchall()[0][0])
 
     def _width(self, plan: Plan, block: Block) -> int:
@@ -227,7 +227,7 @@ class Blocks:
 
     def _create(self, kind: str, name: str, sql: str) -> None:
         # Temporary: a view may stand over a stream, which belongs to this connection.
-        table = _table(name).sql("duckdb")
+        table = reading.table(name).sql("duckdb")
         self._given.connection.execute(f"CREATE TEMP {kind} {table} AS {sql}")
 
     def _batches(self, sql: str, *, into_block: bool = False) -> AbstractContextManager[Rows]:
@@ -283,7 +283,3 @@ class Blocks:
         for _ in self._source:
             pass
         self.is_complete = True
-
-
-def _table(name: str) -> exp.Table:
-    return exp.Table(this=exp.to_identifier(name, quoted=True))

@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 from sqlglot import exp
 
-from reportgen_dagster.engine.limits import Deadline, Limits, memory_is_over, time_is_over
+from reportgen_dagster.engine.limits import Deadline, Limits, folder_is_full, memory_is_over, time_is_over
 from reportgen_dagster.errors import LimitError, ReportgenError, ServiceError, UnreadableFileError
 
 MAX_DEPTH = 5_000  # what 500 operators in a row need is above DuckDB's own 1,000
@@ -71,7 +71,7 @@ def engine_errors(limits: Limits, deadline: Deadline | None = None) -> Iterator[
         ServiceError: On anything else; the cause goes to the log, not to the user.
     """
     try:
-        with _full_disks():
+        with _full_disks(limits):
             yield
     except MemoryError:
         raise memory_is_over(limits.memory) from None
@@ -103,13 +103,15 @@ def _translated(
 
 
 @contextmanager
-def _full_disks() -> Iterator[None]:
+def _full_disks(limits: Limits) -> Iterator[None]:
     """Turn what says that a disk is full, or that a file may not grow, into one error."""
     try:
         yield
     except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
         if not _tells_full_disk(error):
             raise
+        if getattr(error, "errno", None) == errno.EFBIG or os.strerror(errno.EFBIG) in str(error):
+            raise folder_is_full(limits.temp) from None
         _log.info("The disk is full: %s", error)
         hint = "Make room on the disk of the reports, or make the files smaller."
         raise LimitError("the disk is full", hint=hint) from None

@@ -16,6 +16,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from reportgen_dagster.engine.encodings import line_ends
 from reportgen_dagster.errors import FileRefusedError, Problem
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class ResolvedDialect:
             record = self._record(text, position, line)
             if not record.is_comment:
                 yield record
-            line += _line_ends(text[position : record.end])
+            line += line_ends(text[position : record.end])
             position = record.end
 
     def _record(self, text: str, position: int, line: int) -> Record:
@@ -234,7 +235,3 @@ def _ambiguous(marks: list[str], name: str) -> FileRefusedError:
     message = f"cells may be separated by {words}; the first rows fit each of them"
     hint = 'Say which in the rules: dialect: {delimiter: ";"}'
     return FileRefusedError(problems=[Problem(message, source=name)], hint=hint)
-
-
-def _line_ends(text: str) -> int:
-    return text.count("\n") + text.count("\r") - text.count("\r\n")

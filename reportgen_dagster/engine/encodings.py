@@ -177,7 +177,7 @@ def transcoded(chunks: Iterable[bytes], encoding: str, *, name: str) -> Iterator
         text = _decoded(decoder, chunk, encoding, line, offset, name, final=False)
         if is_first and text:
             text, is_first = text.removeprefix("\ufeff"), False
-        line += _line_ends(text) - (previous == "\r" and text.startswith("\n"))
+        line += line_ends(text) - (previous == "\r" and text.startswith("\n"))
         offset += len(chunk)
         previous = text[-1:] or previous
         yield text.encode(UTF_8, "surrogatepass")
@@ -199,7 +199,7 @@ def _decoded(
         return decoder.decode(chunk, final)
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode(encoding, "replace")
-        line += _line_ends(before)
+        line += line_ends(before)
         place = f"line {line}, byte {offset + error.start - pending + 1} of the file"
         message = f"{place}: 0x{error.object[error.start]:02X} is not valid {encoding.upper()}"
     except UnicodeError:
@@ -207,5 +207,6 @@ def _decoded(
     raise UnreadableFileError(problems=[Problem(message, source=name, line=line)])
 
 
-def _line_ends(text: str) -> int:
+def line_ends(text: str) -> int:
+    """Count the ends of physical lines, however they are written."""
     return text.count("\n") + text.count("\r") - text.count("\r\n")

@@ -1,7 +1,7 @@
 """First rules for a file: what every row of it keeps, as a contract to go on from.
 
 What belongs here: choosing what a contract says from what all rows show, and writing it as YAML. What does not: finding types
-(`rules/kinds.py`), reading (`reading.py`). What is only likely stands in comments, so that it breaks no later file.
+(`rules/compiling/kinds.py`, notations.py), reading (`reading.py`). What is only likely stands in comments.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from ruamel.yaml import YAML
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
+from reportgen_dagster.contracts.casts import Notation
+from reportgen_dagster.contracts.types import TypeName
 from reportgen_dagster.engine import reading
 from reportgen_dagster.engine.connection import engine_errors, open_connection
 from reportgen_dagster.engine.dialects import STANDARD
 from reportgen_dagster.engine.limits import Deadline, Limits
+from reportgen_dagster.engine.notations import Way, find_ways, readings
 from reportgen_dagster.engine.rows import all_read, rows_of
 from reportgen_dagster.engine.text_files import TextFile, mask_misquoted, open_text
-from reportgen_dagster.rules.compiling.kinds import ColumnKind, find_kinds
+from reportgen_dagster.rules.compiling.kinds import find_kinds
 from reportgen_dagster.rules.values.typed import (
     DIALECT,
     any_of,
@@ -36,7 +39,6 @@ from reportgen_dagster.rules.values.typed import (
     column,
     is_present,
     text,
-    try_cast,
     whole,
 )
 
@@ -45,15 +47,14 @@ MAX_KEY_CANDIDATES = 5
 _LIKELY_UNIQUE = 0.9  # the estimate of distinct values is off by a few percent
 _DECIMAL_PRECISION = 18
 _SHOWN = 40
+# A word of its own, also the last of `tradeId`.
+_KEY_NAME = re.compile(
+    r"(?:^|[^A-Za-z])(?i:id|key|code|no|nr|number)(?:$|[^A-Za-z])|[a-z](?:Id|Key|Code|No|Nr|Number)$"
+)
 _SHAPE_FIGURES = 4
 _FIGURES = 4 + _SHAPE_FIGURES
-_TYPES = {
-    "integer": "BIGINT",
-    "number": "DOUBLE",
-    "decimal": "DOUBLE",
-    "date": "DATE",
-    "datetime": "TIMESTAMP",
-}
+_TEXTS: tuple[TypeName, ...] = ("text", "null")
+_TEXT = Way("text", Notation(), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Facts:
     Attributes:
         name: The column.
         type: `string`, `integer`, `number`, `decimal`, `boolean`, `date` or `datetime`.
+        way: How its values are written.
+        unsettled: Several ways in which they may be meant; the type is `string` then.
         scale: Digits behind the point of every cell, for `decimal`.
         blank_count: Rows without a cell.
         least: The smallest value as text, of texts the length of the shortest; None if there is no cell.
@@ -72,6 +75,8 @@ class Facts:
 
     name: str
     type: str
+    way: Way
+    unsettled: tuple[Way, ...]
     scale: int
     blank_count: int
     least: str | None
@@ -118,38 +123,52 @@ def _unreadable_rows(source: TextFile, deadline: Deadline, work: Path, limits: L
 def _facts(connection: duckdb.DuckDBPyConnection, source: TextFile) -> tuple[int, list[Facts]]:
     """Return how many rows the file has, and what each column shows."""
     names = source.header.columns
-    kinds = find_kinds(
-        lambda sql: connection.execute(sql).fetchall()[0],
-        reading.SURVEY,
-        dict.fromkeys(names, frozenset(("type",))),
-    )
+    ways = _ways(connection, names)
+    settled = {name: found[0] if len(found) == 1 else _TEXT for name, found in ways.items()}
     figures: list[Expr] = [call("count", exp.Star())]
     for name in names:
-        figures += _figures(column(name), kinds[name])
+        figures += _figures(column(name), settled[name])
     query = exp.select(*figures).from_(exp.to_identifier(reading.SURVEY))
     row = iter(connection.execute(query.sql(DIALECT)).fetchall()[0])
     row_count = int(next(row))
-    return row_count, [
-        _fact(name, kinds[name], row_count, [next(row) for _ in range(_FIGURES)]) for name in names
-    ]
+    facts = []
+    for name, found in ways.items():
+        unsettled = found if len(found) > 1 else ()
+        facts.append(_fact(name, settled[name], unsettled, row_count, [next(row) for _ in range(_FIGURES)]))
+    return row_count, facts
 
 
-def _figures(raw: Expr, kind: ColumnKind) -> list[Expr]:
+def _ways(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, tuple[Way, ...]]:
+    """Return for each column how its values are written; several ways if that cannot be told."""
+
+    def query(sql: str) -> Sequence[Any]:
+        row: Sequence[Any] = connection.execute(sql).fetchall()[0]
+        return row
+
+    kinds = find_kinds(query, reading.SURVEY, dict.fromkeys(names, frozenset(("type",))))
+    texts = [name for name in names if kinds[name].type == "text"]
+    found = find_ways(query, reading.SURVEY, texts)
+    return {
+        name: readings(found[name]) if name in found else (Way(kinds[name].type, Notation(), ""),)
+        for name in names
+    }
+
+
+def _figures(raw: Expr, way: Way) -> list[Expr]:
     """Return cells, distinct values, least and greatest; behind them how numbers are written.
 
-    That is the fewest and most digits behind the point, the length, and how many have an exponent.
+    That is the fewest and most digits behind the decimal mark, the length, and how many have an exponent.
     """
-    known = _TYPES.get(kind.type)
-    value = try_cast(raw, known) if known else call("length", raw)
+    value = call("length", raw) if way.type in _TEXTS else way.value(raw)
     figures = [
         call("count", raw),
         call("approx_count_distinct", raw),
         cast(call("min", value), "VARCHAR"),
         cast(call("max", value), "VARCHAR"),
     ]
-    if kind.type != "number":
+    if way.type != "number":
         return figures + [exp.Null()] * _SHAPE_FIGURES
-    point = call("instr", raw, text("."))
+    point = call("instr", raw, text(way.notation.decimal))
     is_whole = binary(exp.EQ, point, whole(0))
     behind = case((is_whole, whole(0)), default=binary(exp.Sub, call("length", raw), point))
     exponent = any_of(call("contains", raw, text(mark)) for mark in ("e", "E"))
@@ -162,20 +181,25 @@ def _figures(raw: Expr, kind: ColumnKind) -> list[Expr]:
     ]
 
 
-def _fact(name: str, kind: ColumnKind, row_count: int, figures: Sequence[Any]) -> Facts:
+def _fact(name: str, way: Way, unsettled: tuple[Way, ...], row_count: int, figures: Sequence[Any]) -> Facts:
     cells, distinct, least, greatest, fewest, most, length, exponents = figures
-    type_name, scale = {"text": "string", "null": "string"}.get(kind.type, kind.type), 0
-    if kind.type == "number" and not exponents and fewest == most and most and length <= _DECIMAL_PRECISION:
+    type_name, scale = "string" if way.type in _TEXTS else way.type, 0
+    if way.type == "number" and not exponents and fewest == most and most and length <= _DECIMAL_PRECISION:
         type_name, scale = "decimal", int(most)
-    return Facts(name, type_name, scale, row_count - int(cells), least, greatest, int(distinct))
+    blank_count = row_count - int(cells)
+    return Facts(name, type_name, way, unsettled, scale, blank_count, least, greatest, int(distinct))
 
 
 def _primary_key(connection: duckdb.DuckDBPyConnection, row_count: int, facts: Sequence[Facts]) -> str | None:
-    """Return the first column of codes or whole numbers that has another value in each row."""
+    """Return the first column that is named like a key, or else the first one, if it has another value in each row.
+
+    It holds codes or whole numbers.
+    """
     likely = [
         fact.name
-        for fact in facts
+        for fact in sorted(facts, key=lambda fact: not _KEY_NAME.search(fact.name))
         if fact.type in ("string", "integer")
+        and (fact is facts[0] or _KEY_NAME.search(fact.name))
         and not fact.blank_count
         and fact.distinct_estimate >= _LIKELY_UNIQUE * row_count
         and len(fact.name) <= MAX_NAME
@@ -230,7 +254,7 @@ def _dialect(source: TextFile) -> dict[str, str]:
 
 
 def _field(fact: Facts, row_count: int) -> dict[str, Any]:
-    field: dict[str, Any] = {"name": fact.name, "type": fact.type}
+    field: dict[str, Any] = {"name": fact.name} | fact.way.in_field() | {"type": fact.type}
     if fact.type == "decimal":
         field |= {"precision": _DECIMAL_PRECISION, "scale": fact.scale}
     if row_count and not fact.blank_count:
@@ -249,7 +273,12 @@ def _comment(fact: Facts, row_count: int) -> str:
         words.append(f"{fact.least} to {fact.greatest}")
     if fact.blank_count:
         words.append(f"{fact.blank_count:,} of {row_count:,} are blank")
-    return f"  # {_plain(', '.join(words))}" if words else ""
+    shown = _plain(", ".join(words))
+    if fact.unsettled:
+        shown += (
+            f"; if they are not texts, write {' or '.join(_flow(way.in_field()) for way in fact.unsettled)}"
+        )
+    return f"  # {shown}" if shown else ""
 
 
 def _plain(written: str) -> str:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import datetime
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from sqlglot import exp
 
-from reportgen_dagster.contracts.contract import Contract, contract_of
+from reportgen_dagster.contracts.contract import Contract
 from reportgen_dagster.engine import pieces, reading
 from reportgen_dagster.engine import rejects as rejects_file
 from reportgen_dagster.engine.connection import engine_errors, open_connection
@@ -26,6 +25,7 @@ from reportgen_dagster.engine.limits import Deadline, Limits
 from reportgen_dagster.engine.references import untyped_columns
 from reportgen_dagster.engine.sandbox import FolderWatch
 from reportgen_dagster.engine.text_files import TextFile, mask_misquoted, open_text
+from reportgen_dagster.engine.trying import failing_constants
 from reportgen_dagster.errors import MissingInputError, Problem, RulesError
 from reportgen_dagster.rules.compiling.compile import compile_ruleset
 from reportgen_dagster.rules.compiling.kinds import find_kinds
@@ -77,8 +77,9 @@ class Request:
             until=self.until,
             output=self.contracts.get(OUTPUT),
         )
-        if plan.problems:
-            raise RulesError(problems=plan.problems)
+        problems = plan.problems or failing_constants(plan)
+        if problems:
+            raise RulesError(problems=problems)
         return plan
 
 
@@ -172,7 +173,7 @@ def _refuse_missing(request: Request) -> None:
 
 
 def _text(request: Request, name: str, folder: Path, deadline: Deadline) -> TextFile:
-    described, contract = _described(request, name), _contract(request, name)
+    described, contract = request.ruleset.file(name), _contract(request, name)
     return open_text(
         request.files[name],
         name=name,
@@ -184,18 +185,10 @@ def _text(request: Request, name: str, folder: Path, deadline: Deadline) -> Text
     )
 
 
-def _described(request: Request, name: str) -> Any:
-    document = request.ruleset.document
-    return document.input if name == INPUT else document.references.get(name)
-
-
 def _contract(request: Request, name: str) -> Contract | None:
     if name in request.contracts:
         return request.contracts[name]
-    described = _described(request, name)
-    if described is None or described.schema_ is None:
-        return None
-    return contract_of(described.schema_, described.dialect)
+    return request.ruleset.contract(name)
 
 
 def _opened(
@@ -227,7 +220,7 @@ def _opened(
             rejects_file.refuse_unreadable_rows(text, count, deadline)
         for name in texts:
             scanned = reading.SURVEY if name == INPUT else name
-            kinds = find_kinds(_query(connection), scanned, asked.get(name, {}))
+            kinds = find_kinds(reading.first_row(connection), scanned, asked.get(name, {}))
             shapes[name] = replace(shapes[name], kinds=kinds)
         opened = stack.pop_all()
     return Ingested(
@@ -238,7 +231,3 @@ def _opened(
 def _interrupt(cursors: list[duckdb.DuckDBPyConnection]) -> None:
     for cursor in list(cursors):
         cursor.interrupt()
-
-
-def _query(connection: duckdb.DuckDBPyConnection) -> Callable[[str], Sequence[Any]]:
-    return lambda sql: connection.execute(sql).fetchall()[0]

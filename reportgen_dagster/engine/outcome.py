@@ -77,7 +77,10 @@ class Preview:
         if not self.is_full:
             # As texts of Python's: a slice would keep the whole batch in memory.
             head = batch.slice(0, self._count - len(self._rows)).to_pydict()
-            self._rows += [list(row) for row in zip(*head.values(), strict=True)]
+            self._rows += [
+                [None if cell is None else str(cell) for cell in row]
+                for row in zip(*head.values(), strict=True)
+            ]
 
     def markdown(self, columns: Sequence[str]) -> str:
         """Show the rows as a Markdown table, cells as they are in the report."""

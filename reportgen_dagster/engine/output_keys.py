@@ -14,10 +14,10 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from reportgen_dagster.contracts.conditions import RuleCount
 from reportgen_dagster.contracts.contract import Contract, UniqueRule
 from reportgen_dagster.engine.ingest import Ingested
 from reportgen_dagster.engine.sieve import SAMPLES
-from reportgen_dagster.engine.verdict import Broken
 from reportgen_dagster.rules.compiling.plan import Plan
 
 _BATCH = "report:batch"  # a colon: no reference is called so
@@ -74,7 +74,7 @@ class OutputKeys:
         cursor.execute(f'INSERT INTO {_table(number)} SELECT * FROM "{_BATCH}"')  # noqa: S608 - names of our own
         cursor.unregister(_BATCH)
 
-    def broken(self) -> list[Broken]:
+    def broken(self) -> list[RuleCount]:
         """Return the keys that are there more than once; a key with a missing value does not count."""
         if self._cursor is None:
             return []
@@ -83,7 +83,7 @@ class OutputKeys:
             count, samples = self._repeated(self._cursor, number, rule.columns)
             if count:
                 columns = ", ".join(rule.columns)
-                found.append(Broken(columns, rule.rule, count, samples, rule.severity, rule.threshold))
+                found.append(RuleCount(columns, rule.rule, count, samples, rule.severity, rule.threshold))
         return found
 
     @staticmethod

@@ -7,7 +7,9 @@ kilobytes for each missing cell.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from sqlglot import exp
@@ -36,14 +38,14 @@ def create_piece_view(cursor: duckdb.DuckDBPyConnection, file: TextFile, path: P
 def create_table(connection: duckdb.DuckDBPyConnection, file: TextFile) -> int:
     """Load the rows of a file that can be read into a table that is called as the file, and return how many there are."""
     _create(connection, "TABLE", file.name, _read_csv(file, file.path, parallel=True))
-    query = exp.select("count(*)").from_(_table(file.name))
+    query = exp.select("count(*)").from_(table(file.name))
     return int(connection.execute(query.sql("duckdb")).fetchall()[0][0])
 
 
 def _create(connection: duckdb.DuckDBPyConnection, kind: str, name: str, source: exp.Expression) -> None:
     properties = exp.Properties(expressions=[exp.TemporaryProperty()]) if kind.startswith("TEMP") else None
     statement = exp.Create(
-        this=_table(name),
+        this=table(name),
         kind=kind.removeprefix("TEMP "),
         expression=exp.select("*").from_(source),
         properties=properties,
@@ -51,8 +53,14 @@ def _create(connection: duckdb.DuckDBPyConnection, kind: str, name: str, source:
     connection.execute(statement.sql("duckdb"))
 
 
-def _table(name: str) -> exp.Table:
+def table(name: str) -> exp.Table:
+    """Name a table, quoted."""
     return exp.Table(this=exp.to_identifier(name, quoted=True))
+
+
+def first_row(connection: duckdb.DuckDBPyConnection) -> Callable[[str], Sequence[Any]]:
+    """Return what runs a query and gives its first row."""
+    return lambda sql: connection.execute(sql).fetchall()[0]
 
 
 def _read_csv(file: TextFile, path: Path, *, parallel: bool, header: bool = True) -> exp.Expression:

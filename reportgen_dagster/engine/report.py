@@ -159,7 +159,8 @@ def transform(plan: Plan, *, output: Path, rejects: Path, progress: Progress = l
 
     Raises:
         ContractError: If there are more rejects than the rules allow, or the report breaks its contract.
-        BadDataError: If an expression fails where no row stands for a row of the input any more. `facts` of it and of a
+        BadDataError: If an expression fails where no row stands for a row of the input any more, or a lookup finds no row where
+            the rules say `missing: fail`. `facts` of it and of a
             ContractError have the outcome's counts, contracts and samples.
         UnreadableFileError: If a quote in the input never closes.
         AccountingError: If rows in are not rows used plus rejects.
@@ -247,8 +248,8 @@ class _Pass:
             )
         return accounts
 
-    def _refusal(self, blocks: Blocks, accounts: Accounts) -> ContractError | None:
-        problems = verdict.refusals(
+    def _refusal(self, blocks: Blocks, accounts: Accounts) -> BadDataError | None:
+        broken = verdict.refusals(
             blocks.findings,
             self._plan.rules,
             self._given.request.ruleset.document.rejects,
@@ -256,8 +257,11 @@ class _Pass:
             reject_count=accounts.reject_count,
             lines=accounts.lines,
         )
-        problems += verdict.failed(self._contracts[OUTPUT_FILE], OUTPUT_FILE)
-        return ContractError(problems=problems) if problems else None
+        broken += verdict.failed(self._contracts[OUTPUT_FILE], OUTPUT_FILE)
+        fatal = verdict.fatal(blocks.findings, self._plan.rules, accounts.lines)
+        if broken:
+            return ContractError(problems=[*broken, *fatal])
+        return BadDataError(problems=fatal) if fatal else None
 
     def _judge_input(self, blocks: Blocks, accounts: Accounts) -> None:
         """Describe how the input kept its contract."""

@@ -1,7 +1,7 @@
 """The bounds of a run that DuckDB does not keep itself: of its process, of its work folder, of its time.
 
-What belongs here: setting them and minding them. What does not: DuckDB's own lock-down and memory limit (connection.py), which
-process a run gets (services, defs, cli).
+What belongs here: setting them and minding them. What does not: DuckDB's own lock-down and memory limit (connection.py), the
+kernel's calls (landlock.py, seccomp.py), which process a run gets (confined.py).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import ctypes
 import os
 import resource
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Event, Thread, Timer
+from threading import Event, Thread
 
-from reportgen_dagster.engine.limits import Deadline, Limits, folder_is_full, time_is_over
+from reportgen_dagster.engine import landlock, seccomp
+from reportgen_dagster.engine.limits import Deadline, Limits, folder_is_full
 from reportgen_dagster.sizes import byte_count
 
 # Address space beyond DuckDB's buffers: code, and what thread stacks and allocators reserve without using it (measured: 2 GB are
@@ -24,46 +26,97 @@ OPEN_FILES = 4_096
 GRACE_SECONDS = 30
 _LOOK_SECONDS = 0.5
 _PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITIES_VERSION = 0x20080522
+_DAC_OVERRIDE = 1 << 1
+
+# What an interpreter and its libraries open when they are loaded late.
+_SYSTEM = (
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/dev/urandom",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/self/mountinfo",
+    "/sys/kernel/mm/transparent_hugepage",
+    "/proc/self/cgroup",
+    "/sys/fs/cgroup",
+    "/sys/devices/system/cpu",
+)
+_NOWHERE = Path("/dev/null")
 
 
-def confine(limits: Limits) -> None:
+def bound(limits: Limits) -> None:
     """Bound this process, which carries out one run and nothing else, below whatever bounds it already has.
 
-    Address space, size of a file, open files; no core dumps, no new privileges. Children inherit all of it.
+    Address space, processor time, size of a file, open files; no core dumps, no new privileges. Children inherit all of it.
 
     Raises:
         ValueError: If a limit is not a size.
     """
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     _lower(resource.RLIMIT_AS, mapped + byte_count(limits.memory) + ADDRESS_SPACE_HEADROOM)
+    _lower(resource.RLIMIT_CPU, (limits.seconds + GRACE_SECONDS) * (os.cpu_count() or 1), then=1)
     _lower(resource.RLIMIT_FSIZE, byte_count(limits.temp))
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     _lower(resource.RLIMIT_CORE, 0)
     ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _lower(kind: int, size: int) -> None:
-    soft, hard = resource.getrlimit(kind)
-    bounds = [size, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
-    resource.setrlimit(kind, (min(bounds), hard))
+def confine(*, reads: Sequence[Path], writes: Sequence[Path]) -> None:
+    """Let this process reach nothing but these files: no network, no other process, no program. There is no way back.
 
+    To be called by a process's only thread; those started later inherit it. What the kernel does not offer
+    (`missing_bounds`) is left out.
 
-def end_process_when_overdue(limits: Limits) -> Timer:
-    """End this process if it is still there a while after its time, as nothing could interrupt what it does.
-
-    Returns:
-        The timer; cancel it when the run is done.
+    Args:
+        reads: Files and folders to read, beside the interpreter's own libraries.
+        writes: Files and folders to write, too. Temporary files go to the first one.
     """
+    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _drop_capabilities()
+    if writes:
+        tempfile.tempdir = str(writes[0])
+    if landlock.version():
+        landlock.restrict(reads=[*_libraries(), *reads], writes=[_NOWHERE, *writes])
+    if seccomp.is_available():
+        seccomp.restrict()
 
-    def end() -> None:
-        sys.stderr.write(f"error: {time_is_over(limits.seconds).detail}\n")
-        sys.stderr.flush()
-        os._exit(3)
 
-    timer = Timer(limits.seconds + GRACE_SECONDS, end)
-    timer.daemon = True
-    timer.start()
-    return timer
+def missing_bounds() -> list[str]:
+    """Return what this kernel does not offer of `confine`, in words; mostly nothing."""
+    missing = []
+    if not landlock.version():
+        missing.append("Landlock (a report's process can open files that it was not given)")
+    if not seccomp.is_available():
+        missing.append("seccomp filters (a report's process can open connections and start programs)")
+    return missing
+
+
+def _libraries() -> list[Path]:
+    """Return where modules may still be imported from."""
+    packages = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    own = Path(__file__).parents[1]
+    return [own, *(Path(path) for path in {sys.prefix, sys.base_prefix, *packages, *_SYSTEM})]
+
+
+def _drop_capabilities() -> None:
+    """Give up what root may do, except opening files whoever they belong to; other accounts have nothing to lose."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0)
+    kept = _DAC_OVERRIDE if os.geteuid() == 0 else 0
+    data = (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)  # effective, permitted, inheritable, twice 32 bits
+    ctypes.CDLL(None).capset(header, data)
+
+
+def _lower(kind: int, size: int, *, then: int = 0) -> None:
+    """Lower a limit for good; `then`: so much more until the kernel kills instead of telling (SIGXCPU)."""
+    allowed = [size, *(limit for limit in resource.getrlimit(kind) if limit != resource.RLIM_INFINITY)]
+    hard = resource.getrlimit(kind)[1]
+    most = min(allowed) + then
+    resource.setrlimit(kind, (min(allowed), most if hard == resource.RLIM_INFINITY else min(most, hard)))
 
 
 class FolderWatch:

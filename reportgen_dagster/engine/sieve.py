@@ -73,7 +73,7 @@ class Finding:
         letter: What breaking it means, as in plan.py.
         rule: Number of the rule.
         count: On how many rows.
-        rows: Numbers of the first few rows, from 0 among those that can be read.
+        rows: Numbers of the first few rows, from 0 among those that can be read; for the output's contract from 1 in the report.
         parts: Their parts of the state.
         cells: What stands in the rule's column on these rows; only for the output's contract.
     """
@@ -103,12 +103,20 @@ class Findings:
         """Return the numbers of the first few rows of the findings with one of these letters."""
         return {row for finding in self.of(letters) for row in finding.rows}
 
-    def add(self, states: pa.Array, rows: Numbers, batch: pa.RecordBatch, columns: Mapping[int, str]) -> None:
+    def add(
+        self,
+        states: pa.Array,
+        rows: Numbers,
+        report_rows: Numbers,
+        batch: pa.RecordBatch,
+        columns: Mapping[int, str],
+    ) -> None:
         """Count states.
 
         Args:
             states: Of some rows of a batch.
             rows: Number of each of these rows.
+            report_rows: Its number in the report, if this is the last block.
             batch: Only these rows of the batch.
             columns: The output's column by the number of a rule.
         """
@@ -124,8 +132,9 @@ class Findings:
             missing = SAMPLES - len(finding.rows)
             if missing > 0:
                 places = np.flatnonzero(_as_flags(pc.equal(heads, entry["values"])))[:missing]
+                numbers = report_rows if finding.letter == OUTPUT else rows
                 self._sample(
-                    finding, parts.take(places), rows, owners.take(places).to_numpy(), batch, columns
+                    finding, parts.take(places), numbers, owners.take(places).to_numpy(), batch, columns
                 )
 
     @staticmethod
@@ -261,6 +270,7 @@ class Sieve:
 
     def _judge(self, batch: pa.RecordBatch, states: pa.Array, first: int) -> Flags:
         """Return which rows stay; count and spool what becomes of the others."""
+        kept_before = first - self.dropped_count - self.rejected_count
         keep: Flags = np.ones(batch.num_rows, dtype=bool)
         is_dropped = _as_flags(pc.equal(states, DROPPED).fill_null(False))  # noqa: FBT003 - a value of the array
         keep[is_dropped] = False
@@ -269,12 +279,14 @@ class Sieve:
         if len(places):
             told = states.take(pa.array(places)).cast(pa.string())
             rows = self._row_numbers(batch, places, first)
-            self._findings.add(told, rows, batch.take(pa.array(places)), self._output_columns)
             is_rejected = _as_flags(pc.match_substring_regex(told, _REJECTING))
             is_dropped = ~is_rejected & _as_flags(pc.match_substring_regex(told, _DROPPING))
             keep[places[is_rejected | is_dropped]] = False
             self.dropped_count += int(is_dropped.sum())
             self.rejected_count += int(is_rejected.sum())
+            report_rows = kept_before + np.cumsum(keep)[places]
+            batch = batch.take(pa.array(places))
+            self._findings.add(told, rows, report_rows, batch, self._output_columns)
             if self._spool is not None:
                 self._spool.write(rows[is_rejected], told.filter(pa.array(is_rejected)))
         return keep

@@ -6,19 +6,16 @@ opens (ingest.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
-
-import duckdb
 
 from reportgen_dagster.engine import reading
 from reportgen_dagster.engine.connection import engine_errors, open_connection
 from reportgen_dagster.engine.limits import Deadline, Limits
 from reportgen_dagster.engine.text_files import open_text
 from reportgen_dagster.rules.compiling.kinds import ColumnKind, find_kinds
-from reportgen_dagster.rules.compiling.plan import INPUT, Asked
+from reportgen_dagster.rules.compiling.plan import Asked
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 _EVERYTHING: frozenset[Asked] = frozenset(("type", "cell"))
@@ -51,8 +48,7 @@ def survey(
 def _kinds(
     ruleset: Ruleset, name: str, path: Path, *, work: Path, limits: Limits, deadline: Deadline
 ) -> Mapping[str, ColumnKind]:
-    document = ruleset.document
-    described = document.input if name == INPUT else document.references.get(name)
+    described = ruleset.file(name)
     schema = described.schema_ if described else None
     text = open_text(
         path,
@@ -65,8 +61,4 @@ def _kinds(
     with closing(open_connection([text.path], work=work, limits=limits)) as connection:
         reading.create_views(connection, text)
         asked = dict.fromkeys(text.header.columns, _EVERYTHING)
-        return find_kinds(_query(connection), reading.SURVEY, asked)
-
-
-def _query(connection: duckdb.DuckDBPyConnection) -> Callable[[str], Sequence[Any]]:
-    return lambda sql: connection.execute(sql).fetchall()[0]
+        return find_kinds(reading.first_row(connection), reading.SURVEY, asked)

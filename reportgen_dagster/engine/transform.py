@@ -33,7 +33,7 @@ def write_rows(batches: Iterable[pa.RecordBatch], *, writer: CsvWriter, preview:
     """Write the rows of a report.
 
     Args:
-        batches: The report's columns as text.
+        batches: The report's columns as texts or whole numbers.
         writer: Takes them.
         preview: Gets the first ones.
     """

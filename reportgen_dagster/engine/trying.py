@@ -11,9 +11,17 @@ from contextlib import closing
 import duckdb
 
 from reportgen_dagster.engine.connection import MAX_DEPTH
+from reportgen_dagster.errors import Problem
+from reportgen_dagster.rules.compiling.plan import Plan
 
 _BATCH = 200  # one SELECT with thousands of expressions takes DuckDB longer than many small ones
 _MEMORY = "256MB"
+
+
+def failing_constants(plan: Plan) -> list[Problem]:
+    """Return the problems of a plan's constants: what would fail on every row."""
+    held = which_hold([condition for condition, _ in plan.constant_checks])
+    return [problem for (_, problem), wrong in zip(plan.constant_checks, held, strict=True) if wrong]
 
 
 def which_hold(conditions: Sequence[str]) -> list[bool]:

@@ -7,37 +7,15 @@ What belongs here: thresholds, the policy on rejects, the words. What does not: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
 from typing import Any
 
+from reportgen_dagster.contracts.conditions import RuleCount, exceeds
 from reportgen_dagster.contracts.contract import Contract
-from reportgen_dagster.contracts.models import Severity
 from reportgen_dagster.engine.rejects import judged_cell
 from reportgen_dagster.engine.sieve import Finding, Findings
 from reportgen_dagster.errors import BadDataError, Problem
 from reportgen_dagster.rules.compiling.plan import BROKEN, ERROR, FATAL, INPUT, OUTPUT, WARNED, Rule
 from reportgen_dagster.rules.reading.document import Rejects
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """What broke a rule of a contract; the same as pandera's side takes it (`contracts.validation.RuleCount`).
-
-    Attributes:
-        column: The rule's column; empty if it is none.
-        rule: As `minimum: 0`.
-        count: How many rows.
-        samples: A few of the values.
-        severity: `warn` only counts.
-        threshold: How many rows may break it: a count from 1 or a share below 1.
-    """
-
-    column: str
-    rule: str
-    count: int
-    samples: tuple[str, ...]
-    severity: Severity
-    threshold: float | None
 
 
 def refuse_failures(findings: Findings, rules: Sequence[Rule]) -> None:
@@ -60,7 +38,7 @@ def refusals(
     reject_count: int,
     lines: Mapping[int, int],
 ) -> list[Problem]:
-    """Return why a run fails whose rows were all judged; nothing if it does not.
+    """Return why rejects fail a run whose rows were all judged; nothing if they do not.
 
     Args:
         findings: What was broken.
@@ -72,19 +50,23 @@ def refusals(
     """
     allowed = rejects.allowed(input_count)
     are_too_many = allowed is not None and reject_count > allowed
-    problems = [
-        _problem(finding, rules, lines=lines) for finding in findings.of(ERROR * are_too_many + FATAL)
-    ]
+    problems = [_problem(finding, rules, lines=lines) for finding in findings.of(ERROR * are_too_many)]
     for finding in findings.of(BROKEN):
-        exceeds = _exceeds(finding, rules[finding.rule], input_count)
-        if exceeds or are_too_many:
-            behind = _limit_text(rules[finding.rule].threshold, input_count) if exceeds else ""
+        threshold = rules[finding.rule].threshold
+        breaks = threshold is not None and exceeds(finding.count, threshold, input_count)
+        if breaks or are_too_many:
+            behind = _limit_text(threshold, input_count) if breaks else ""
             problems.append(_problem(finding, rules, behind, lines=lines))
     if are_too_many:
         told = f"{reject_count:,} of {input_count:,} rows are rejects"
         limit = "none (policy: fail)" if rejects.policy == "fail" else str(rejects.max)
         problems.insert(0, Problem(f"{told}; the rules allow {limit}", path="rejects", source=INPUT))
     return problems
+
+
+def fatal(findings: Findings, rules: Sequence[Rule], lines: Mapping[int, int]) -> list[Problem]:
+    """Return why steps fail a run on rows that they were told not to divert (`missing: fail`); the arguments are `refusals`'."""
+    return [_problem(finding, rules, lines=lines) for finding in findings.of(FATAL)]
 
 
 def add_cells(
@@ -103,7 +85,7 @@ def add_cells(
         finding.cells += [judged_cell(rule, columns, rows[row]) for row in finding.rows if row in rows]
 
 
-def broken(findings: Findings, rules: Sequence[Rule], file: str) -> list[Broken]:
+def broken(findings: Findings, rules: Sequence[Rule], file: str) -> list[RuleCount]:
     """Return what broke a contract that is judged row by row.
 
     Args:
@@ -116,14 +98,17 @@ def broken(findings: Findings, rules: Sequence[Rule], file: str) -> list[Broken]
         rule = rules[finding.rule]
         if rule.step == file:
             samples = tuple(finding.cells)
+            places = tuple(f"row {row:,}" for row in finding.rows) if finding.letter == OUTPUT else ()
             found.append(
-                Broken(rule.column, rule.text, finding.count, samples, rule.severity, rule.threshold)
+                RuleCount(
+                    rule.column, rule.text, finding.count, samples, rule.severity, rule.threshold, places
+                )
             )
     return found
 
 
 def contract_facts(
-    contract: Contract, counted: Sequence[Broken], file: str, row_count: int
+    contract: Contract, counted: Sequence[RuleCount], file: str, row_count: int
 ) -> dict[str, Any]:
     """Tell whether a contract was kept, and what broke it, in pandera's terms.
 
@@ -134,10 +119,9 @@ def contract_facts(
         row_count: Rows of the file, for thresholds.
     """
     from reportgen_dagster.contracts.rendering import table_schema  # pandera takes a second to load
-    from reportgen_dagster.contracts.validation import RuleCount, report_from_counts
+    from reportgen_dagster.contracts.validation import report_from_counts
 
-    counts = [RuleCount(*astuple(one)) for one in counted]
-    return report_from_counts(table_schema(contract, name=file), counts, row_count).to_json()
+    return report_from_counts(table_schema(contract, name=file), counted, row_count).to_json()
 
 
 def failed(facts: Mapping[str, Any], file: str) -> list[Problem]:
@@ -152,7 +136,7 @@ def failed(facts: Mapping[str, Any], file: str) -> list[Problem]:
 def warnings(contracts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Say what broke a contract without failing the run, for operators."""
     return [
-        f"{file}: {one['message']}"
+        ": ".join(part for part in (file, one["column"], one["message"]) if part)
         for file, facts in contracts.items()
         for one in facts["failures"]
         if one["severity"] == "warn"
@@ -171,15 +155,6 @@ def rule_counts(findings: Findings, rules: Sequence[Rule]) -> list[dict[str, Any
         }
         for finding in findings
     ]
-
-
-def _exceeds(finding: Finding, rule: Rule, row_count: int) -> bool:
-    if rule.severity == "warn":
-        return False
-    if rule.threshold is None:
-        return False
-    allowed = rule.threshold if rule.threshold >= 1 else rule.threshold * row_count
-    return finding.count > allowed
 
 
 def _limit_text(threshold: float | None, row_count: int) -> str:

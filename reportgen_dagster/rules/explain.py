@@ -36,15 +36,17 @@ class Explanation:
         mermaid: The files, steps and the report as a Mermaid flowchart.
         steps: What there is after each step.
         columns: The report's columns.
+        families: Columns of the report that only data can tell, as one.
         sql: The queries in the order in which they run: what each is, and its text.
         note: What the queries take for granted; empty if they are what runs.
-        lineage: Each column of the report with the columns of files that it is made of.
+        lineage: Each column and family of the report with the columns of files that it is made of.
     """
 
     yaml: str
     mermaid: str
     steps: tuple[StepResult, ...]
     columns: tuple[OutputColumn, ...]
+    families: tuple[OutputColumn, ...]
     sql: tuple[tuple[str, str], ...]
     note: str
     lineage: dict[str, tuple[str, ...]]
@@ -68,7 +70,7 @@ class Explanation:
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def _lineage_lines(self) -> Iterator[str]:
-        for column in self.columns:
+        for column in (*self.columns, *self.families):
             sources = ", ".join(self.lineage[column.name])
             yield f"{column.name}: {column.type}{f' <- {sources}' if sources else ''}"
 
@@ -83,11 +85,13 @@ class Explanation:
                     "kind": step.kind,
                     "label": step.label,
                     "columns": [_as_json(column) for column in step.columns],
+                    "column_families": [_as_json(family) for family in step.families],
                     "more_columns": step.is_open,
                 }
                 for step in self.steps
             ],
             "columns": [_as_json(column) for column in self.columns],
+            "column_families": [_as_json(family) for family in self.families],
             "lineage": {name: list(sources) for name, sources in self.lineage.items()},
             "sql": [{"name": what, "sql": text} for what, text in self.sql],
             "note": self.note,
@@ -107,9 +111,13 @@ def explain(plan: Plan, ruleset: Ruleset) -> Explanation:
         mermaid(plan, ruleset),
         plan.steps,
         plan.columns,
+        plan.families,
         tuple(_queries(shown)),
         note,
-        {column.name: tuple(f"{file}.{name}" for file, name in column.sources) for column in plan.columns},
+        {
+            column.name: tuple(f"{file}.{name}" for file, name in column.sources)
+            for column in (*plan.columns, *plan.families)
+        },
     )
 
 
@@ -175,7 +183,7 @@ def _unknown(columns: Iterable[OutputColumn]) -> str:
 
 
 def _step_line(step: StepResult) -> str:
-    columns = ", ".join(f"{column.name} {column.type}" for column in step.columns)
+    columns = ", ".join(f"{column.name} {column.type}" for column in (*step.columns, *step.families))
     return f"{step.path} {step.kind}: {columns}{', ...' if step.is_open else ''}"
 
 

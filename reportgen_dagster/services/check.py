@@ -43,7 +43,8 @@ class Checker:
         """Check rules, and with columns and parameters also that they fit these; return what the rules say of files.
 
         Raises:
-            RulesError: With every problem; also if the check takes too much time or memory.
+            RulesError: With every problem; also if the check takes too much time or memory. What wrong rules say of files all
+                the same is in its `facts` as `rules`.
             BadRequestError: If only the parameters are wrong.
             UnavailableError: If no child can be started.
         """
@@ -62,7 +63,10 @@ class Checker:
                 " less deeply nested."
             ) from None
         if "error" in answer:
-            raise error_from_json(answer["error"])
+            error = error_from_json(answer["error"])
+            if "facts" in answer:
+                error.facts["rules"] = RulesFacts.from_json(answer["facts"])
+            raise error
         return RulesFacts.from_json(answer["facts"])
 
 

@@ -1,6 +1,6 @@
 """The process that reads users' rules for the gateway: `python -m reportgen_dagster.services.check_child`.
 
-One JSON object a line comes in (text, source, syntax, columns, parameters) and one goes out ({"facts": ...} or {"error": ...}).
+One JSON object a line comes in (text, source, syntax, columns, parameters) and one goes out ({"facts": ..., "error": ...}).
 The process has little memory, no files to write and no secrets; whatever a hostile text does to it, services/check.py starts
 another. Started by that module only.
 """
@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TextIO
 
+from reportgen_dagster.engine import sandbox
 from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, RulesError
-from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.loading import read_ruleset
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 from reportgen_dagster.services.parameters import parameter_problems
 from reportgen_dagster.services.rules_facts import INPUT, RulesFacts
@@ -35,10 +36,11 @@ def main() -> None:
 
 
 def confine() -> None:
-    """Take away memory, the writing of files and core dumps."""
+    """Take away memory, files, the network, other processes and core dumps."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sandbox.confine(reads=(), writes=())
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
@@ -53,25 +55,27 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Check one text of rules, with columns also against the files and with parameters also those.
 
     Returns:
-        {"facts": what the rules say of files} or {"error": the error's JSON}.
+        {"facts": what the rules say of files}, {"error": the error's JSON}, or both if the rules can be read and are wrong.
     """
+    known: dict[str, Any] = {}
     try:
         ruleset = _loaded(request["text"], request["source"], request["syntax"])
         facts = RulesFacts.of(ruleset)
+        known = {"facts": facts.to_json()}
         _judge(ruleset, facts, request["columns"], request["parameters"])
     except ReportgenError as error:
-        return {"error": error.to_json()}
+        return {"error": error.to_json(), **known}
     except (RecursionError, MemoryError):
         return {
             "error": RulesError("The rules are nested too deeply or are too large to be checked.").to_json()
         }
-    return {"facts": facts.to_json()}
+    return known
 
 
 @lru_cache(maxsize=1)
 def _loaded(text: str, source: str, syntax: Literal["yaml", "json"]) -> Ruleset:
-    """Load rules; the same text is mostly asked of twice, without and with the files' columns."""
-    return load_ruleset(text, source=source, syntax=syntax)
+    """Read rules; the same text is mostly asked of twice, without and with the files' columns."""
+    return read_ruleset(text, source=source, syntax=syntax)
 
 
 def _judge(
@@ -86,14 +90,15 @@ def _judge(
         RulesError: With every problem of the rules, those of the parameters behind them.
         BadRequestError: If only the parameters are wrong.
     """
-    mistaken = [] if parameters is None else parameter_problems(ruleset, parameters)
+    is_told = parameters is not None and not ruleset.is_wrong("parameters")
+    mistaken = parameter_problems(ruleset, parameters or {}) if is_told else []
     known = (INPUT, *facts.references)
     strangers = [
         Problem(f"the rules name no file {name!r}; they name {', '.join(known)}", path=name)
         for name in columns or ()
         if name not in known
     ]
-    problems = strangers or rules_problems(ruleset, columns)
+    problems = [*rules_problems(ruleset, columns), *strangers]
     if problems:
         raise RulesError(problems=[*problems, *mistaken])
     if mistaken:

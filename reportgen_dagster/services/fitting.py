@@ -6,6 +6,7 @@ The judging itself is `services/check.py`, in a process of its own; here is what
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,7 +119,11 @@ def files_to_take(
     check = check or _default_check()
     if rules is None:
         raise _missing([*({INPUT, REFERENCE} - set(files)), "rules"])
-    facts = check(rules, None)
+    try:
+        facts = check(rules, None)
+    except RulesError as error:
+        _refuse_with_columns(error, rules, files, parameters, check)
+        raise
     _refuse_unknown(facts, sent)
     needed = (INPUT, *facts.references)
     missing = [name for name in needed if name not in files]
@@ -127,6 +132,28 @@ def files_to_take(
     columns = {name: columns_of(facts, name, files[name]) for name in needed}
     check(rules, columns, dict(parameters or {}))
     return set(needed)
+
+
+def _refuse_with_columns(
+    error: RulesError,
+    rules: RulesText,
+    files: Mapping[str, Path],
+    parameters: Mapping[str, Any] | None,
+    check: Check,
+) -> None:
+    """Refuse rules that are wrong by themselves with what is wrong in view of the files, too; nothing if they cannot be read.
+
+    Raises:
+        RulesError: With everything that is wrong.
+    """
+    facts = error.facts.get("rules")
+    if facts is None:
+        return
+    columns = {}
+    for name in {INPUT, *facts.references} & files.keys():
+        with suppress(FileRefusedError):
+            columns[name] = columns_of(facts, name, files[name])
+    check(rules, columns, parameters)
 
 
 def columns_of(facts: RulesFacts, name: str, path: Path) -> list[str]:

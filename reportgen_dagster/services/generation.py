@@ -1,26 +1,23 @@
 """Use case: generate a report of a claimed run, step by step, and publish it.
 
-Rows move once, in `transform`; what the steps hand on are plans. Every write to the catalog is guarded by the claim's fence.
+Rows move once, in a confined process of the run's own (report_child.py); the steps here wait for it, one stage after the
+other. Every write to the catalog is guarded by the claim's fence.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from reportgen_dagster.engine import report
+from reportgen_dagster.engine.confined import ConfinedProcess, Message
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import Outcome
 from reportgen_dagster.errors import ReportgenError, ServiceError
-from reportgen_dagster.rules.reading.loading import load_ruleset
-from reportgen_dagster.services import attempts
+from reportgen_dagster.services import attempts, report_child
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.parameters import typed_parameters
 from reportgen_dagster.settings import Settings
 
-PROGRESS_INTERVAL_SECONDS = 1.0
 REPORT_FILE = "report.csv"
 REJECTS_FILE = "rejects.csv"
 # Where each stage begins, in percent of the whole.
@@ -29,14 +26,19 @@ INGEST, VALIDATE, TRANSFORM, PUBLISH = 5, 15, 20, 95
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """A claimed run whose files are judged and open."""
+    """A claimed run whose files are judged; its confined process goes on. Stages are waited for one after the other.
+
+    Attributes:
+        messages: What the process tells.
+    """
 
     claim: attempts.Claim
-    report: report.Ingested
+    process: ConfinedProcess
+    messages: Iterator[Message]
 
     def close(self) -> None:
-        """Close the engine's connection."""
-        self.report.close()
+        """End the process."""
+        self.process.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Planned:
     """A claimed run whose query is compiled and checked."""
 
     claim: attempts.Claim
-    plan: report.Plan
+    messages: Iterator[Message]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,64 +65,65 @@ def run_limits(settings: Settings) -> Limits:
 
 
 def ingest(context: Context, claim: attempts.Claim, work: Path) -> Ingested:
-    """Load the rules and open the files.
+    """Start the run's confined process, which loads the rules and opens the files, and wait until it has.
+
+    It does not wait for us: what `validate` and `transform` wait for may be done already.
 
     Raises:
         RulesError: If the rules do not fit the files' columns.
         BadRequestError: If the parameters are not what the rules want.
         BadDataError: If a file cannot be read.
+        ProcessLostError: If the process died, here and in the later stages.
     """
-    ruleset = load_ruleset(claim.rules.text, source=claim.rules.filename, syntax=claim.rules.syntax)
-    ingested = report.ingest(
-        ruleset,
-        {name: file.path for name, file in claim.files.items()},
-        work=work,
-        limits=run_limits(context.settings),
-        parameters=typed_parameters(ruleset, claim.parameters),
-        run_date=claim.run_date,
-    )
-    return Ingested(claim, ingested)
+    request = {
+        "text": claim.rules.text,
+        "source": claim.rules.filename,
+        "syntax": claim.rules.syntax,
+        "files": {name: str(file.path) for name, file in claim.files.items()},
+        "parameters": claim.parameters,
+        "run_date": claim.run_date.isoformat(),
+        "work": str(work),
+        "output": str(work / REPORT_FILE),
+        "rejects": str(work / REJECTS_FILE),
+        "limits": asdict(run_limits(context.settings)),
+    }
+    process = report_child.start(request)
+    messages = process.messages()
+    try:
+        next(messages)
+    except BaseException:
+        process.close()
+        raise
+    return Ingested(claim, process, messages)
 
 
 def validate(context: Context, ingested: Ingested) -> Planned:
-    """Settle lookup keys, compile the rules and check the query against the output contract.
+    """Wait until lookup keys are settled and the rules are compiled and checked against the output contract.
 
     Raises:
         DuplicateKeyError: If a lookup key of a reference is there more than once.
         ContractError: If the query does not give what the rules promise.
     """
     attempts.enter_stage(context, ingested.claim, "validate", VALIDATE)
-    return Planned(ingested.claim, report.validate(ingested.report))
+    next(ingested.messages)
+    return Planned(ingested.claim, ingested.messages)
 
 
 def transform(context: Context, planned: Planned, work: Path) -> Produced:
-    """Run the pass that counts, diverts and writes into `work`.
+    """Wait for the pass that counts, diverts and writes into `work`, and tell the catalog how far it is.
 
     Raises:
         BadDataError: If the input cannot be read to its end, or a limit was reached.
         AccountingError: If rows in are not rows out plus rejects.
     """
     attempts.enter_stage(context, planned.claim, "transform", TRANSFORM)
-    output, rejects = work / REPORT_FILE, work / REJECTS_FILE
-    outcome = report.transform(
-        planned.plan, output=output, rejects=rejects, progress=_reporter(context, planned.claim)
-    )
-    return Produced(planned.claim, outcome, output, rejects)
-
-
-def _reporter(context: Context, claim: attempts.Claim) -> Callable[[float], None]:
-    """Return a callback that writes progress to the catalog, at most once a second."""
-    last = time.monotonic()
-
-    def report_progress(fraction: float) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= PROGRESS_INTERVAL_SECONDS:
-            last = now
-            percent = TRANSFORM + int((PUBLISH - TRANSFORM) * min(fraction, 1.0))
-            attempts.enter_stage(context, claim, "transform", percent)
-
-    return report_progress
+    outcome = {}
+    for message in planned.messages:
+        outcome = message.get("outcome", {})
+        if "progress" in message:
+            percent = TRANSFORM + int((PUBLISH - TRANSFORM) * min(message["progress"], 1.0))
+            attempts.enter_stage(context, planned.claim, "transform", percent)
+    return Produced(planned.claim, Outcome(**outcome), work / REPORT_FILE, work / REJECTS_FILE)
 
 
 def publish(context: Context, produced: Produced) -> bool:

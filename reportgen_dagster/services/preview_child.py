@@ -1,7 +1,8 @@
-"""The process that shows first rows: `python -m reportgen_dagster.services.preview_child`.
+"""The warm process behind previews: `python -m reportgen_dagster.services.preview_child`.
 
 One JSON object a line comes in (rules, files, step, rows, parameters, run_date) and one goes out ({"preview": ...} or
-{"error": ...}). The process has little memory, disk and time and no secrets; services/preview.py starts another if need be.
+{"error": ...}). Each preview is made in a forked process that reaches its files only. Little memory, disk and time, no secrets;
+services/preview.py starts another if need be.
 Started by that module only.
 """
 
@@ -14,17 +15,18 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import pandas  # noqa: F401 - half a second that the first preview would wait for
 
+from reportgen_dagster.engine.confined import ConfinedProcess, ProcessLostError, Tell
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.preview import preview
-from reportgen_dagster.engine.sandbox import confine
 from reportgen_dagster.errors import LimitError, ReportgenError, ServiceError
 from reportgen_dagster.rules.reading.loading import load_ruleset
-from reportgen_dagster.services.check_child import READY, limit_cpu_time
+from reportgen_dagster.services.check_child import READY
 from reportgen_dagster.services.parameters import typed_parameters
 
 LIMITS = Limits(memory="256MB", threads=1, seconds=2, temp="64MB")
@@ -37,7 +39,6 @@ _UNCUTTABLE = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xff\xfe", b"\xfe\xff")  # gz
 def main() -> None:
     """Answer until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which then closes our input
-    confine(LIMITS)
     serve(sys.stdin, sys.stdout)
 
 
@@ -45,24 +46,42 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     """Answer each line of `requests` with one line of JSON."""
     print(READY, file=answers, flush=True)
     for line in requests:
-        limit_cpu_time()
         print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Show the first rows after a step; return {"preview": a `PreviewView`'s members} or {"error": the error's JSON}."""
     try:
-        with tempfile.TemporaryDirectory(prefix="reportgen-preview-") as folder:
-            return {"preview": _shown(request, Path(folder))}
+        with (
+            tempfile.TemporaryDirectory(prefix="reportgen-preview-") as folder,
+            _process(request, Path(folder)) as shown,
+        ):
+            (message,) = shown.messages()
+            return message
+    except ProcessLostError:
+        return {"error": LimitError("The preview needs too much memory.").to_json()}
     except ReportgenError as error:
         return {"error": error.to_json()}
-    except (RecursionError, MemoryError):
-        return {"error": LimitError("The preview needs too much memory.").to_json()}
     except (
         Exception
     ):  # the gateway must not wait for an answer that never comes, and the user gets no stack trace
         _log.exception("a preview failed")
         return {"error": ServiceError("The preview failed for a reason that is ours to find.").to_json()}
+
+
+def _process(request: Mapping[str, Any], folder: Path) -> ConfinedProcess:
+    """Fork the process that makes this one preview, and reaches the files of it only."""
+    reads = [Path(path) for path in request["files"].values()]
+    return ConfinedProcess.forked(
+        partial(_show, request, folder), limits=LIMITS, reads=reads, writes=[folder]
+    )
+
+
+def _show(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
+    try:
+        tell({"preview": _shown(request, folder)})
+    except RecursionError:
+        raise MemoryError from None
 
 
 def _shown(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:

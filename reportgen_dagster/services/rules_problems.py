@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from reportgen_dagster.contracts.contract import Contract, contract_of
+from reportgen_dagster.contracts.types import ANY
 from reportgen_dagster.errors import Problem
 from reportgen_dagster.rules.compiling.compile import compile_ruleset
 from reportgen_dagster.rules.compiling.kinds import ColumnKind
 from reportgen_dagster.rules.compiling.plan import INPUT, Plan, TableShape
-from reportgen_dagster.rules.reading.ruleset import Ruleset
+from reportgen_dagster.rules.reading.ruleset import Ruleset, file_path
 
 
 def rules_problems(ruleset: Ruleset, columns: Mapping[str, Sequence[str]] | None) -> list[Problem]:
@@ -26,7 +26,7 @@ def rules_problems(ruleset: Ruleset, columns: Mapping[str, Sequence[str]] | None
         ruleset: The rules.
         columns: The columns of each file whose header is known.
     """
-    return plan_problems(dry_plan(ruleset, columns))
+    return plan_problems(dry_plan(ruleset, columns, is_shown=False))
 
 
 def plan_problems(plan: Plan) -> list[Problem]:
@@ -41,11 +41,9 @@ def plan_problems(plan: Plan) -> list[Problem]:
         refuse_other_results(plan)
     if not plan.constant_checks:
         return list(plan.problems)
-    from reportgen_dagster.engine.trying import which_hold  # DuckDB, which most rules do not need here
+    from reportgen_dagster.engine.trying import failing_constants  # DuckDB, which most rules do not need here
 
-    held = which_hold([condition for condition, _ in plan.constant_checks])
-    tried = [problem for (_, problem), wrong in zip(plan.constant_checks, held, strict=True) if wrong]
-    found = [*plan.problems, *(problem for problem in tried if problem not in plan.problems)]
+    found = dict.fromkeys((*plan.problems, *failing_constants(plan)))
     return sorted(found, key=lambda problem: (problem.line or sys.maxsize, problem.column or 0))
 
 
@@ -57,6 +55,7 @@ def dry_plan(
     parameters: Mapping[str, Any] | None = None,
     run_date: date | None = None,
     until: int | None = None,
+    is_shown: bool = True,
 ) -> Plan:
     """Compile rules for files of which at most the columns, their contracts and the kinds of cells are known.
 
@@ -69,6 +68,7 @@ def dry_plan(
         parameters: Values in the types that the rules declare.
         run_date: What `today()` is.
         until: Only the steps before this number.
+        is_shown: The plan is for more than its problems; if not, it may be that of files with the contracts' columns alone.
     """
     names = (INPUT, *ruleset.reference_names)
     shapes = {
@@ -76,7 +76,7 @@ def dry_plan(
     }
     is_typed = bool(kinds) or any(shape.contract for shape in shapes.values())
 
-    def compiled(files: Mapping[str, TableShape]) -> Plan:
+    def compiled(files: Mapping[str, TableShape], *, with_queries: bool = True) -> Plan:
         return compile_ruleset(
             ruleset,
             input=files[INPUT],
@@ -85,15 +85,18 @@ def dry_plan(
             run_date=run_date,
             until=until,
             with_steps=is_typed,
+            with_queries=with_queries,
         )
 
-    plan = compiled(shapes)
-    if not is_typed or plan.problems or plan.step_tables:
-        return plan
+    closed_shapes = {name: _closed(shape) for name, shape in shapes.items()}
+    if closed_shapes == shapes:
+        return compiled(shapes)
     # Of a file without a header at hand the contract names columns; rules that use others are judged when it is there.
-    return replace(
-        plan, step_tables=compiled({name: _closed(shape) for name, shape in shapes.items()}).step_tables
-    )
+    closed = compiled(closed_shapes, with_queries=not is_shown)
+    if closed.step_tables and not is_shown:
+        return closed
+    plan = compiled(shapes, with_queries=is_shown)
+    return plan if plan.problems else replace(plan, step_tables=closed.step_tables)
 
 
 def _closed(shape: TableShape) -> TableShape:
@@ -105,14 +108,11 @@ def _closed(shape: TableShape) -> TableShape:
 def _shape(
     ruleset: Ruleset, name: str, columns: Sequence[str] | None, kinds: Mapping[str, ColumnKind]
 ) -> TableShape:
+    """Return the shape of a file; a column is of any type while its field is wrong, any column is there while the dialect is."""
+    contract = ruleset.contract(name)
+    if ruleset.is_wrong(*file_path(name), "dialect"):
+        columns, kinds = None, {}
+    loose = {field.name for field in contract.fields if field.type == ANY} if contract else ()
     known = None if columns is None else tuple(columns)
-    return TableShape(relation=name, columns=known, kinds=kinds, contract=_contract(ruleset, name))
-
-
-def _contract(ruleset: Ruleset, name: str) -> Contract | None:
-    """Return the contract that rules have for a file, if they have one."""
-    document = ruleset.document
-    described = document.input if name == INPUT else document.references.get(name)
-    if described is None or described.schema_ is None:
-        return None
-    return contract_of(described.schema_, described.dialect)
+    sure = {column: kind for column, kind in kinds.items() if column not in loose}
+    return TableShape(relation=name, columns=known, kinds=sure, contract=contract)

@@ -108,6 +108,11 @@ def test_an_error_as_json(folder: Path) -> None:
         ({}, ["--reference", "reference=input.csv"], ["two files"]),
         ({"reference": "other=reference.csv"}, [], ["no reference `other`", "`reference`"]),
         ({}, ["--reference", "nosuch=reference.csv"], ["no reference `nosuch`", "`reference`"]),
+        (
+            {},
+            ["--reference", "referenc=reference.csv"],
+            ["no reference `referenc`", "did you mean `reference`?"],
+        ),
     ],
 )
 def test_wrong_usage_exits_with_2(
@@ -214,3 +219,54 @@ def test_rules_without_a_lookup_know_no_reference(folder: Path) -> None:
     done = run(folder)
     assert done.returncode == 2
     assert "no reference `reference`; they look nothing up" in done.stderr
+
+
+def test_rules_that_cannot_be_written_are_told(folder: Path) -> None:
+    (folder / "there").mkdir()
+    done = reportgen("infer", "input.csv", "--output", "there", folder=folder)
+    assert done.returncode == 2
+    assert "the rules cannot be written to there" in done.stderr
+
+
+def test_any_text_reaches_a_pipe_whatever_the_locale(folder: Path) -> None:
+    (folder / "input.csv").write_text("a,\u00e9\n1,\u00fc\n", encoding="utf-8")
+    command = [Path(sys.executable).parent / "reportgen", "infer", "input.csv"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = subprocess.run(command, capture_output=True, cwd=folder, env=environment, check=True)
+    assert "\u00e9" in done.stdout.decode("utf-8")
+
+
+def test_infer_names_the_file_that_cannot_be_used(folder: Path) -> None:
+    (folder / "empty.csv").write_text("")
+    done = reportgen("infer", "empty.csv", folder=folder)
+    assert (done.returncode, "empty.csv  the file is empty" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("functions",), ("explain", "rules.yaml"), ("infer", "input.csv"), ("--help",)]
+)
+def test_a_reader_that_had_enough_is_no_failure(folder: Path, arguments: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [Path(sys.executable).parent / "reportgen", *arguments]
+    try:
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=folder, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_explain_shows_the_columns_that_a_pivot_makes_of_given_files(folder: Path) -> None:
+    (folder / "pivot.yaml").write_text(
+        "version: 1\nsteps: [pivot: {by: desk, column: quarter, values: sum(amount)}]\n"
+    )
+    (folder / "sales.csv").write_text("desk,quarter,amount\nfx,Q2,1\nfx,Q1,2\n")
+    before = json.loads(reportgen("explain", "pivot.yaml", "--json", folder=folder).stdout)
+    assert list(before["lineage"]) == ["desk", "<values of quarter>"]
+    with_file = reportgen("explain", "pivot.yaml", "--input", "sales.csv", "--json", folder=folder)
+    after = json.loads(with_file.stdout)
+    made_of = ["input.amount", "input.quarter"]
+    assert after["lineage"] == {"desk": ["input.desk"], "Q1": made_of, "Q2": made_of}
+    assert after["column_families"] == []

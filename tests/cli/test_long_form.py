@@ -162,7 +162,7 @@ input:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1:] == [
         "  input: cells are separated by semicolon, as the header shows",
-        "  warning: input: column 'part': maximum: 3 fails on 2 rows, e.g. '9', '8'",
+        "  warning: input: part: maximum: 3 fails on 2 of 4 rows, e.g. '9', '8'",
         "  line 3  id  'abc' has more than 2 characters (maxLength: 2)",
         "  line 3  amount  '-5,00' is less than 0 (minimum: 0)",
         "  line 4  amount  '-1,00' is less than 0 (minimum: 0)",

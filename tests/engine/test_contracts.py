@@ -187,6 +187,26 @@ def test_a_reference_that_breaks_its_contract_fails_the_run(tmp_path: Path) -> N
     with pytest.raises(ContractError) as caught:
         make_long(tmp_path, REFERENCE, "desk\na\n", desks="id,fee\na,1.5\na,2\n,z\n")
     assert {(one.source, one.path) for one in caught.value.problems} == {("desks", "id"), ("desks", "fee")}
+    messages = [one.message for one in caught.value.problems]
+    assert "primaryKey: id fails on 1 of 3 rows, e.g. 'a'" in messages
+    assert not any("column" in message for message in messages)
+
+
+def test_a_report_that_breaks_its_contract_names_the_rows_of_the_report(tmp_path: Path) -> None:
+    rules = """
+steps:
+  - filter: n <> 2
+  - sort: -n
+output: {schema: {fields: [{name: n, type: integer, constraints: {minimum: 4}}]}}
+"""
+    with pytest.raises(ContractError) as caught:
+        make_long(tmp_path, rules, "n\n1\n2\n5\n3\n9\n")
+    assert [str(one) for one in caught.value.problems] == [
+        "output  n  minimum: 4 fails on 2 of 4 rows, e.g. '3' (row 3), '1' (row 4)"
+    ]
+    rules = rules.replace("  - sort: -n\n", "")
+    with pytest.raises(ContractError, match=r"e\.g\. '1' \(row 1\), '3' \(row 3\)"):
+        make_long(tmp_path, rules, "n\n1\n2\n5\n3\n9\n")
 
 
 def test_composite_keys_of_a_lookup_are_unique_together(tmp_path: Path) -> None:
@@ -201,6 +221,7 @@ def test_missing_fail_ends_the_run_and_names_the_rows(tmp_path: Path) -> None:
     text = "steps:\n  - lookup: {reference: r, match: {a: x}, missing: fail}\n"
     with pytest.raises(BadDataError, match=r"a='3'.*2 rows like it") as caught:
         make_long(tmp_path, text, "a\n1\n3\n4\n", r="x,y\n1,p\n")
+    assert caught.value.code == "data-refused"
     assert "rules.yaml:3:" in str(caught.value.problems[0])
     facts = caught.value.facts
     assert (facts["input_count"], facts["used_count"], facts["reject_count"]) == (3, 1, 2)

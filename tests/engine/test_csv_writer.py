@@ -64,3 +64,15 @@ def test_the_header_is_read_back_as_it_was(tmp_path: Path, name: str) -> None:
 def test_null_and_empty_text_stay_apart(tmp_path: Path) -> None:
     batch = pa.RecordBatch.from_pydict({"a": pa.array([None, "", "x"], pa.string()), "b": ["1", "2", "3"]})
     assert written(tmp_path / "report.csv", ["a", "b"], [batch]) == b'a,b\n,1\n"",2\nx,3\n'
+
+
+def test_whole_numbers_are_written_beside_texts_that_need_quotes(tmp_path: Path) -> None:
+    plain = pa.RecordBatch.from_pydict({"n": pa.array([1, None], pa.int64()), "t": ["a", "b"]})
+    quoted = pa.RecordBatch.from_pydict({"n": pa.array([-(2**63), None], pa.int64()), "t": ["a,b", ""]})
+    text = written(tmp_path / "report.csv", ["n", "t"], [plain, quoted])
+    assert text == b'n,t\n1,a\n,b\n-9223372036854775808,"a,b"\n,""\n'
+
+
+def test_a_missing_cell_of_the_only_column_is_no_empty_line(tmp_path: Path) -> None:
+    batch = pa.RecordBatch.from_pydict({"n": pa.array([1, None], pa.int64())})
+    assert written(tmp_path / "report.csv", ["n"], [batch]) == b'n\n1\n""\n'

@@ -284,7 +284,7 @@ class Run:
         columns = [one[0] for one in result.description]
         rows = result.fetchall()
         kept = self._judge(report, plan, last, columns, rows)
-        report.rows = [row[:width] for row, keep in zip(rows, kept, strict=True) if keep]
+        report.rows = [_as_texts(row[:width]) for row, keep in zip(rows, kept, strict=True) if keep]
 
     def _judge(
         self, report: Report, plan: Plan, block: Block, columns: Sequence[str], rows: Sequence[Any]
@@ -380,8 +380,13 @@ def run(
     assert len(plan.blocks) == 1
     assert len(found) == len(rows)
     if not plan.blocks[0].has_state:
-        return Result(found, [None] * len(found), plan)
-    return Result([row[:-1] for row in found], [row[-1] and row[-1][1:] for row in found], plan)
+        return Result([_as_texts(row) for row in found], [None] * len(found), plan)
+    return Result([_as_texts(row[:-1]) for row in found], [row[-1] and row[-1][1:] for row in found], plan)
+
+
+def _as_texts(row: Sequence[Any]) -> tuple[Cell, ...]:
+    """Return the cells as the report has them: whole numbers come as such from the query."""
+    return tuple(None if cell is None else str(cell) for cell in row)
 
 
 def value(formula: str, **cells: Cell) -> Cell:

@@ -49,6 +49,19 @@ def test_wrong_rules_are_told_before_a_missing_reference(world: World) -> None:
         runs.accept_run(world.context, world.ann, files={"input": world.file()}, rules=wrong)
 
 
+def test_rules_that_are_wrong_by_themselves_are_told_with_what_does_not_fit(world: World) -> None:
+    text = '- {output: total, formula: "maxx(price)"}\n- {output: other, formula: prise}\n- {output: third}\n'
+    with pytest.raises(RulesError) as caught:
+        runs.accept_run(
+            world.context, world.ann, files=world.files(), rules=RulesText("rules.yaml", text, "yaml")
+        )
+    assert [problem.path for problem in caught.value.problems] == [
+        "[0].formula",
+        "[1].formula",
+        "[2].formula",
+    ]
+
+
 def test_a_file_that_the_rules_do_not_name_is_refused(world: World) -> None:
     files = world.files() | {"rates": world.file(REFERENCE, "rates")}
     with pytest.raises(RulesError, match="rates"):

@@ -22,7 +22,7 @@ _MOST_SPARED = 64
 
 
 class CsvWriter:
-    """Writes batches of text columns to a file that is on disk when the context is left without an error."""
+    """Writes batches of columns of texts and whole numbers to a file that is on disk when the context is left without an error."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         """Describe the file.
@@ -48,7 +48,7 @@ class CsvWriter:
         return self
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append the rows of a batch; its columns are texts in the header's order, written as they are."""
+        """Append the rows of a batch; its columns are in the header's order, and texts are written as they are."""
         if self._spared:
             self._spared -= 1
             self._write_quoted(batch)
@@ -82,7 +82,7 @@ class CsvWriter:
         if not isinstance(frame, pl.DataFrame):  # only a type for the checker: a batch always is a frame
             raise TypeError("not a record batch")
         if len(self._columns) == 1:
-            frame = frame.with_columns(pl.all().fill_null(""))
+            frame = frame.cast(pl.String).fill_null("")
         frame.write_csv(self._file, include_header=False)
 
     def __exit__(
@@ -95,4 +95,4 @@ class CsvWriter:
 
 
 def _has_empty_text(column: pa.Array) -> bool:
-    return bool(pc.min(pc.binary_length(column)).as_py() == 0)
+    return bool(pa.types.is_string(column.type) and pc.min(pc.binary_length(column)).as_py() == 0)

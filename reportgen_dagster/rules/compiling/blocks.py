@@ -49,6 +49,7 @@ from reportgen_dagster.rules.values.typed import (
 )
 
 MAX_VALUE_SHOWN = 200
+MAX_KEYS = 8  # that order rows from block to block; further ones go into the number of the row
 Modify = Callable[[exp.Select], exp.Select]
 
 
@@ -241,7 +242,8 @@ class OpenBlock:
         )
         block.row = block.layers.base(number if number is not None else column(ROW, BASE), ROW)
         block.scope = crossed(self, block)
-        block.order = tuple(SortKey(block.take(self, key.value, "key"), key.descending) for key in self.order)
+        order = _each_once(self.order)
+        block.order = tuple(SortKey(block.take(self, key.value, "key"), key.descending) for key in order)
         return block
 
     def reading(self, modify: Modify | None) -> Base:
@@ -257,12 +259,14 @@ class OpenBlock:
 
     def handed(self, value: Expr, wish: str) -> Expr:
         """Return a value as a column of the rows that the next block begins with."""
+        if self.row is not None and key_of(value) == key_of(self.row):
+            return column(ROW, BASE)
         return value if value.find(exp.Column) is None else column(self.offer(value, wish), BASE)
 
     def order_of_rows(self) -> list[SortKey]:
         """Return what orders the rows that the next block begins with, to the last."""
         keys = [SortKey(self.handed(key.value, "key"), key.descending) for key in self.order]
-        return [*keys, SortKey(column(ROW, BASE))]
+        return _each_once([*keys, SortKey(column(ROW, BASE))])
 
     def take(self, before: OpenBlock, value: Expr, wish: str) -> Expr:
         """Return a value of the block before as a value of this one."""
@@ -290,7 +294,15 @@ class OpenBlock:
 
     def total_order(self) -> list[SortKey]:
         """Return what orders the rows, to the last."""
-        return [*self.order, *([SortKey(self.row)] if self.row is not None else [])]
+        return _each_once([*self.order, *([SortKey(self.row)] if self.row is not None else [])])
+
+    def order_by(self, keys: Iterable[SortKey]) -> None:
+        """Order the rows by these keys and their number; many keys become the number, as each following block carries them."""
+        self.order = tuple(_each_once(keys))
+        if len(self.order) > MAX_KEYS:
+            order = exp.Order(expressions=[key.ordered() for key in self.total_order()])
+            self.row = self.layers.bind(exp.Window(this=call("row_number"), order=order), ROW)
+            self.order = ()
 
     # rendering
 
@@ -329,12 +341,25 @@ class OpenBlock:
         """Return the block with this query."""
         return Block(
             self.table,
-            selected.sql(DIALECT, pretty=not self.layers.is_deep),  # deep levels would be mostly indentation
+            sql_text(selected, pretty=not self.layers.is_deep),  # deep levels would be mostly indentation
             self.has_state,
             self.diverts,
             self.scanned_once,
             self.step,
         )
+
+
+def sql_text(selected: exp.Select, *, pretty: bool = False) -> str:
+    """Return a query of the compiler's making as SQL; writing it changes nothing of the tree, and a copy of it is large."""
+    return selected.sql(DIALECT, pretty=pretty, copy=False)
+
+
+def _each_once(keys: Iterable[SortKey]) -> list[SortKey]:
+    """Return keys without those that can decide nothing, as they stand further ahead already."""
+    found: dict[str, SortKey] = {}
+    for key in keys:
+        found.setdefault(key_of(key.value), key)
+    return list(found.values())
 
 
 def used_columns(selected: exp.Select) -> frozenset[str]:
@@ -351,7 +376,7 @@ def crossed(before: OpenBlock, block: OpenBlock) -> Scope:
         found = more(name) if more else None
         return block.carried(before, found) if found else None
 
-    return Scope(columns, find if more else None)
+    return Scope(columns, find if more else None, before.scope.families)
 
 
 def evaluated(draft: Draft, block: OpenBlock, path: tuple[str | int, ...]) -> Value:

@@ -161,4 +161,4 @@ class _Overlaid(Scope):
 
 
 def _with(scope: Scope, results: Mapping[str, Value]) -> Scope:
-    return _Overlaid(scope.columns, scope.more, results)
+    return _Overlaid(scope.columns, scope.more, results=results)

@@ -19,7 +19,7 @@ from sqlglot.expressions import Expr
 from reportgen_dagster.contracts.contract import Contract
 from reportgen_dagster.contracts.types import ANY, TEXT, Type
 from reportgen_dagster.errors import Problem
-from reportgen_dagster.rules.compiling.blocks import OpenBlock, used_columns
+from reportgen_dagster.rules.compiling.blocks import OpenBlock, sql_text, used_columns
 from reportgen_dagster.rules.compiling.contract_rules import judge_input, judge_output
 from reportgen_dagster.rules.compiling.draft import Draft, table
 from reportgen_dagster.rules.compiling.file_columns import input_columns
@@ -59,7 +59,6 @@ from reportgen_dagster.rules.values import operators
 from reportgen_dagster.rules.values.layers import BASE, Layers
 from reportgen_dagster.rules.values.literals import literal_value
 from reportgen_dagster.rules.values.typed import (
-    DIALECT,
     Value,
     any_value,
     cast,
@@ -155,7 +154,7 @@ class _Walk:
         judge_input(draft, block)
         self.blocks.append(block)
         for index, step in enumerate(self.steps):
-            block = _STEPS[step.kind](draft, block, index, step)
+            block = _STEPS[step.kind](draft, self._in_reach(block, index), index, step)
             if index in draft.ruleset.open_steps:
                 block.scope = block.scope.opened()
             if block is not self.blocks[-1]:
@@ -177,6 +176,7 @@ class _Walk:
             blocks=tuple(blocks),
             text_sql=text_sql,
             columns=shown,
+            families=self._families(),
             steps=tuple(result for result, _, _ in self.results),
             rules=tuple(draft.rules),
             unique=tuple(draft.unique),
@@ -194,6 +194,13 @@ class _Walk:
         while between[0].before is not None and between[0].before is not self.blocks[-1]:
             between.insert(0, between[0].before)
         self.blocks += between
+
+    @staticmethod
+    def _in_reach(block: OpenBlock, index: int) -> OpenBlock:
+        """Return a block that a step can go on in: after very many steps a new one."""
+        if not block.layers.is_long:
+            return block
+        return block.following(step=f"steps[{index}]", diverts=block.diverts)
 
     def _input_block(self) -> OpenBlock:
         shape = self.draft.input
@@ -213,7 +220,12 @@ class _Walk:
             self.draft.refuse(("steps", index, step.kind), message)
         columns = tuple(self._described(column) for column in scope)
         return StepResult(
-            f"steps[{index}]", step.kind, step.name or label(step), columns, scope.more is not None
+            f"steps[{index}]",
+            step.kind,
+            step.name or label(step),
+            columns,
+            scope.more is not None,
+            scope.families,
         )
 
     def _described(self, column: Column) -> OutputColumn:
@@ -234,6 +246,12 @@ class _Walk:
         if not columns and block.scope.more is None:
             self.draft.refuse(("output",), "the report has no columns")
         return columns
+
+    def _families(self) -> tuple[OutputColumn, ...]:
+        """Return what is known of the report's further columns."""
+        output = self.document.output if self.is_whole else None
+        chooses = output is not None and output.columns is not None
+        return () if chooses or not self.results else self.results[-1][0].families
 
     def _written(self, column: Column) -> OutputColumn:
         """Describe a column of the report; the copy of a cell that nothing was computed with is a text, as it was read."""
@@ -272,12 +290,12 @@ class _Walk:
             return self._closed(self.blocks[: self.draft.pivot_block + 1], frozenset()), ""
         values = [(column.name, settled(column.final())) for column in columns]
         typed = [(name, _typed(block.layers, value)) for name, value in values]
-        written = [(name, operators.written(block.layers, value)) for name, value in values]
+        texts = [(name, _written(block.layers, value)) for name, value in values]
         selected_types = block.select(typed, in_order=block.number > 0)
-        selected_texts = block.select(written, in_order=block.number > 0)
+        selected_texts = block.select(texts, in_order=block.number > 0)
         used = used_columns(selected_types) | used_columns(selected_texts)
         before_last = self._closed(self.blocks[:-1], used)
-        return [*before_last, block.closed(selected_types)], selected_texts.sql(DIALECT)
+        return [*before_last, block.closed(selected_types)], sql_text(selected_texts)
 
     @staticmethod
     def _closed(blocks: Sequence[OpenBlock], used: frozenset[str]) -> list[Block]:
@@ -286,6 +304,12 @@ class _Walk:
             finished, used = block.finished(used)
             closed.append(finished)
         return closed[::-1]
+
+
+def _written(layers: Layers, value: Value) -> Expr:
+    """Return what is written of a value: a text; whole numbers stay numbers, as all writers write them alike."""
+    is_computed = value.kind == "integer" and value.raw is None
+    return _typed(layers, value) if is_computed else operators.written(layers, value)
 
 
 def _typed(layers: Layers, value: Value) -> Expr:

@@ -61,7 +61,7 @@ def join(draft: Draft, block: OpenBlock, index: int, step: JoinStep) -> OpenBloc
             _merged(opened, opened.scope.columns.get(match.own.name), columns, match) for match in found or ()
         )
     place = opened.layers.base(joined.take(column(number), "place"), "place")
-    opened.order = (*opened.total_order(), SortKey(place))
+    opened.order_by([*opened.total_order(), SortKey(place)])
     opened.scope = with_taken(opened.scope, columns.column, taken)
     return opened
 
@@ -151,7 +151,8 @@ def append(draft: Draft, block: OpenBlock, index: int, step: AppendStep) -> Open
     opened.layers = Layers()
     union = _Union(block, opened.layers, numbered_rows(shape, number).subquery(BASE), number)
     opened.base = union.base
-    opened.order, opened.row = union.order()
+    order, opened.row = union.order()
+    opened.order_by(order)
 
     def reach(name: str, compute: Compute, wish: str, _: Expr | None) -> Expr:
         return union.layers.base(compute(column(name, BASE)), wish)
@@ -165,7 +166,8 @@ def append(draft: Draft, block: OpenBlock, index: int, step: AppendStep) -> Open
         for name, (is_own, other) in pairs.items()
     ]
     is_open = block.scope.more is not None or (shape.columns is None and body.columns is None)
-    opened.scope = Scope({made.name: made for made in columns}, unknown_column if is_open else None)
+    more = unknown_column if is_open else None
+    opened.scope = Scope({made.name: made for made in columns}, more, block.scope.families)
     return opened
 
 

@@ -7,6 +7,7 @@ joins that multiply rows (joins.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 from sqlglot.expressions import Expr
@@ -112,7 +113,7 @@ def with_taken(scope: Scope, make: Callable[[str, str], Column], taken: Mapping[
     if taken is not None:
         return scope.with_columns([make(name, new) for new, name in taken.items()])
     more = scope.more
-    return Scope(scope.columns, lambda name: (more and more(name)) or make(name, name))
+    return replace(scope, more=lambda name: (more and more(name)) or make(name, name))
 
 
 def _with_unknown(scope: Scope, taken: Mapping[str, str] | None) -> Scope:

@@ -16,7 +16,7 @@ from sqlglot.expressions import Expr
 from reportgen_dagster.rules.compiling.blocks import OpenBlock
 from reportgen_dagster.rules.compiling.calls import UNNAMED, taken_apart
 from reportgen_dagster.rules.compiling.draft import Draft, table
-from reportgen_dagster.rules.compiling.plan import STATE, PivotQuestion
+from reportgen_dagster.rules.compiling.plan import STATE, OutputColumn, PivotQuestion
 from reportgen_dagster.rules.compiling.relations import WRITTEN_IN_MANY_WAYS, found_columns, grouped, grouping
 from reportgen_dagster.rules.compiling.scopes import (
     Column,
@@ -53,13 +53,13 @@ def pivot(draft: Draft, block: OpenBlock, index: int, step: PivotStep) -> OpenBl
     measured = grouped(draft, block, index, [*by, *([across] if across else [])], dict(aparts))
     names = body.columns if body.columns is not None else draft.pivot_values.get(index)
     if across is None:
-        return _unknown(measured, index, by)
+        return _unknown(measured, index, by, ())
     made = measured.scope.columns[body.column]
     key = measured.offer(_key(measured, made), "pivoted")
     if body.columns is None:
         _hold(draft, measured, index, made, key, names)
     if names is None:
-        return _unknown(measured, index, by)
+        return _unknown(measured, index, by, _families(measured, step))
     return _spread(draft, measured, step, index, names, key, counts)
 
 
@@ -94,11 +94,36 @@ def _hold(
     draft.pivot_block = block.number
 
 
-def _unknown(block: OpenBlock, index: int, by: Sequence[Column]) -> OpenBlock:
-    """Open a block of which only the columns that make a row are known."""
+def _families(measured: OpenBlock, step: PivotStep) -> tuple[OutputColumn, ...]:
+    """Describe the columns that the values will make: one family for each aggregate."""
+    across = measured.scope.columns[step.pivot.column]
+    called = f"<values of {across.name}>"
+    return tuple(
+        OutputColumn(
+            called if made.name == _ALONE else f"{called}_{made.name}",
+            made.type,
+            _made_of(made, across.sources),
+        )
+        for made in _measures(measured, step)
+    )
+
+
+def _measures(measured: OpenBlock, step: PivotStep) -> list[Column]:
+    return [made for made in measured.scope if made.name not in (*step.pivot.by, step.pivot.column)]
+
+
+def _made_of(made: Column, across: Sources) -> Sources:
+    return tuple(dict.fromkeys((*made.sources, *across)))
+
+
+def _unknown(
+    block: OpenBlock, index: int, by: Sequence[Column], families: tuple[OutputColumn, ...]
+) -> OpenBlock:
+    """Open a block of which only the columns that make a row are known, and what the others will be made of."""
+    sources = tuple(dict.fromkeys(source for family in families for source in family.sources))
     opened = block.following(step=f"steps[{index}]")
     known = {made.name: opened.scope.columns[made.name] for made in by if made.name in opened.scope.columns}
-    opened.scope = Scope(known, unknown_column)
+    opened.scope = Scope(known, lambda name: replace(unknown_column(name), sources=sources), families)
     return opened
 
 
@@ -114,13 +139,13 @@ def _spread(
     path: Path = ("steps", index, "pivot")
     body = step.pivot
     by = [measured.scope.columns[name] for name in body.by if name in measured.scope.columns]
-    values = [made for made in measured.scope if made.name not in (*body.by, body.column)]
+    values = _measures(measured, step)
     if len(names) * len(values) > MAX_PIVOTED:
         draft.refuse(
             path,
             f"{len(names):,} values of `{body.column}` would make {len(names) * len(values):,} columns, and {MAX_PIVOTED:,} may",
         )
-        return _unknown(measured, index, by)
+        return _unknown(measured, index, by, ())
     opened, columns = grouping(measured, index, by)
     place = _Place(measured, opened, column(key, BASE), measured.scope.columns[body.column].sources)
     found: dict[str, Column] = {made.name: made for made in columns}
@@ -168,5 +193,4 @@ class _Place:
             return self.opened.layers.base(call("coalesce", chosen, whole(0)) if is_count else chosen, called)
 
         value = mapped(named(self.measured.layers, settled(made.value()), made.name), place, called)
-        sources = tuple(dict.fromkeys((*made.sources, *self.sources)))
-        return computed(self.opened.layers, called, value, sources)
+        return computed(self.opened.layers, called, value, _made_of(made, self.sources))

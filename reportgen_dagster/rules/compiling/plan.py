@@ -154,6 +154,7 @@ class StepResult:
         label: Its `name:` if it has one, else a few words, for graphs.
         columns: The columns, in order.
         is_open: There may be more columns, whose names are not known before data.
+        families: What is known of these: columns that a pivot makes, called `<values of quarter>`.
     """
 
     path: str
@@ -161,6 +162,7 @@ class StepResult:
     label: str
     columns: tuple[OutputColumn, ...]
     is_open: bool = False
+    families: tuple[OutputColumn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +217,9 @@ class Plan:
         problems: Why nothing can run; everything else is then of use for explanations only.
         prepared: Tables to make first, in order.
         blocks: The queries, in order; the last one's rows are the report.
-        text_sql: The last block's query once more with each column as the text to write.
+        text_sql: The last block's query once more with each column as it is written: a text or a whole number.
         columns: The report's columns.
+        families: Columns that only data can tell, which stand behind them (`StepResult.families`).
         steps: What there is after each step.
         rules: What rows can break.
         unique: Keys of the input that must be unique.
@@ -234,6 +237,7 @@ class Plan:
     blocks: tuple[Block, ...] = ()
     text_sql: str = ""
     columns: tuple[OutputColumn, ...] = ()
+    families: tuple[OutputColumn, ...] = ()
     steps: tuple[StepResult, ...] = ()
     rules: tuple[Rule, ...] = ()
     unique: tuple[UniqueKey, ...] = ()

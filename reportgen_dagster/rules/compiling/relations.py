@@ -215,13 +215,13 @@ def unpivot(draft: Draft, block: OpenBlock, index: int, step: UnpivotStep) -> Op
         expressions=places or [exp.Tuple(expressions=[whole(0)])],
         alias=exp.TableAlias(this=exp.to_identifier("u"), columns=[exp.to_identifier("place")]),
     )
-    block.scope = Scope(rest.columns, rest.more)
+    block.scope = rest
     opened = block.following(
         step=f"steps[{index}]", modify=lambda rows: rows.join(numbers, join_type="cross", copy=False)
     )
     opened.layers.see("u")
     place = opened.layers.base(column("place", "u"), "place")
-    opened.order = (*opened.total_order(), SortKey(place))
+    opened.order_by([*opened.total_order(), SortKey(place)])
     names = [(_at(place, number), text(made.name)) for number, made in enumerate(columns)]
     name = Value("text", opened.layers.bind(case(*names), body.name) if names else text(""))
     value = _unpivoted(block, opened, columns, place)

@@ -126,7 +126,7 @@ def rename(draft: Draft, block: OpenBlock, index: int, step: RenameStep) -> Open
     if more is not None:
         unseen = {new: old for old, new in step.rename.items() if new not in columns}
         columns |= {new: renamed(more(old) or unknown_column(new), new) for new, old in unseen.items()}
-    block.scope = Scope(columns, opened)
+    block.scope = Scope(columns, opened, scope.families)
     return block
 
 

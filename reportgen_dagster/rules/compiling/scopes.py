@@ -75,10 +75,12 @@ class Scope:
     Attributes:
         columns: The columns by their names, in order.
         more: Makes a column of any other name, if there may be more.
+        families: What is known of those more: columns that a pivot makes, called `<values of quarter>` as only data tell names.
     """
 
     columns: Mapping[str, Column] = field(default_factory=dict)
     more: Callable[[str], Column | None] | None = None
+    families: tuple[OutputColumn, ...] = ()
 
     def __iter__(self) -> Iterator[Column]:
         """Go through the known columns."""
@@ -109,7 +111,7 @@ class Scope:
 
     def opened(self) -> Scope:
         """Return the scope with any other column, of which nothing is known."""
-        return Scope(self.columns, self.more or unknown_column)
+        return replace(self, more=self.more or unknown_column)
 
     def without(self, names: Iterable[str]) -> Scope:
         """Return the scope without some columns."""
@@ -118,6 +120,7 @@ class Scope:
         return Scope(
             {name: column for name, column in self.columns.items() if name not in left_out},
             more and (lambda name: None if name in left_out else more(name)),
+            self.families,
         )
 
 

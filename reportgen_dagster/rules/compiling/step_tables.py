@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules.compiling.blocks import OpenBlock
+from reportgen_dagster.rules.compiling.blocks import OpenBlock, sql_text
 from reportgen_dagster.rules.compiling.draft import Draft
 from reportgen_dagster.rules.compiling.plan import INPUT, OutputColumn, StepResult, StepTables
 from reportgen_dagster.rules.compiling.scopes import Column, Scope, settled
 from reportgen_dagster.rules.values.layers import Layers
-from reportgen_dagster.rules.values.typed import DIALECT, Value
+from reportgen_dagster.rules.values.typed import Value
 
 Typed = Callable[[Layers, Value], Expr]
 
@@ -55,7 +55,7 @@ def step_tables(
             for place, (column, _, _) in enumerate(found[block.number].values())
         ]
         if outputs:
-            values[block.number] = block.select(outputs, in_order=False).sql(DIALECT)
+            values[block.number] = sql_text(block.select(outputs, in_order=False))
     return StepTables(
         known,
         tuple(reversed(tables)),

@@ -20,6 +20,7 @@ JoinKind = Literal["left", "inner", "full"]
 Base = exp.Select | Callable[[frozenset[str]], exp.Select]
 MAX_LEVELS = 2_000  # the database takes seconds for more
 _MOST_NODES = 2_000  # of a value that is written out for the check of what cannot work on any row
+LONG = 128  # levels of many steps; each level hands on all columns, so that a table costs less than many more levels
 DEEP = 16  # levels; from here on every one hands on only what is used above it, and checks are folded
 
 
@@ -129,6 +130,11 @@ class Layers:
     def is_deep(self) -> bool:
         """Tell whether there are so many levels that what all of them hand on must be kept small."""
         return len(self._levels) > DEEP
+
+    @property
+    def is_long(self) -> bool:
+        """Tell whether what comes next had better begin a query of its own."""
+        return len(self._levels) > LONG
 
     @property
     def is_too_deep(self) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import zoneinfo
 
+from reportgen_dagster.contracts.patterns import syntax_problem
+
 MAX_PATTERN = 200
 MAX_REPEAT = 100
 _ESCAPES = frozenset("dDwWsSbB.\\+*?()[]{}|^$-/tnr\"'#&@!%,:;<=>~` _")
@@ -26,7 +28,7 @@ def pattern_problem(pattern: str) -> str:
     foreign = next((mark for mark in escapes if mark not in _ESCAPES or not mark), None)
     if foreign is not None:
         return f"`\\{foreign}` is not available in a pattern"
-    return _repetition_problem(pattern) or _syntax_problem(pattern)
+    return _repetition_problem(pattern) or syntax_problem(pattern)
 
 
 def _repetition_problem(pattern: str) -> str:
@@ -35,14 +37,6 @@ def _repetition_problem(pattern: str) -> str:
         return f"a part repeats at most {MAX_REPEAT} times"
     if len(counts) > 4 or re.search(r"[*+?}][+]|\[\[|&&|\|\||--|~~", re.sub(r"\\.", "", pattern)):
         return "the pattern is too involved"
-    return ""
-
-
-def _syntax_problem(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"this is no pattern: {error}"
     return ""
 
 

@@ -90,7 +90,9 @@ def double(value: float) -> Expr:
 
 def column(name: str, table: str | None = None) -> Expr:
     """Name a column, quoted."""
-    return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(table) if table else None)
+    return exp.Column(
+        this=exp.Identifier(this=name, quoted=True), table=exp.to_identifier(table) if table else None
+    )
 
 
 def _wrapped(node: Expr) -> Expr:
