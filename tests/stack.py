@@ -144,6 +144,10 @@ class Stack:
             if is_alive(process)
         ]
 
+    def confined(self) -> list[psutil.Process]:
+        """The processes that make reports right now: what the worker forked and the kernel filters the calls of."""
+        return [process for process in self._tree("worker") if _is_filtered(process)]
+
     def fsck(self) -> list[str]:
         """What `reportgen fsck` finds wrong; why it could not look, if so."""
         done = subprocess.run(
@@ -183,6 +187,12 @@ class Stack:
             self._up = None
         for instance in self._instances:
             end_instance(self._home.path, instance)
+
+
+def _is_filtered(process: psutil.Process) -> bool:
+    with suppress(OSError):
+        return "\nSeccomp:\t2\n" in Path(f"/proc/{process.pid}/status").read_text()
+    return False
 
 
 def _free_ports(count: int) -> list[int]:

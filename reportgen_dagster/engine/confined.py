@@ -110,7 +110,7 @@ class ConfinedProcess:
             ReportgenError: As the work raised it there.
             LimitError: If it took too long or too much processor time.
             ProcessLostError: If it died.
-            RuntimeError: If the work raised something unexpected; the text has its trace.
+            RuntimeError: If the work raised something unexpected; a note on it has its trace, for logs.
         """
         for line in self._lines():
             message: Message = json.loads(line)
@@ -119,7 +119,9 @@ class ConfinedProcess:
                 error.facts = message["facts"]
                 raise error
             if "crash" in message:
-                raise RuntimeError(message["crash"])
+                crash = RuntimeError(message["crash"])
+                crash.add_note(message["trace"])
+                raise crash
             yield message
         self._judge_end()
 
@@ -190,8 +192,8 @@ def _do(work: Work, tell: Tell, limits: Limits) -> None:
         tell({"error": error.to_json(), "facts": error.facts})
     except MemoryError:
         tell({"error": memory_is_over(limits.memory).to_json(), "facts": {}})
-    except Exception:
-        tell({"crash": traceback.format_exc()})
+    except Exception as error:
+        tell({"crash": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()})
 
 
 def _leave_behind(channel: socket.socket, parent: int) -> None:

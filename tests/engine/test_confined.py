@@ -97,10 +97,11 @@ print("alive")
             "LimitError the report took longer than its limit of 3600 seconds Give",
         ),
         ("        ctypes.string_at(0)", "", "ProcessLostError the engine's process was killed by SIGSEGV"),
+        ("        {}['x']", "", "RuntimeError KeyError: 'x'"),
         ("        os._exit(7)", "", "RuntimeError the engine's process ended with exit code 7"),
         ("        pass", "", "[{'end': True}]"),
     ],
-    ids=["address space", "file size", "time", "processor time", "crash", "exit", "nothing"],
+    ids=["address space", "file size", "time", "processor time", "crash", "our fault", "exit", "nothing"],
 )
 def test_its_end_is_told_and_the_one_who_asked_goes_on(
     tmp_path: Path, body: str, limits: str, told: str

@@ -22,7 +22,7 @@ _MOST_SPARED = 64
 
 
 class CsvWriter:
-    """Writes batches of columns of texts and whole numbers to a file that is on disk when the context is left without an error."""
+    """Writes texts and whole numbers in batches to a file that is on disk when the context is left without an error."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         """Describe the file.
