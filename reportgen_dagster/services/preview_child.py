@@ -24,10 +24,11 @@ import pandas  # noqa: F401 - half a second that the first preview would wait fo
 from reportgen_dagster.engine.confined import ConfinedProcess, ProcessLostError, Tell
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.preview import preview
-from reportgen_dagster.errors import LimitError, ReportgenError, ServiceError
-from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.errors import LimitError, ReportgenError, RulesError, ServiceError
+from reportgen_dagster.rules.reading.loading import read_ruleset
 from reportgen_dagster.services.check_child import READY
 from reportgen_dagster.services.parameters import typed_parameters
+from reportgen_dagster.services.rules_problems import rules_problems
 
 LIMITS = Limits(memory="256MB", threads=1, seconds=2, temp="64MB")
 # Of a larger input only the first lines are looked at, where they can be cut off.
@@ -85,7 +86,9 @@ def _show(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
 
 
 def _shown(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    ruleset = load_ruleset(request["text"], source=request["source"], syntax=request["syntax"])
+    ruleset = read_ruleset(request["text"], source=request["source"], syntax=request["syntax"])
+    if ruleset.problems:
+        raise RulesError(problems=rules_problems(ruleset, None))
     files = {name: Path(path) for name, path in request["files"].items()}
     sample = _sample(files["input"], folder) if "input" in files else None
     if sample is not None:

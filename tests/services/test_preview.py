@@ -74,6 +74,13 @@ def test_what_is_wrong_is_told_as_everywhere(previewer: Previewer, files: dict[s
         previewer.preview(_rules(), files)
 
 
+def test_all_that_is_wrong_with_rules_is_told_at_once(previewer: Previewer, files: dict[str, Path]) -> None:
+    steps = "  - derve: {x: a}\n  - derive: {y: '1 +'}\n  - select: [y]\n  - drop: z\n"
+    with pytest.raises(RulesError) as raised:
+        previewer.preview(_rules(f"version: 1\nsteps:\n{steps}"), files)
+    assert [problem.line for problem in raised.value.problems] == [3, 4, 6]
+
+
 def test_what_takes_too_long_ends_and_the_next_one_works(files: dict[str, Path]) -> None:
     others = _children()
     impatient = Previewer(seconds=0.1)
