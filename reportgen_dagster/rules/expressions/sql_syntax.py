@@ -25,14 +25,17 @@ MAX_CHARACTERS = 10_000
 MAX_NESTING = 100
 MAX_CHAIN = 500
 _RECURSION = 20_000  # frames; sqlglot takes about 25 for each level of nesting, the compiler fewer
-_OPENING = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE)
-_CLOSING = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END)
+_OPENING = (TokenType.L_PAREN, TokenType.CASE)
+_CLOSING = (TokenType.R_PAREN, TokenType.END)
 _WRAPPERS = ("cell_number", "as_read", "text")  # what translating a formula puts around its parts
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFUSED: dict[TokenType, str] = {
     TokenType.SEMICOLON: "several statements are not allowed",
     TokenType.DCOLON: "`::` is not allowed; write cast(a as integer)",
     TokenType.L_BRACE: "`{` is not allowed",
+    # Before parsing: many of them in a row take the parser seconds.
+    TokenType.L_BRACKET: "`[ ]` is not allowed in an expression; a list stands only behind `in`, in round brackets;"
+    " a part of a text is substring(text, start, length) or split_part",
     TokenType.PARAMETER: "a parameter is written `:name`",
     TokenType.PLACEHOLDER: "a parameter is written `:name`",
 }
