@@ -6,8 +6,8 @@ What belongs here: counting and sampling, and what a pass that counted by itself
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -52,7 +52,8 @@ class Finding:
         count: How many rows; of keys those behind the first of each key.
         samples: A few of their values.
         row_count: Rows of the table.
-        places: Where the samples are, as `row 3`, if that is known.
+        places: Where the samples are, as `row 3`; empty where that is not known.
+        rows: The positions of the samples' rows, if the relation has them; of a key that of the second row with it.
     """
 
     condition: Condition
@@ -60,6 +61,7 @@ class Finding:
     samples: tuple[Any, ...]
     row_count: int
     places: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
 
     @property
     def is_failure(self) -> bool:
@@ -92,6 +94,28 @@ class RuleCount:
     places: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Where the rows of a relation are.
+
+    Attributes:
+        column: The relation's column with each row's position; no part of the table that is checked.
+        told: Says where rows are, as `line 7`, by their positions; leaves out what it does not know.
+    """
+
+    column: str
+    told: Callable[[Collection[int]], Mapping[int, str]]
+
+    def located(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Return findings that say where their samples are."""
+        found = list(findings)
+        wanted = {row for finding in found for row in finding.rows}
+        places = self.told(wanted) if wanted else {}
+        return [
+            replace(finding, places=tuple(places.get(row, "") for row in finding.rows)) for finding in found
+        ]
+
+
 def exceeds(count: int, threshold: float | None, row_count: int) -> bool:
     """Test whether more rows break a rule than may: none without a threshold."""
     if threshold is None:
@@ -99,14 +123,22 @@ def exceeds(count: int, threshold: float | None, row_count: int) -> bool:
     return count > (threshold if threshold >= 1 else threshold * row_count)
 
 
-def find(relation: duckdb.DuckDBPyRelation, conditions: Sequence[Condition]) -> list[Finding]:
-    """Return the conditions that some rows meet; one pass over the relation, and one more for the samples of each that is met."""
+def find(
+    relation: duckdb.DuckDBPyRelation, conditions: Sequence[Condition], position: str | None = None
+) -> list[Finding]:
+    """Return the conditions that some rows meet; one pass over the relation, and one more for the samples of each that is met.
+
+    Args:
+        relation: The table.
+        conditions: What is looked for.
+        position: A column with the position of each row, which samples are then taken by and tell.
+    """
     if not conditions:
         return []
     counts = [exp.Count(this=exp.Star()), *(_count(condition) for condition in conditions)]
     row = relation.aggregate(", ".join(count.sql(_DIALECT) for count in counts)).fetchall()[0]
     return [
-        Finding(condition, count, _samples(relation, condition), row[0])
+        _finding(relation, condition, position, count=count, row_count=row[0])
         for condition, count in zip(conditions, row[1:], strict=True)
         if count
     ]
@@ -133,23 +165,63 @@ def _count(condition: Condition) -> Expr:
     )
 
 
-def _samples(relation: duckdb.DuckDBPyRelation, condition: Condition) -> tuple[Any, ...]:
-    shown = ", ".join(_quoted(name).sql(_DIALECT) for name in condition.shown)
+def _finding(
+    relation: duckdb.DuckDBPyRelation,
+    condition: Condition,
+    position: str | None,
+    *,
+    count: int,
+    row_count: int,
+) -> Finding:
+    if not condition.shown:
+        return Finding(condition, count, (), row_count)
     if condition.broken is None:
-        there = relation.filter(_present(condition.shown).sql(_DIALECT))
-        grouped = there.aggregate(f"{shown}, count(*) AS {_free(condition.shown)}", shown)
-        repeated = grouped.filter(f"{_free(condition.shown)} > 1").project(shown)
-        rows = repeated.order(shown).limit(SAMPLES).fetchall()
-    elif shown:
-        rows = relation.filter(condition.broken.sql(_DIALECT)).project(shown).limit(SAMPLES).fetchall()
+        sampled = _repeated(relation, condition.shown, position)
     else:
-        rows = []
-    return tuple(row[0] if len(row) == 1 else row for row in rows)
+        broken = relation.filter(condition.broken.sql(_DIALECT))
+        sampled = _in_order(broken, condition.shown, position)
+    rows, width = sampled.limit(SAMPLES).fetchall(), len(condition.shown)
+    samples = tuple(row[0] if width == 1 else row[:width] for row in rows)
+    positions = () if position is None else tuple(row[width] for row in rows)
+    return Finding(condition, count, samples, row_count, rows=positions)
 
 
-def _free(taken: Sequence[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(_quoted(name).sql(_DIALECT) for name in names)
+
+
+def _in_order(
+    rows: duckdb.DuckDBPyRelation, shown: Sequence[str], position: str | None
+) -> duckdb.DuckDBPyRelation:
+    """Return what is shown of rows, in their order if that is known."""
+    if position is None:
+        return rows.project(_listed(shown))
+    return rows.project(_listed((*shown, position))).order(_listed([position]))
+
+
+def _repeated(
+    relation: duckdb.DuckDBPyRelation, key: Sequence[str], position: str | None
+) -> duckdb.DuckDBPyRelation:
+    """Return the keys that are there more than once, in their order, each with the position of its second row."""
+    columns, times = _listed(key), _free("times", key)
+    parts = [columns, exp.alias_(exp.Count(this=exp.Star()), times).sql(_DIALECT)]
+    if position is not None:
+        parts.append(exp.alias_(_second(position), position, quoted=True).sql(_DIALECT))
+    there = relation.filter(_present(key).sql(_DIALECT))
+    repeated = there.aggregate(", ".join(parts), columns).filter(f"{times} > 1")
+    names = key if position is None else (*key, position)
+    return repeated.project(_listed(names)).order(columns)
+
+
+def _second(column: str) -> Expr:
+    two = exp.Literal.number(2)
+    smallest = exp.Anonymous(this="min", expressions=[_quoted(column), two])
+    return exp.Anonymous(this="list_extract", expressions=[smallest, two.copy()])
+
+
+def _free(wish: str, taken: Sequence[str]) -> str:
     """Return a plain name that no column has."""
     number = 0
-    while f"times{number}" in {name.lower() for name in taken}:
+    while f"{wish}{number}" in {name.lower() for name in taken}:
         number += 1
-    return f"times{number}"
+    return f"{wish}{number}"

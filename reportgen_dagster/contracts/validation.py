@@ -7,7 +7,7 @@ pass counted. What does not: judging the input's rows (the compiled rules do), d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import duckdb
@@ -17,7 +17,7 @@ from pandera.errors import SchemaError, SchemaErrors
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.contracts.conditions import Condition, Finding, RuleCount, find
+from reportgen_dagster.contracts.conditions import Condition, Finding, Positions, RuleCount, find
 from reportgen_dagster.contracts.contract import Contract, ContractField, ForeignKeyRule
 from reportgen_dagster.contracts.duckdb_backend import (
     CellError,
@@ -111,6 +111,7 @@ def validate_file(
     *,
     name: str,
     references: Mapping[str, duckdb.DuckDBPyRelation] | None = None,
+    positions: Positions | None = None,
 ) -> ContractReport:
     """Check a file: types, constraints and keys in one pass, then its foreign keys.
 
@@ -119,17 +120,22 @@ def validate_file(
         contract: What it keeps.
         name: What it is called in errors.
         references: The tables that foreign keys point to, best by `typed_relation`; a key to any other is not checked.
+        positions: Where the relation's rows are, for messages.
     """
+    position = positions.column if positions is not None else None
     schema = table_schema(contract, name=name)
     read = _read(relation, contract)
     conditions = [*read.conditions, *(_of_texts(one, read) for one in conditions_of(schema))]
     known = set(read.relation.columns)
-    findings = find(read.relation, [one for one in conditions if set(one.shown) <= known])
-    errors = [*shape_errors(read.relation, schema), *(CellError(schema, finding) for finding in findings)]
+    findings = find(read.relation, [one for one in conditions if set(one.shown) <= known], position)
     for rule in contract.foreign_keys:
-        finding = foreign_key_finding(read.relation, rule, (references or {}).get(rule.reference))
-        errors += [CellError(schema, finding)] if finding is not None else []
-    return report_of(errors)
+        finding = foreign_key_finding(read.relation, rule, (references or {}).get(rule.reference), position)
+        findings += [finding] if finding is not None else []
+    if positions is not None:
+        findings = positions.located(findings)
+    own = [_column(name).sql(_DIALECT) for name in relation.columns if name != position]
+    table = read.relation.project(", ".join(own))
+    return report_of([*shape_errors(table, schema), *(CellError(schema, one) for one in findings)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +218,10 @@ def typed_relation(relation: duckdb.DuckDBPyRelation, contract: Contract | None)
 
 
 def foreign_key_finding(
-    relation: duckdb.DuckDBPyRelation, rule: ForeignKeyRule, reference: duckdb.DuckDBPyRelation | None
+    relation: duckdb.DuckDBPyRelation,
+    rule: ForeignKeyRule,
+    reference: duckdb.DuckDBPyRelation | None,
+    position: str | None = None,
 ) -> Finding | None:
     """Return the rows whose key is not in a reference; rows with a missing value in the key are not judged.
 
@@ -220,6 +229,7 @@ def foreign_key_finding(
         relation: The table with the key.
         rule: The key.
         reference: The table that it points to, of the same connection; columns of different types are compared as texts.
+        position: A column of the relation with the position of each row.
     """
     if reference is None or not set(rule.columns) <= set(relation.columns):
         return None
@@ -234,11 +244,11 @@ def foreign_key_finding(
     condition = Condition(
         pairs[0][0] if len(pairs) == 1 else "", rule.rule, rule.columns, exp.true(), reason="DATAFRAME_CHECK"
     )
-    found = find(missing, [condition])
+    found = find(missing, [condition], position)
     if not found:
         return None
     row_count = relation.aggregate("count(*)").fetchall()[0][0]
-    return Finding(condition, found[0].count, found[0].samples, row_count)
+    return replace(found[0], row_count=row_count)
 
 
 def _equal(left: str, right: str, *, as_text: bool) -> Expr:

@@ -129,16 +129,25 @@ def write_rejects(
 
 def cells_of(file: TextFile, wanted: Iterable[int], deadline: Deadline) -> dict[int, list[str]]:
     """Return the cells of a few rows by their numbers among the rows that can be read, from 0."""
-    missing, cells, count = sorted(set(wanted)), {}, 0
+    return {number: _cells(file, rows.text(place)) for number, rows, place in _met(file, wanted, deadline)}
+
+
+def lines_of(file: TextFile, wanted: Iterable[int], deadline: Deadline) -> dict[int, int]:
+    """Return the physical lines on which a few rows begin by their numbers among the rows that can be read, from 0."""
+    return {number: int(rows.lines[place]) for number, rows, place in _met(file, wanted, deadline)}
+
+
+def _met(file: TextFile, wanted: Iterable[int], deadline: Deadline) -> Iterator[tuple[int, Rows, int]]:
+    """Yield each row that is wanted with its number, the rows that it is among and its place among them."""
+    missing, count = sorted(set(wanted), reverse=True), 0
     for rows in rows_of(file, deadline) if missing else ():
         places = np.flatnonzero(rows.readable)
-        while missing and missing[0] < count + len(places):
-            number = missing.pop(0)
-            cells[number] = _cells(file, rows.text(int(places[number - count])))
+        while missing and missing[-1] < count + len(places):
+            number = missing.pop()
+            yield number, rows, int(places[number - count])
         count += len(places)
         if not missing:
-            break
-    return cells
+            return
 
 
 def _names(columns: Sequence[str]) -> list[str]:

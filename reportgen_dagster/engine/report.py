@@ -141,7 +141,9 @@ def validate(ingested: Ingested) -> Plan:
     """
     with engine_errors(ingested.limits, ingested.deadline):
         compiled = ingested.request.compiled(ingested.shapes)
-        contracts = check_references(ingested.connection, ingested.shapes)
+        contracts = check_references(
+            ingested.connection, ingested.shapes, ingested.references, ingested.deadline
+        )
         refuse_duplicates(ingested.connection, compiled.references, ingested.shapes)
         ingested.prepare(compiled.prepared)
         return Plan(ingested, compiled, contracts)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import lru_cache
 
 import duckdb
 from sqlglot import exp
@@ -20,6 +21,8 @@ from reportgen_dagster.engine.trying import open_without_files
 from reportgen_dagster.errors import ServiceError
 from reportgen_dagster.rules.compiling.plan import ROW, ROWS, OutputColumn, Plan, StepTables
 
+_CELL = "VARCHAR"
+_NUMBER = "BIGINT"
 _log = logging.getLogger(__name__)
 
 
@@ -44,33 +47,40 @@ def refuse_other_results(plan: Plan) -> None:
 def _wrong(connection: duckdb.DuckDBPyConnection, plan: Plan, steps: StepTables) -> Iterator[tuple[str, str]]:
     """Yield columns that are wrong, each with the step that makes it, and how."""
     for name, columns in steps.files.items():
-        _create(connection, name, _empty(columns))
+        _create(connection, name, [(column, _CELL) for column in columns])
     for table in plan.prepared:
-        _create(connection, table.name, table.sql)
-    tables = dict(steps.tables)
+        given = connection.sql(table.sql)
+        _create(connection, table.name, [*zip(given.columns, given.types, strict=True)])
+    seen: set[tuple[Type, str]] = set()
     for number, told in steps.columns.items():
-        if number in steps.values:
-            yield from _failures(connection, steps.values[number], told)
-        if (name := ROWS.format(number)) in tables:
-            _create(connection, name, _numbered(tables[name]) if number == 0 else tables[name])
-    if plan.pivot is None:
-        yield from _failures(connection, plan.blocks[-1].sql, [("output", column) for column in plan.columns])
+        given = connection.sql(steps.values[number])  # bound, and not run
+        yield from _failures(connection, told, given.types, seen)
+        left = [*zip(given.columns, given.types, strict=True)][len(told) :]
+        numbers = [(ROW, _NUMBER)] if number == 0 else []
+        _create(connection, ROWS.format(number), [*left, *numbers])
 
 
 def _failures(
-    connection: duckdb.DuckDBPyConnection, sql: str, told: Sequence[tuple[str, OutputColumn]]
+    connection: duckdb.DuckDBPyConnection,
+    told: Sequence[tuple[str, OutputColumn]],
+    types: Sequence[object],
+    seen: set[tuple[Type, str]],
 ) -> Iterator[tuple[str, str]]:
-    """Judge the columns of a query, all at once, each after the step that made it: it stays as it is after the following ones."""
-    given = connection.sql(sql)  # bound, and not run
-    columns = {
-        f"{step}, column {column.name}, {place}": replace(column, type=_binding(column.type))
-        for place, (step, column) in enumerate(told)
-    }
-    cells = ", ".join(
-        f"CAST(NULL AS {type_}) AS {exp.to_identifier(name, quoted=True).sql('duckdb')}"
-        for name, type_ in zip(columns, given.types, strict=False)
-    )
-    named = [replace(column, name=name) for name, column in columns.items()]
+    """Judge the columns of a query, each after the step that made it: it stays as it is after the following ones.
+
+    What is told and given of one was judged already with another is not judged again.
+    """
+    columns: dict[str, tuple[OutputColumn, str]] = {}
+    for (step, column), type_ in zip(told, types, strict=False):
+        pair = (_binding(column.type), str(type_))
+        if pair not in seen:
+            seen.add(pair)
+            name = f"{step}, column {column.name}, {len(columns)}"
+            columns[name] = (replace(column, name=name, type=pair[0]), pair[1])
+    if not columns:
+        return
+    cells = ", ".join(f"CAST(NULL AS {type_}) AS {_quoted(name)}" for name, (_, type_) in columns.items())
+    named = [column for column, _ in columns.values()]
     for failure in check_output(connection.sql(f"SELECT {cells}"), named).failures:
         yield failure.column, failure.message
 
@@ -80,18 +90,12 @@ def _binding(type_: Type) -> Type:
     return TEXT if type_.name in ("any", "cell", "null") else type_
 
 
-def _empty(columns: Sequence[str]) -> str:
-    nothing = exp.Cast(this=exp.Null(), to=exp.DataType.build("VARCHAR"))
-    cells = [exp.alias_(nothing.copy(), name, quoted=True) for name in columns]
-    return exp.select(*cells).where(exp.false()).sql("duckdb")
+def _create(connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[tuple[str, object]]) -> None:
+    """Create an empty table; one made of a query would cost running that."""
+    cells = ", ".join(f"{_quoted(column)} {type_}" for column, type_ in columns or [("nothing", "BOOLEAN")])
+    connection.execute(f"CREATE TABLE {_quoted(name)} ({cells})")
 
 
-def _numbered(sql: str) -> str:
-    """Return the rows of the first block with their numbers, which the engine gives them in a run."""
-    number = exp.alias_(exp.Cast(this=exp.Null(), to=exp.DataType.build("BIGINT")), ROW, quoted=True)
-    return f"SELECT *, {number.sql('duckdb')} FROM ({sql}) AS rows"  # noqa: S608 - SQL of the compiler's making
-
-
-def _create(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
-    table = exp.Table(this=exp.to_identifier(name, quoted=True)).sql("duckdb")
-    connection.execute(f"CREATE TABLE {table} AS {sql}")
+@lru_cache(maxsize=4096)  # most tables have the columns of the one before
+def _quoted(name: str) -> str:
+    return exp.to_identifier(name, quoted=True).sql("duckdb")

@@ -7,6 +7,7 @@ another. Started by that module only.
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import signal
@@ -26,11 +27,15 @@ from reportgen_dagster.services.rules_problems import rules_problems
 MEMORY_BYTES = 1024**3
 CPU_SECONDS = 10
 READY = "ready"
+_OBJECTS_BETWEEN_COLLECTIONS = (
+    100_000  # a plan stays whole until it is judged: looking for garbage finds none
+)
 
 
 def main() -> None:
     """Answer until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which then closes our input
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     confine()
     serve(sys.stdin, sys.stdout)
 

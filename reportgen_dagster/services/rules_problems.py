@@ -90,9 +90,9 @@ def dry_plan(
 
     closed_shapes = {name: _closed(shape) for name, shape in shapes.items()}
     if closed_shapes == shapes:
-        return compiled(shapes)
+        return compiled(shapes, with_queries=is_shown or not is_typed)
     # Of a file without a header at hand the contract names columns; rules that use others are judged when it is there.
-    closed = compiled(closed_shapes, with_queries=not is_shown)
+    closed = compiled(closed_shapes, with_queries=False)
     if closed.step_tables and not is_shown:
         return closed
     plan = compiled(shapes, with_queries=is_shown)

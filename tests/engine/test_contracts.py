@@ -188,8 +188,65 @@ def test_a_reference_that_breaks_its_contract_fails_the_run(tmp_path: Path) -> N
         make_long(tmp_path, REFERENCE, "desk\na\n", desks="id,fee\na,1.5\na,2\n,z\n")
     assert {(one.source, one.path) for one in caught.value.problems} == {("desks", "id"), ("desks", "fee")}
     messages = [one.message for one in caught.value.problems]
-    assert "primaryKey: id fails on 1 of 3 rows, e.g. 'a'" in messages
+    assert "primaryKey: id fails on 1 of 3 rows, e.g. 'a' (line 3)" in messages
     assert not any("column" in message for message in messages)
+
+
+RATES = """
+references:
+  fx:
+    schema:
+      {keys}
+      fields: [{{name: code}}, {{name: rate, type: integer, constraints: {{minimum: 0}}}}, {{name: note}}]
+  codes: {{schema: {{fields: [{{name: id}}]}}}}
+steps:
+  - lookup: {{reference: fx, match: {{code: code}}, duplicates: first}}
+"""
+
+
+def broken_rates(tmp_path: Path, fx: str | bytes, keys: str = "missingValues: ['']") -> list[str]:
+    with pytest.raises(ContractError) as caught:
+        make_long(tmp_path, RATES.format(keys=keys), "code\na\n", fx=fx, codes="id\na\nb\n")
+    return [str(one) for one in caught.value.problems]
+
+
+def test_a_reference_that_breaks_its_contract_names_the_physical_lines(tmp_path: Path) -> None:
+    text = "code,rate,note\na,1,\n\nb,-3,\nc,x,\nd,-4,\n"
+    assert broken_rates(tmp_path, text) == [
+        "fx  rate  type integer fails on 1 of 4 rows, e.g. 'x' (line 5)",
+        "fx  rate  minimum: 0 fails on 2 of 4 rows, e.g. -3 (line 4), -4 (line 6)",
+    ]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_lines_of_a_reference_are_physical_behind_quoted_line_breaks(tmp_path: Path, line_end: str) -> None:
+    text = 'code,rate,note\na,1,"two\nlines"\nb,-3,"and\n\nmore"\nc,-4,\n'.replace("\n", line_end)
+    (problem,) = broken_rates(tmp_path, text.encode())
+    assert problem.endswith("fails on 2 of 3 rows, e.g. -3 (line 4), -4 (line 7)")
+
+
+def test_lines_of_a_large_reference_are_those_of_the_file(tmp_path: Path) -> None:
+    bad = {150_001, 299_999, 300_000}
+    rows = (f"c{row},{-row if row in bad else row},{'n' * 20}" for row in range(300_001))
+    (problem,) = broken_rates(tmp_path, "\n".join(("code,rate,note", *rows)))
+    shown = ", ".join(f"{-row} (line {row + 2})" for row in sorted(bad))
+    assert problem.endswith(f"fails on 3 of 300,001 rows, e.g. {shown}")
+
+
+def test_keys_of_a_reference_name_the_line_that_has_them_again(tmp_path: Path) -> None:
+    text = "code,rate,note\nz,1,\nb,1,\nz,2,\na,1,\nb,2,\nz,3,\n"
+    keys = (
+        "uniqueKeys: [[code]]\n      foreignKeys: [{fields: code, reference: {resource: codes, fields: id}}]"
+    )
+    assert broken_rates(tmp_path, text, keys) == [
+        "fx  code  uniqueKeys: code fails on 3 of 6 rows, e.g. 'b' (line 6), 'z' (line 4)",
+        "fx  code  foreignKeys: code -> codes(id) fails on 3 of 6 rows, e.g. 'z' (line 2), 'z' (line 4), 'z' (line 7)",
+    ]
+
+
+def test_a_column_that_hides_positions_costs_the_lines_only(tmp_path: Path) -> None:
+    (problem,) = broken_rates(tmp_path, "code,rate,RowId,note\na,-1,9,\n")
+    assert problem.endswith("fails on 1 of 1 row, e.g. -1")
 
 
 def test_a_report_that_breaks_its_contract_names_the_rows_of_the_report(tmp_path: Path) -> None:
@@ -267,6 +324,19 @@ def test_a_pandera_column_without_a_type_is_judged_by_the_type_of_the_file(tmp_p
         make_long(tmp_path, text, "n,k\n1,a\nx,b\n", options=options, r="n,k\n2,x\n")
     with pytest.raises(ContractError, match="`n` is text, which `greater_than_or_equal_to"):
         make_long(tmp_path, text, "n,k\n2,a\n", options=options, r="n,k\nx,x\n")
+
+
+def test_a_strict_contract_of_a_reference_from_python_counts_the_columns_of_its_file(tmp_path: Path) -> None:
+    schema = pa.DataFrameSchema({"n": pa.Column(int, pa.Check.ge(2)), "k": pa.Column(str)}, strict=True)
+    options = {"contracts": {"r": contract_from_pandera(schema)}}
+    text = "steps: [{lookup: {reference: r, match: {n: k}, take: {found: n}}}]"
+    assert make_long(tmp_path, text, "n\nx\n", options=options, r="n,k\n2,x\n").lines == ["n,found", "x,2"]
+    with pytest.raises(ContractError) as caught:
+        make_long(tmp_path, text, "n\nx\n", options=options, r="n,k,z\n1,x,\n")
+    assert [str(one) for one in caught.value.problems] == [
+        "r  z  the column is not in the schema",
+        "r  n  greater_than_or_equal_to(2) fails on 1 of 1 row, e.g. 1 (line 2)",
+    ]
 
 
 def test_a_contract_of_the_report_from_python_is_kept(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def _plan(steps: str) -> Plan:
 def _size(plan: Plan) -> int:
     assert plan.problems == ()
     shown = plan.step_tables
-    of_steps = [] if shown is None else [*(sql for _, sql in shown.tables), *shown.values.values()]
+    of_steps = [] if shown is None else [*shown.values.values()]
     return sum(map(len, [*(block.sql for block in plan.blocks), plan.text_sql, *of_steps]))
 
 

@@ -134,3 +134,12 @@ def test_aggregates_of_decimals_and_integers_never_differ_and_those_of_floats_on
     assert found[0][1:] == found[1][1:]
     assert float(found[0][0]) == pytest.approx(float(found[1][0]), rel=1e-12)
     assert found[0][2] == str(sum(i for *_, i in rows))
+
+
+@pytest.mark.parametrize("before", ["sort: [name]", "join: {reference: r, match: {name: k}}\ndrop: v"])
+def test_a_rank_takes_for_equal_what_its_own_order_does(ask: Asking, before: str) -> None:
+    window = "window: {order_by: [x], columns: {r: rank(), d: dense_rank(), c: cume_dist()}}"
+    found = ask.steps(
+        f"{before}\n{window}\ndrop: name", "name,x\nc,2\na,1\nb,2\nb,1\n", r="k,v\na,1\nb,2\nc,3\n"
+    )
+    assert sorted(found[1:]) == ["1,1,1,0.5", "1,1,1,0.5", "2,3,2,1", "2,3,2,1"]

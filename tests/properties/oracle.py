@@ -260,7 +260,8 @@ WINDOWS: dict[str, tuple[tuple[str, ...], str, Callable[..., list[Any]]]] = {
 def pivoted(state: State, by: Sequence[str], column: str, call: str, measured: str) -> State:
     """Make a column of each value of a column, sorted; a null makes none."""
     values = sorted(set(_present(state.frame, column)))
-    if set(by) & set(values):  # two columns of one name
+    names = [name.lower() for name in (*by, *values)]
+    if len(set(names)) < len(names):  # two columns of one name, but for case
         raise RunFails
     schema = {name: state.schema[name] for name in by}
     schema |= dict.fromkeys(values, AGGREGATES[call][1] or state.schema[measured])

@@ -337,6 +337,11 @@ class OpenBlock:
         selected = self.select([(name, self._offered[name]) for name in names], in_order=False)
         return self.closed(selected), used_columns(selected)
 
+    def checked(self, values: Sequence[Expr], *, in_order: bool) -> str:
+        """Return a query of further values and, behind them, of every column that the next block may use."""
+        named = [(self._names.new(str(place)), value) for place, value in enumerate(values)]
+        return sql_text(self.select([*named, *self._offered.items()], in_order=in_order))
+
     def closed(self, selected: exp.Select) -> Block:
         """Return the block with this query."""
         return Block(

@@ -169,7 +169,8 @@ class _Walk:
         }
         rendered = self.blocks if draft.pivot is None else self.blocks[: draft.pivot_block + 1]
         wanted = with_steps and not draft.problems
-        tables = step_tables(draft, rendered, self.results, _typed) if wanted else None
+        report = [] if draft.pivot else [*zip(columns, shown, strict=True)]
+        tables = step_tables(draft, rendered, self.results, report, _typed) if wanted else None
         return Plan(
             problems=_sorted(draft.problems),
             prepared=tuple(draft.prepared.values()),

@@ -197,14 +197,13 @@ class StepTables:
 
     Attributes:
         files: The columns of each file; all of them are texts.
-        tables: Name and SELECT of each block that another one reads.
-        values: By the number of a block a SELECT of all columns that there are after its steps, called by their places; hidden
-            columns stand behind them.
-        columns: By the number of a block for each of these columns the step that it is first there after, and what is told of it.
+        values: By the number of a block, from the last to the first, a SELECT of all columns that there are after its steps, and
+            of the report's if it is the last; behind them stand the columns of its table that the next block reads.
+        columns: By the number of a block, in order, for each column but those of the table the step that it is first there after,
+            and what is told of it.
     """
 
     files: Mapping[str, tuple[str, ...]]
-    tables: tuple[tuple[str, str], ...]
     values: Mapping[int, str]
     columns: Mapping[int, tuple[tuple[str, OutputColumn], ...]]
 

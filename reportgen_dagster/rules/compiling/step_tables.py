@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules.compiling.blocks import OpenBlock, sql_text
+from reportgen_dagster.rules.compiling.blocks import OpenBlock
 from reportgen_dagster.rules.compiling.draft import Draft
 from reportgen_dagster.rules.compiling.plan import INPUT, OutputColumn, StepResult, StepTables
 from reportgen_dagster.rules.compiling.scopes import Column, Scope, settled
@@ -17,12 +17,14 @@ from reportgen_dagster.rules.values.layers import Layers
 from reportgen_dagster.rules.values.typed import Value
 
 Typed = Callable[[Layers, Value], Expr]
+_Told = tuple[Callable[[], Value], str, OutputColumn]
 
 
 def step_tables(
     draft: Draft,
     blocks: Sequence[OpenBlock],
     results: Iterable[tuple[StepResult, OpenBlock, Scope]],
+    report: Iterable[tuple[Column, OutputColumn]],
     typed: Typed,
 ) -> StepTables | None:
     """Render the results of steps; None if the columns of a file are not known.
@@ -33,32 +35,26 @@ def step_tables(
         draft: The plan, which has no problems.
         blocks: Its blocks, as far as they can be rendered.
         results: What is told of each step, its block and its columns.
+        report: The report's columns, which the last block computes, and what is told of each.
         typed: Gives a value the type that its column promises.
     """
     files = {INPUT: draft.input.columns, **{name: shape.columns for name, shape in draft.references.items()}}
     known = {name: columns for name, columns in files.items() if columns is not None}
     if len(known) < len(files):
         return None
-    found: dict[int, dict[int, tuple[Column, str, OutputColumn]]] = {block.number: {} for block in blocks}
+    found: dict[int, dict[int, _Told]] = {block.number: {} for block in blocks}
     for result, block, scope in results:
         if block.number in found:
             for column, told in zip(scope, result.columns, strict=True):
-                found[block.number].setdefault(id(column), (column, result.path, told))
-    tables, values = [], {}
+                found[block.number].setdefault(id(column), (column.value, result.path, told))
+    columns = {number: [*of.values()] for number, of in found.items()}
+    columns[blocks[-1].number] += [(column.final, "output", told) for column, told in report]
+    values = {}
     for block in reversed(blocks):
-        if block is not blocks[-1]:
-            block.holds_all = True  # also what only steps' results use
-            finished, _ = block.finished(())
-            tables.append((finished.table, finished.sql))
-        outputs = [
-            (str(place), typed(block.layers, settled(column.value())))
-            for place, (column, _, _) in enumerate(found[block.number].values())
-        ]
-        if outputs:
-            values[block.number] = sql_text(block.select(outputs, in_order=False))
+        outputs = [typed(block.layers, settled(value())) for value, _, _ in columns[block.number]]
+        values[block.number] = block.checked(outputs, in_order=block is blocks[-1] and block.number > 0)
     return StepTables(
         known,
-        tuple(reversed(tables)),
         values,
-        {number: tuple((path, told) for _, path, told in of.values()) for number, of in found.items()},
+        {number: tuple((path, told) for _, path, told in of) for number, of in columns.items()},
     )

@@ -37,17 +37,18 @@ def window(draft: Draft, block: OpenBlock, index: int, step: WindowStep) -> Open
         for column, descending in ordering(draft, block.scope, body.order_by, (*path, "order_by"))
         for part in key_parts(settled(column.value()))
     ]
-    order = [*keys, *block.order_of_rows()]
+    order_of_rows = block.order_of_rows()
 
-    def ordered() -> list[Expr]:
-        return [key.ordered() for key in order]
+    def ordered(*, to_the_last: bool = True) -> list[Expr]:
+        return [key.ordered() for key in (*keys, *(order_of_rows if to_the_last else ()))]
 
     def over(aggregate: Expr) -> Expr:
         return exp.Window(this=aggregate, partition_by=[part.copy() for part in partition])
 
     def make(function: Function, values: Sequence[Value], distinct: bool) -> Value:  # noqa: FBT001 - as Make
         if function.window is not None:
-            return function.window(values, [part.copy() for part in partition], ordered())
+            order = ordered(to_the_last=not function.has_peers)
+            return function.window(values, [part.copy() for part in partition], order)
         if function.aggregate is None:
             return any_value()
         return function.aggregate(values, ordered(), distinct, over)

@@ -226,6 +226,7 @@ class Function:
         alias_of: The function that this is another name of.
         aggregate: Makes the value of an aggregate.
         window: Makes the value of a window function: arguments, partition, order (which ends with the order of the rows).
+        has_peers: A window function that takes rows for equal which the user's order takes for equal; it gets that order alone.
         optional: How many of the last arguments may be left out.
         repeated: The last argument may be there any number of times.
         translates_to: The function that this name stands for in a formula of the short form.
@@ -245,6 +246,7 @@ class Function:
     alias_of: str = ""
     aggregate: Aggregate | None = None
     window: WindowBuild | None = None
+    has_peers: bool = False
     optional: int = 0
     repeated: bool = False
     translates_to: str = ""

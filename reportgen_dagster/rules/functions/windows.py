@@ -1,7 +1,7 @@
 """Functions of a row among the rows of its partition: numbers, ranks, neighbours, running and moving aggregates.
 
 What belongs here: SQL with its OVER. What does not: aggregates (aggregates.py), which windows.py only puts into frames.
-The order that they get always ends with the order of the rows, so that no two rows are equal in it; ranks leave that end out.
+The order that they get always ends with the order of the rows, so that no two rows are equal in it, but for ranks.
 """
 
 from __future__ import annotations
@@ -109,11 +109,11 @@ def _numbered(name: str) -> WindowBuild:
 
 def _ranked(name: str) -> WindowBuild:
     """Make a rank, equal for rows that are equal in the order that the user gave."""
-    return lambda _, partition, order: Value("integer", window(call(name), partition, order[:-1]), 2.0**62)
+    return lambda _, partition, order: Value("integer", window(call(name), partition, order), 2.0**62)
 
 
 def _share_of_rank(name: str) -> WindowBuild:
-    return lambda _, partition, order: Value("number", window(call(name), partition, order[:-1]), 1.0)
+    return lambda _, partition, order: Value("number", window(call(name), partition, order), 1.0)
 
 
 def ntile(values: Sequence[Value], partition: Sequence[Expr], order: Sequence[Expr]) -> Value:
@@ -218,6 +218,7 @@ def share(values: Sequence[Value], partition: Sequence[Expr], _: Sequence[Expr])
 _WHOLE = frame(after=_UNBOUNDED)
 _SO_FAR = frame()
 _FROM_HERE = frame("CURRENT ROW", _UNBOUNDED)
+_WITH_PEERS = frozenset({"rank", "dense_rank", "percent_rank", "cume_dist"})
 _Row = tuple[str, str, Result, str, str, str, WindowBuild]
 _TABLE: tuple[_Row, ...] = (
     ("row_number", "", "integer",
@@ -297,7 +298,8 @@ def _entry(row: _Row) -> Function:
     arguments, optional, repeated = read_arguments(given)
     return Function(
         name, "windows", arguments, result, summary, example, example_result,
-        role="window", window=build, optional=optional, repeated=repeated,
+        role="window", window=build, has_peers=name in _WITH_PEERS, optional=optional,
+        repeated=repeated,
     )  # fmt: skip
 
 
