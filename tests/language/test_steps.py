@@ -258,3 +258,8 @@ def test_missing_fail_is_an_error_of_the_data(ask: Asking) -> None:
         "steps: [{lookup: {reference: r, match: {k: id}, missing: fail}}]", "k\nz\n", r="id,v\na,1\n"
     )
     assert isinstance(error, BadDataError)
+
+
+def test_a_pivot_may_have_a_computed_constant_beside_values_that_only_data_tell(ask: Asking) -> None:
+    steps = "derive: {c: \"true and ('x' is null)\"}\npivot: {by: [c], column: t, values: count(*)}"
+    assert ask.steps(steps, "t\nb\na\nb\n") == ["c,a,b", "false,1,2"]

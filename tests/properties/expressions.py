@@ -6,6 +6,7 @@ Values are int, Decimal, str, bool, datetime.date or None. What does not belong 
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -75,8 +76,8 @@ def written(value: Any) -> str:
 
 
 def quoted(name: str) -> str:
-    """Name a column."""
-    return name
+    """Name a column; a pivot names some by any text."""
+    return name if re.fullmatch("[a-z][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: Any) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from tests.properties import oracle
-from tests.properties.expressions import DATES, DECIMALS, TEXTS, expressions, written
+from tests.properties.expressions import DATES, DECIMALS, TEXTS, expressions, quoted, written
 from tests.properties.oracle import AGGREGATES, LINE, WINDOWS, State
 
 INPUT = {
@@ -130,7 +130,7 @@ def _written_keys(keys: list[tuple[str, bool]]) -> list[str]:
 
 
 def _written_calls(calls: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    return {name: call.format(column) for name, (call, column) in calls.items()}
+    return {name: call.format(quoted(column)) for name, (call, column) in calls.items()}
 
 
 def _derive(made: _Draw) -> Step:
@@ -211,7 +211,7 @@ def _pivot(made: _Draw) -> Step:
     if not calls or not columns:
         return _sort(made)
     column, (call, measured) = made.pick(columns), calls[0]
-    body = {"by": by, "column": column, "values": call.format(measured)}
+    body = {"by": by, "column": column, "values": call.format(quoted(measured))}
     return Step({"pivot": body}, lambda state: oracle.pivoted(state, by, column, call, measured))
 
 

@@ -119,10 +119,14 @@ def _made_of(made: Column, across: Sources) -> Sources:
 def _unknown(
     block: OpenBlock, index: int, by: Sequence[Column], families: tuple[OutputColumn, ...]
 ) -> OpenBlock:
-    """Open a block of which only the columns that make a row are known, and what the others will be made of."""
+    """Open a block of which only the columns that make a row are known, and what the others will be made of.
+
+    It groups as the one will that knows all: so the block before gives the same names in both plans, whose tables are the same.
+    """
     sources = tuple(dict.fromkeys(source for family in families for source in family.sources))
-    opened = block.following(step=f"steps[{index}]")
-    known = {made.name: opened.scope.columns[made.name] for made in by if made.name in opened.scope.columns}
+    makers = [block.scope.columns[made.name] for made in by if made.name in block.scope.columns]
+    opened, columns = grouping(block, index, makers)
+    known = {made.name: made for made in columns}
     opened.scope = Scope(known, lambda name: replace(unknown_column(name), sources=sources), families)
     return opened
 
