@@ -102,10 +102,10 @@ except LimitError as error:
 
 
 @pytest.mark.parametrize("many", ["input", "reference"], ids=["report", "spilled"])
-def test_a_file_that_may_not_grow_is_a_full_disk(many: str, tmp_path: Path) -> None:
+def test_a_file_that_may_not_grow_is_past_the_limit_of_room(many: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL, str(tmp_path), many]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == "the disk is full\n", done.stderr
+    assert done.stdout == "the report needs more than its 100GB of temporary room on the disk\n", done.stderr
 
 
 def test_another_error_of_the_system_stays_what_it_is() -> None:

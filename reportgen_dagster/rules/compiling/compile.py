@@ -169,7 +169,12 @@ class _Walk:
         }
         rendered = self.blocks if draft.pivot is None else self.blocks[: draft.pivot_block + 1]
         wanted = with_steps and not draft.problems
-        report = [] if draft.pivot else [*zip(columns, shown, strict=True)]
+        # As they are worth now: once a column is asked for its value, it may be written as that.
+        report = (
+            []
+            if draft.pivot
+            else [(column.final(), told) for column, told in zip(columns, shown, strict=True)]
+        )
         tables = step_tables(draft, rendered, self.results, report, _typed) if wanted else None
         return Plan(
             problems=_sorted(draft.problems),

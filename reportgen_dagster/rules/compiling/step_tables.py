@@ -6,13 +6,14 @@ What belongs here: rendering them beside the plan's own queries. What does not: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.rules.compiling.blocks import OpenBlock
 from reportgen_dagster.rules.compiling.draft import Draft
 from reportgen_dagster.rules.compiling.plan import INPUT, OutputColumn, StepResult, StepTables
-from reportgen_dagster.rules.compiling.scopes import Column, Scope, settled
+from reportgen_dagster.rules.compiling.scopes import Scope, settled
 from reportgen_dagster.rules.values.layers import Layers
 from reportgen_dagster.rules.values.typed import Value
 
@@ -24,7 +25,7 @@ def step_tables(
     draft: Draft,
     blocks: Sequence[OpenBlock],
     results: Iterable[tuple[StepResult, OpenBlock, Scope]],
-    report: Iterable[tuple[Column, OutputColumn]],
+    report: Iterable[tuple[Value, OutputColumn]],
     typed: Typed,
 ) -> StepTables | None:
     """Render the results of steps; None if the columns of a file are not known.
@@ -35,7 +36,7 @@ def step_tables(
         draft: The plan, which has no problems.
         blocks: Its blocks, as far as they can be rendered.
         results: What is told of each step, its block and its columns.
-        report: The report's columns, which the last block computes, and what is told of each.
+        report: What the report's columns are worth in the last block, and what is told of each.
         typed: Gives a value the type that its column promises.
     """
     files = {INPUT: draft.input.columns, **{name: shape.columns for name, shape in draft.references.items()}}
@@ -48,7 +49,7 @@ def step_tables(
             for column, told in zip(scope, result.columns, strict=True):
                 found[block.number].setdefault(id(column), (column.value, result.path, told))
     columns = {number: [*of.values()] for number, of in found.items()}
-    columns[blocks[-1].number] += [(column.final, "output", told) for column, told in report]
+    columns[blocks[-1].number] += [(partial(settled, value), "output", told) for value, told in report]
     values = {}
     for block in reversed(blocks):
         outputs = [typed(block.layers, settled(value())) for value, _, _ in columns[block.number]]
