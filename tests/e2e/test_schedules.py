@@ -56,7 +56,7 @@ def test_the_schedule_ticks_in_dagster_and_its_report_can_be_downloaded(stack, s
             run for run in client.http.get("/api/v1/runs").json()["items"] if run["trigger"] == "schedule"
         ]
 
-    until(lambda: any(run["due_at"] for run in ticked()), "a tick was accepted", seconds=150)
+    until(lambda: any(run["due_at"] for run in ticked()), "a tick was accepted", seconds=200)
     run = next(run for run in ticked() if run["due_at"])
     assert client.wait(run["task_id"])["status"] == "succeeded"
     assert client.download(run["task_id"]).text == (EXAMPLE / "expected.csv").read_text()
