@@ -19,7 +19,7 @@ from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import PREVIEW_ROWS, Preview
 from reportgen_dagster.engine.rejects import MisquotedRowsError
 from reportgen_dagster.engine.rows import all_read, rows_of
-from reportgen_dagster.engine.spool import Spool
+from reportgen_dagster.engine.spool import REJECTED_FILE, Spool
 from reportgen_dagster.engine.verdict import refuse_failures
 from reportgen_dagster.errors import BadRequestError
 from reportgen_dagster.rules.reading.ruleset import Ruleset
@@ -106,7 +106,7 @@ def _shown(plan: report.Plan, count: int, *, whole: bool) -> StepPreview:
     given, first = plan.ingested, Preview(count)
     with (
         engine_errors(given.limits, given.deadline),
-        Spool(given.folder / "rejected.arrow") as spool,
+        Spool(given.folder / REJECTED_FILE) as spool,
         Blocks(given, spool, lambda _: given.deadline.check()) as blocks,
     ):
         compiled = blocks.settled(plan.compiled)

@@ -29,7 +29,7 @@ from reportgen_dagster.engine.output_keys import OutputKeys
 from reportgen_dagster.engine.references import check_references
 from reportgen_dagster.engine.rejects import Accounts, MisquotedRowsError
 from reportgen_dagster.engine.rows import all_read
-from reportgen_dagster.engine.spool import Spool
+from reportgen_dagster.engine.spool import REJECTED_FILE, Spool
 from reportgen_dagster.engine.transform import progress_of, write_rows
 from reportgen_dagster.engine.writers.csv import CsvWriter
 from reportgen_dagster.errors import AccountingError, BadDataError, ContractError
@@ -41,7 +41,6 @@ __all__ = ["Ingested", "Plan", "ingest", "make_report", "transform", "validate"]
 
 Progress = Callable[[float], None]
 OUTPUT_FILE = "output"
-_REJECTED = "rejected.arrow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +193,7 @@ class _Pass:
         given = self._given
         on_batch = progress_of(given.input, given.deadline, self._progress)
         with (
-            Spool(given.folder / _REJECTED) as spool,
+            Spool(given.folder / REJECTED_FILE) as spool,
             Blocks(given, spool, on_batch) as blocks,
             OutputKeys(given) as keys,
         ):

@@ -12,7 +12,7 @@ from reportgen_dagster.engine.blocks import Blocks
 from reportgen_dagster.engine.connection import engine_errors
 from reportgen_dagster.engine.ingest import Request, ingest
 from reportgen_dagster.engine.limits import Limits
-from reportgen_dagster.engine.spool import Spool
+from reportgen_dagster.engine.spool import REJECTED_FILE, Spool
 from reportgen_dagster.rules.compiling.plan import Plan
 
 
@@ -32,7 +32,7 @@ def settled_plan(request: Request, *, work: Path, limits: Limits) -> Plan:
         plan = report.validate(given)
         with (
             engine_errors(given.limits, given.deadline),
-            Spool(given.folder / "rejected.arrow") as spool,
+            Spool(given.folder / REJECTED_FILE) as spool,
             Blocks(given, spool, lambda _: given.deadline.check()) as blocks,
         ):
             return blocks.settled(plan.compiled)

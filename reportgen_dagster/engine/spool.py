@@ -19,6 +19,7 @@ from sqlglot import exp
 
 _SCHEMA = pa.schema([("ordinal", pa.int64()), ("state", pa.string())])
 _NAME = "rows:rejected"
+REJECTED_FILE = "rejected.arrow"  # in the folder of a run
 
 
 class Spool:
