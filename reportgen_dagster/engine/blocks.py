@@ -20,6 +20,8 @@ from sqlglot import exp
 
 from reportgen_dagster.engine import pieces, reading
 from reportgen_dagster.engine.ingest import Ingested
+from reportgen_dagster.engine.parsing import PieceParser, can_parse
+from reportgen_dagster.engine.piece_queries import PieceQuery
 from reportgen_dagster.engine.promises import refuse_other_columns
 from reportgen_dagster.engine.sieve import Findings, FirstOfKeys, Layout, Sieve
 from reportgen_dagster.engine.spool import Spool
@@ -124,7 +126,7 @@ class Blocks:
         refuse_other_columns(self._given.connection, block.sql, plan.columns)
         if last == 0 and not self._made:
             sieve = self._first_sieve(plan, len(plan.columns))
-            with self._batches(plan.text_sql) as batches:
+            with self._batches(plan, written=True) as batches:
                 yield self._kept(batches, sieve)
             return
         layout = Layout(len(plan.columns), has_row=True, has_state=block.has_state)
@@ -156,7 +158,7 @@ class Blocks:
         width = self._width(plan, block)
         schema = self._schema(block.sql, width)
         sieve = self._first_sieve(plan, width)
-        batches = self._stack.enter_context(self._batches(block.sql, into_block=True))
+        batches = self._stack.enter_context(self._batches(plan, written=False))
         self._source = self._noting_errors(self._kept(batches, sieve, numbered=True))
         name = _STREAM if as_table else block.table
         self._given.connection.register(name, pa.RecordBatchReader.from_batches(schema, self._source))
@@ -230,27 +232,35 @@ class Blocks:
         table = reading.table(name).sql("duckdb")
         self._given.connection.execute(f"CREATE TEMP {kind} {table} AS {sql}")
 
-    def _batches(self, sql: str, *, into_block: bool = False) -> AbstractContextManager[Rows]:
-        """Return the rows of a query over the input in the input's order, computed ahead of whoever takes them."""
+    def _batches(self, plan: Plan, *, written: bool) -> AbstractContextManager[Rows]:
+        """Return the rows of the first block in the input's order, computed ahead of whoever takes them.
+
+        Args:
+            plan: The plan.
+            written: They are the report's rows, as they are written; otherwise the next block's.
+        """
         given = self._given
-        count = batch_rows(given.input)
+        sql = plan.text_sql if written else plan.blocks[0].sql
         cursors = [self._stack.enter_context(given.cursor()) for _ in given.windows or (None,)]
-        if not given.windows:
-            return prefetched(cursors[0].sql(sql).to_arrow_reader(count), cursors[0].interrupt)
-        by_window = dict(zip(given.windows, cursors, strict=True))
-        for window, cursor in by_window.items():
-            reading.create_piece_view(cursor, given.input, window.path)
 
         def interrupt() -> None:
             for cursor in cursors:
                 cursor.interrupt()
 
+        if not given.windows:
+            return prefetched(cursors[0].sql(sql).to_arrow_reader(batch_rows(given.input)), interrupt)
+        parser = PieceParser(given.input, plan.parsed) if plan.parsed and can_parse(given.input) else None
+        query = plan.parsed and (plan.parsed.text_sql if written else plan.parsed.sql)
+        queries = {
+            window: PieceQuery(given.input, window, cursor, sql, parser, query or "")
+            for window, cursor in zip(given.windows, cursors, strict=True)
+        }
         return pieces.computed(
             given.input,
             given.windows,
-            lambda window: by_window[window].sql(sql).to_arrow_reader(count),
+            lambda window, piece: queries[window].results(piece),
             interrupt,
-            piece_bytes=pieces.piece_bytes_beside(given.references.values(), into_block=into_block),
+            piece_bytes=pieces.piece_bytes_beside(given.references.values(), into_block=not written),
         )
 
     def _kept(self, batches: Rows, sieve: Sieve, *, numbered: bool = False) -> Rows:

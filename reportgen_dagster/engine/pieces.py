@@ -29,18 +29,38 @@ _PROBE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """Whole lines of an open file.
+
+    Attributes:
+        source: Descriptor of the file.
+        start: Where its first byte is.
+        end: Where the first byte behind it is.
+    """
+
+    source: int
+    start: int
+    end: int
+
+    def read(self) -> bytes:
+        """Return its bytes."""
+        return os.pread(self.source, self.end - self.start, self.start)
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A file in memory that shows one piece of the input at a time; DuckDB reads it by its path."""
 
     descriptor: int
     path: Path
 
-    def show(self, source: int, start: int, end: int) -> None:
-        """Copy the bytes from `start` to `end` of an open file into the window."""
+    def show(self, piece: Piece) -> None:
+        """Copy a piece into the window."""
         os.ftruncate(self.descriptor, 0)
         os.lseek(self.descriptor, 0, os.SEEK_SET)
-        while start < end:
-            start += os.sendfile(self.descriptor, source, start, end - start)
+        start = piece.start
+        while start < piece.end:
+            start += os.sendfile(self.descriptor, piece.source, start, piece.end - start)
 
 
 def open_windows(file: TextFile, count: int, stack: ExitStack) -> list[Window]:
@@ -60,8 +80,8 @@ def piece_bytes_beside(references: Iterable[TextFile], *, into_block: bool = Fal
     return min(PIECE_BYTES, PIECE_BYTES_INTO_BLOCK) if into_block else PIECE_BYTES
 
 
-Piece = deque[pa.RecordBatch]
-Compute = Callable[[Window], Iterator[pa.RecordBatch]]
+Batches = deque[pa.RecordBatch]
+Compute = Callable[[Window, Piece], Iterable[pa.RecordBatch]]
 
 
 @contextmanager
@@ -78,7 +98,7 @@ def computed(
     Args:
         file: What to cut.
         windows: Where its pieces are shown, one for each thread.
-        compute: Gives the batches of the piece that a window shows.
+        compute: Gives the batches of a piece, which it may look at through a window.
         interrupt: Stops what is being computed.
         piece_bytes: How large a piece is, about.
     """
@@ -87,11 +107,10 @@ def computed(
         free.put(window)
     source = os.open(file.path, os.O_RDONLY)
 
-    def run(start: int, end: int) -> Piece:
+    def run(start: int, end: int) -> Batches:
         window = free.get()
         try:
-            window.show(source, start, end)
-            return deque(compute(window))
+            return deque(compute(window, Piece(source, start, end)))
         finally:
             free.put(window)
 
@@ -106,12 +125,12 @@ def computed(
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    run: Callable[[int, int], Piece],
+    run: Callable[[int, int], Batches],
     cuts: Iterator[tuple[int, int]],
     *,
     ahead: int,
 ) -> Iterator[pa.RecordBatch]:
-    pending: deque[Future[Piece]] = deque()
+    pending: deque[Future[Batches]] = deque()
     for start, end in cuts:
         pending.append(pool.submit(run, start, end))
         if len(pending) > ahead:
@@ -120,10 +139,10 @@ def _in_order(
         yield from _handed_out(pending.popleft().result())
 
 
-def _handed_out(piece: Piece) -> Iterator[pa.RecordBatch]:
+def _handed_out(batches: Batches) -> Iterator[pa.RecordBatch]:
     """Yield batches so that each is gone when its taker is done with it."""
-    while piece:
-        yield piece.popleft()
+    while batches:
+        yield batches.popleft()
 
 
 def _cuts(source: int, file: TextFile, piece_bytes: int) -> Iterator[tuple[int, int]]:

@@ -15,6 +15,7 @@ from sqlglot import exp
 from sqlglot.expressions import Expr
 
 from reportgen_dagster.rules.compiling.draft import Draft, table
+from reportgen_dagster.rules.compiling.parsed import ParsedRows
 from reportgen_dagster.rules.compiling.plan import (
     BROKEN,
     DROPPED,
@@ -306,12 +307,15 @@ class OpenBlock:
 
     # rendering
 
-    def select(self, outputs: Iterable[tuple[str, Expr]], *, in_order: bool) -> exp.Select:
+    def select(
+        self, outputs: Iterable[tuple[str, Expr]], *, in_order: bool, over: ParsedRows | None = None
+    ) -> exp.Select:
         """Return the query.
 
         Args:
             outputs: Its columns; the number of the row and its state come behind them.
             in_order: The rows are handed out in their order.
+            over: Rows that it begins with instead of its own.
         """
         columns = [*outputs, *self._extra]
         if self.row is not None:
@@ -329,13 +333,15 @@ class OpenBlock:
             where = negated(_true_only(any_of(dropped))) if dropped else None
         order = [key.ordered() for key in self.total_order()] if in_order else []
         nothing = [] if columns else [("nothing", false())]
-        return self.layers.select([*columns, *nothing], self.base, where=where, order=order)
+        base, given = (over.base.copy(), over.given) if over is not None else (self.base, {})
+        if over is not None:
+            columns.append((over.place, self.layers.base(column(over.place, BASE), over.place)))
+        return self.layers.select([*columns, *nothing], base, where=where, order=order, given=given)
 
-    def finished(self, used: Container[str]) -> tuple[Block, frozenset[str]]:
-        """Return the block with the columns that are used, and what it uses of the block before."""
+    def handing(self, used: Container[str], *, over: ParsedRows | None = None) -> exp.Select:
+        """Return the query of the columns that the next block uses."""
         names = [name for name in self._offered if self.holds_all or name in used]
-        selected = self.select([(name, self._offered[name]) for name in names], in_order=False)
-        return self.closed(selected), used_columns(selected)
+        return self.select([(name, self._offered[name]) for name in names], in_order=False, over=over)
 
     def checked(self, values: Sequence[Expr], *, in_order: bool) -> str:
         """Return a query of further values and, behind them, of every column that the next block may use."""

@@ -25,11 +25,13 @@ from reportgen_dagster.rules.compiling.draft import Draft, table
 from reportgen_dagster.rules.compiling.file_columns import input_columns
 from reportgen_dagster.rules.compiling.joins import append, join
 from reportgen_dagster.rules.compiling.lookups import lookup
+from reportgen_dagster.rules.compiling.parsed import parsed_rows
 from reportgen_dagster.rules.compiling.pivots import pivot
 from reportgen_dagster.rules.compiling.plan import (
     INPUT,
     Block,
     OutputColumn,
+    ParsedInput,
     Plan,
     Reference,
     StepResult,
@@ -162,7 +164,8 @@ class _Walk:
             self.results.append((self._result(index, step, block.scope), block, block.scope))
         columns = self._outputs(block)
         block, columns = self._last(block, columns)
-        blocks, text_sql = ([], "") if draft.problems or not with_queries else self._rendered(block, columns)
+        is_rendered = with_queries and not draft.problems
+        blocks, text_sql, parsed = self._rendered(block, columns) if is_rendered else ([], "", None)
         shown = tuple(self._written(column) for column in columns)
         asked = {
             file: {name: frozenset(what) for name, what in of.items()} for file, of in draft.asked.items()
@@ -181,6 +184,7 @@ class _Walk:
             prepared=tuple(draft.prepared.values()),
             blocks=tuple(blocks),
             text_sql=text_sql,
+            parsed=parsed,
             columns=shown,
             families=self._families(),
             steps=tuple(result for result, _, _ in self.results),
@@ -290,26 +294,39 @@ class _Walk:
             judge_output(self.draft, block, columns)
         return block, columns
 
-    def _rendered(self, block: OpenBlock, columns: list[Column]) -> tuple[list[Block], str]:
+    def _rendered(
+        self, block: OpenBlock, columns: list[Column]
+    ) -> tuple[list[Block], str, ParsedInput | None]:
         """Render the blocks from the last to the first, each with what the one behind it uses."""
         if self.draft.pivot is not None:
-            return self._closed(self.blocks[: self.draft.pivot_block + 1], frozenset()), ""
+            blocks, parsed = self._handing(self.blocks[: self.draft.pivot_block + 1], frozenset())
+            return blocks, "", parsed
         values = [(column.name, settled(column.final())) for column in columns]
         typed = [(name, _typed(block.layers, value)) for name, value in values]
         texts = [(name, _written(block.layers, value)) for name, value in values]
-        selected_types = block.select(typed, in_order=block.number > 0)
-        selected_texts = block.select(texts, in_order=block.number > 0)
-        used = used_columns(selected_types) | used_columns(selected_texts)
-        before_last = self._closed(self.blocks[:-1], used)
-        return [*before_last, block.closed(selected_types)], sql_text(selected_texts)
+        selected = [block.select(outputs, in_order=block.number > 0) for outputs in (typed, texts)]
+        used = frozenset().union(*map(used_columns, selected))
+        before_last, parsed = self._handing(self.blocks[:-1], used)
+        if block.number == 0:
+            over = parsed_rows(self.draft, block.layers)
+            queries = [block.select(outputs, in_order=False, over=over) for outputs in (typed, texts)]
+            parsed = over.input(queries, *map(sql_text, queries))
+        return [*before_last, block.closed(selected[0])], sql_text(selected[1]), parsed
 
-    @staticmethod
-    def _closed(blocks: Sequence[OpenBlock], used: frozenset[str]) -> list[Block]:
-        closed = []
+    def _handing(
+        self, blocks: Sequence[OpenBlock], used: frozenset[str]
+    ) -> tuple[list[Block], ParsedInput | None]:
+        """Render blocks that others follow, given what the one behind them uses."""
+        closed, parsed = [], None
         for block in reversed(blocks):
-            finished, used = block.finished(used)
-            closed.append(finished)
-        return closed[::-1]
+            if block.number == 0:
+                over = parsed_rows(self.draft, block.layers)
+                query = block.handing(used, over=over)
+                parsed = over.input([query], sql_text(query), "")
+            selected = block.handing(used)
+            used = used_columns(selected)
+            closed.append(block.closed(selected))
+        return closed[::-1], parsed
 
 
 def _written(layers: Layers, value: Value) -> Expr:

@@ -38,7 +38,7 @@ from reportgen_dagster.rules.values.typed import (
 
 Compute = Callable[[Expr], Expr]
 Reach = Callable[[str, Compute, str, Expr | None], Expr]
-_DATABASE_TYPES = {"integer": "BIGINT", "number": "DOUBLE", "date": "DATE", "datetime": "TIMESTAMP"}
+DATABASE_TYPES = {"integer": "BIGINT", "number": "DOUBLE", "date": "DATE", "datetime": "TIMESTAMP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class FileColumns:
     def _read_as(type_: Type) -> Compute:
         if type_.name == "boolean":
             return lambda raw: binary(exp.EQ, raw, text("true"))
-        return lambda raw: try_cast(raw, _DATABASE_TYPES[type_.name])
+        return lambda raw: try_cast(raw, DATABASE_TYPES[type_.name])
 
     def _by_contract(self, name: str, field: ContractField) -> Value:
         default = self._default(name)

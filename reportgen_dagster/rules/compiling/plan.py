@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from reportgen_dagster.contracts.types import Type
+from reportgen_dagster.contracts.types import Type, TypeName
 from reportgen_dagster.errors import Problem
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ INPUT = "input"
 # Tables that are not files have a colon in their names: no name of a reference has one.
 ROWS = "rows:{}"
 PREPARED = "made:{}"
+PARSED = "input:parsed"
 STATE = "_state"
 ROW = "_row"
 PART_SEPARATOR = "\x1e"
@@ -130,6 +131,40 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Cells read as their type, in its plainest notation: `007`, `1.5e3`, `2024-01-31`; nothing before or behind it.
+
+    Attributes:
+        column: The column of the input.
+        type: `integer` (64 bits), `number` (finite) or `date`.
+    """
+
+    column: str
+    type: TypeName
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedInput:
+    """The first block over the table `PARSED`, for rows of which the engine has read all cells of `values` as their type.
+
+    Both queries hand on the place of each row in the table as their last column.
+
+    Attributes:
+        texts: Columns of the input that the table has as they are.
+        values: Its further columns, by name.
+        place: The name of its last column, which numbers the rows from 0.
+        sql: What `Block.sql` of the first block gives.
+        text_sql: What `Plan.text_sql` gives, if the first block is the last.
+    """
+
+    texts: tuple[str, ...]
+    values: Mapping[str, Reading]
+    place: str
+    sql: str
+    text_sql: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputColumn:
     """A column of the report, or after a step.
 
@@ -217,6 +252,7 @@ class Plan:
         prepared: Tables to make first, in order.
         blocks: The queries, in order; the last one's rows are the report.
         text_sql: The last block's query once more with each column as it is written: a text or a whole number.
+        parsed: The first block for an engine that reads cells itself.
         columns: The report's columns.
         families: Columns that only data can tell, which stand behind them (`StepResult.families`).
         steps: What there is after each step.
@@ -235,6 +271,7 @@ class Plan:
     prepared: tuple[Prepared, ...] = ()
     blocks: tuple[Block, ...] = ()
     text_sql: str = ""
+    parsed: ParsedInput | None = None
     columns: tuple[OutputColumn, ...] = ()
     families: tuple[OutputColumn, ...] = ()
     steps: tuple[StepResult, ...] = ()

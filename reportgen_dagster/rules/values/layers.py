@@ -6,8 +6,9 @@ value means (typed.py), which tables there are (compiling/).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from sqlglot import exp
@@ -141,6 +142,11 @@ class Layers:
         """Tell whether there are more levels than the database can do."""
         return len(self._levels) > MAX_LEVELS
 
+    @property
+    def lowest(self) -> Mapping[str, Expr]:
+        """Return the values that are computed from the columns that the query begins with, by name."""
+        return self._levels[0].named
+
     def base(self, value: Expr, name: str) -> Expr:
         """Name a value that is computed from the columns that the query begins with."""
         return self.at(value, name, 0)
@@ -242,6 +248,7 @@ class Layers:
         *,
         where: Expr | None = None,
         order: Sequence[exp.Ordered] = (),
+        given: Mapping[str, Expr] = MappingProxyType({}),
     ) -> exp.Select:
         """Return the SELECT of the outputs over all layers.
 
@@ -250,10 +257,11 @@ class Layers:
             base: Has the FROM of the rows that the query begins with; or makes it, given the columns of `BASE` that are used.
             where: Which rows to select.
             order: What orders the rows.
+            given: Names whose value is a column of the rows that the query begins with.
         """
         columns = [*outputs]
         others = [*([where] if where is not None else []), *order]
-        kept, used = self._used([*(value for _, value in columns), *others])
+        kept, used = self._used([*(value for _, value in columns), *others], given)
         if callable(base):
             base = base(frozenset(name for table, name in used if table == BASE))
         inner = self._joined(base, self._levels[0], used, BASE)
@@ -309,12 +317,16 @@ class Layers:
                 select = joined.onto(select, used, rows)
         return select
 
-    def _used(self, values: Iterable[Expr]) -> tuple[list[dict[str, Expr]], set[tuple[str, str]]]:
+    def _used(
+        self, values: Iterable[Expr], given: Mapping[str, Expr]
+    ) -> tuple[list[dict[str, Expr]], set[tuple[str, str]]]:
         """Return what each level must name, and every column that is used, with its table."""
         used = {found for value in values for found in _columns(value)}
         kept: list[dict[str, Expr]] = []
         for level in reversed(self._levels):
-            named = {name: value for name, value in level.named.items() if ("", name) in used}
+            named = {
+                name: given.get(name, value) for name, value in level.named.items() if ("", name) in used
+            }
             for value in named.values():
                 used |= _columns(value)
             for joined in level.joins:
