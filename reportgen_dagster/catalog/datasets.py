@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -82,3 +82,42 @@ def named_versions(session: Session, version_ids: Collection[str]) -> dict[str, 
         .where(DatasetVersion.id.in_(version_ids))
     )
     return {version.id: (name, version) for name, version in rows}
+
+
+def find(session: Session, owner_id: str, name: str) -> Dataset | None:
+    """Return an owner's dataset."""
+    return session.scalars(select(Dataset).where(Dataset.owner_id == owner_id, Dataset.name == name)).first()
+
+
+def with_latest(session: Session, owner_id: str) -> list[tuple[Dataset, DatasetVersion]]:
+    """Return an owner's datasets in the order of their names, each with its latest version."""
+    statement = (
+        select(Dataset, DatasetVersion)
+        .join(DatasetVersion, DatasetVersion.dataset_id == Dataset.id)
+        .where(Dataset.owner_id == owner_id)
+        .ext(distinct_on(Dataset.name))
+        .order_by(Dataset.name, DatasetVersion.number.desc())
+    )
+    return [(dataset, version) for dataset, version in session.execute(statement)]
+
+
+def versions(session: Session, dataset_id: str) -> list[DatasetVersion]:
+    """Return a dataset's versions, the latest first."""
+    statement = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset_id)
+    return list(session.scalars(statement.order_by(DatasetVersion.number.desc())))
+
+
+def rename(session: Session, dataset_id: str, name: str) -> None:
+    """Give a dataset another name."""
+    session.execute(update(Dataset).where(Dataset.id == dataset_id).values(name=name))
+
+
+def expect(
+    session: Session, dataset_id: str, *, cron: str | None, timezone: str | None, within_seconds: int | None
+) -> None:
+    """Write when new versions of a dataset are expected; all None: not at all."""
+    session.execute(
+        update(Dataset)
+        .where(Dataset.id == dataset_id)
+        .values(expected_cron=cron, expected_timezone=timezone, expected_within_seconds=within_seconds)
+    )

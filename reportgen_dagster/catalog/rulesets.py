@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog.tables import Ruleset, RulesetVersion
@@ -11,7 +13,14 @@ from reportgen_dagster.identity import digest_text, new_id
 
 
 def add_version(
-    session: Session, owner_id: str, name: str, *, text: str, syntax: str, filename: str
+    session: Session,
+    owner_id: str,
+    name: str,
+    *,
+    text: str,
+    syntax: str,
+    filename: str,
+    summary: dict[str, Any] | None = None,
 ) -> RulesetVersion:
     """Return the new last version of a ruleset, made if missing; the last one itself if its text is the same."""
     statement = insert(Ruleset).values(id=new_id(), owner_id=owner_id, name=name)
@@ -36,6 +45,7 @@ def add_version(
         text=text,
         syntax=syntax,
         filename=filename,
+        summary=summary,
     )
     session.add(version)
     session.flush()
@@ -61,3 +71,31 @@ def named_version(session: Session, version_id: str) -> tuple[str, RulesetVersio
         .where(RulesetVersion.id == version_id)
     ).one()
     return name, version
+
+
+def find(session: Session, owner_id: str, name: str) -> Ruleset | None:
+    """Return an owner's ruleset."""
+    return session.scalars(select(Ruleset).where(Ruleset.owner_id == owner_id, Ruleset.name == name)).first()
+
+
+def with_latest(session: Session, owner_id: str) -> list[tuple[Ruleset, RulesetVersion]]:
+    """Return an owner's rulesets in the order of their names, each with its latest version."""
+    statement = (
+        select(Ruleset, RulesetVersion)
+        .join(RulesetVersion, RulesetVersion.ruleset_id == Ruleset.id)
+        .where(Ruleset.owner_id == owner_id)
+        .ext(distinct_on(Ruleset.name))
+        .order_by(Ruleset.name, RulesetVersion.number.desc())
+    )
+    return [(ruleset, version) for ruleset, version in session.execute(statement)]
+
+
+def versions(session: Session, ruleset_id: str) -> list[RulesetVersion]:
+    """Return a ruleset's versions, the latest first."""
+    statement = select(RulesetVersion).where(RulesetVersion.ruleset_id == ruleset_id)
+    return list(session.scalars(statement.order_by(RulesetVersion.number.desc())))
+
+
+def rename(session: Session, ruleset_id: str, name: str) -> None:
+    """Give a ruleset another name."""
+    session.execute(update(Ruleset).where(Ruleset.id == ruleset_id).values(name=name))

@@ -1,45 +1,31 @@
-"""Queries on schedules and on what code locations loaded. Cron and time zones do not belong here."""
+"""Queries on the schedules of reports. Cron and time zones do not belong here."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
-from reportgen_dagster.catalog.tables import LoadedDefinitions, Ruleset, RulesetVersion, Schedule, User
+from reportgen_dagster.catalog.tables import Report, Schedule
 from reportgen_dagster.identity import new_id
 
-# Everything that definitions are built from, as one text: versions of files do not change a definition.
-_FINGERPRINT = text(
-    """
-    SELECT encode(sha256(convert_to(coalesce(string_agg(part, E'\\n' ORDER BY part), ''), 'UTF8')), 'hex')
-    FROM (
-        SELECT jsonb_build_array(
-            s.id, s.owner_id, u.email, s.report_name, s.cron, s.timezone, s.paused_at IS NOT NULL, s.parameters,
-            r.name, v.digest, v.syntax,
-            (SELECT jsonb_object_agg(input.key, d.name)
-             FROM jsonb_each_text(s.inputs) AS input
-             JOIN dataset_versions dv ON dv.id = input.value JOIN datasets d ON d.id = dv.dataset_id)
-        )::text AS part
-        FROM schedules s
-        JOIN users u ON u.id = s.owner_id
-        JOIN ruleset_versions v ON v.id = s.ruleset_version_id
-        JOIN rulesets r ON r.id = v.ruleset_id
-    ) AS parts
-    """
-)
 
-
-def put(session: Session, *, owner_id: str, report_name: str, **values: Any) -> Schedule:
-    """Insert an owner's schedule by its report's name, or replace what it says; its id stays."""
-    replaced = {**values, "paused_at": None, "updated_at": func.now()}
+def put(session: Session, *, report_id: str, name: str, **values: Any) -> Schedule:
+    """Insert a report's schedule by its name, or replace what it says; its id stays. Times of before do not count as missed."""
+    replaced = {
+        **values,
+        "paused_at": None,
+        "handled_until": func.clock_timestamp(),
+        "updated_at": func.now(),
+    }
     schedule_id = session.execute(
         insert(Schedule)
-        .values(id=new_id(), owner_id=owner_id, report_name=report_name, **values)
-        .on_conflict_do_update(index_elements=["owner_id", "report_name"], set_=replaced)
+        .values(id=new_id(), report_id=report_id, name=name, **values)
+        .on_conflict_do_update(index_elements=["report_id", "name"], set_=replaced)
         .returning(Schedule.id)
     ).scalar_one()
     return session.get_one(Schedule, schedule_id, populate_existing=True)
@@ -47,90 +33,82 @@ def put(session: Session, *, owner_id: str, report_name: str, **values: Any) -> 
 
 def of_owner(session: Session, owner_id: str) -> list[Schedule]:
     """Return an owner's schedules, oldest first."""
+    statement = (
+        select(Schedule)
+        .join(Schedule.report)
+        .where(Report.owner_id == owner_id)
+        .options(joinedload(Schedule.report))
+        .order_by(Schedule.created_at, Schedule.id)
+    )
+    return list(session.scalars(statement))
+
+
+def of_report(session: Session, report_id: str) -> list[Schedule]:
+    """Return a report's schedules in the order of their names."""
     return list(
-        session.scalars(
-            select(Schedule).where(Schedule.owner_id == owner_id).order_by(Schedule.created_at, Schedule.id)
-        )
+        session.scalars(select(Schedule).where(Schedule.report_id == report_id).order_by(Schedule.name))
     )
 
 
 def paused(session: Session) -> list[str]:
-    """Return the ids of all paused schedules."""
-    return list(session.scalars(select(Schedule.id).where(Schedule.paused_at.is_not(None))))
+    """Return the ids of all schedules that do not tick: they or their reports are paused."""
+    is_paused = Schedule.paused_at.is_not(None) | Report.paused_at.is_not(None)
+    return list(session.scalars(select(Schedule.id).join(Schedule.report).where(is_paused)))
 
 
 def find(session: Session, schedule_id: str, owner_id: str) -> Schedule | None:
     """Return a schedule of an owner."""
     return session.scalars(
-        select(Schedule).where(Schedule.id == schedule_id, Schedule.owner_id == owner_id)
+        select(Schedule)
+        .join(Schedule.report)
+        .where(Schedule.id == schedule_id, Report.owner_id == owner_id)
+        .options(joinedload(Schedule.report))
     ).first()
 
 
 def lock(session: Session, schedule_id: str) -> Schedule | None:
-    """Return anybody's schedule; nobody can pause or delete it before the transaction ends."""
-    return session.scalars(
-        select(Schedule).where(Schedule.id == schedule_id).with_for_update(read=True)
-    ).first()
+    """Return anybody's schedule; nobody can change it before the transaction ends."""
+    return session.scalars(select(Schedule).where(Schedule.id == schedule_id).with_for_update()).first()
 
 
-def set_paused(session: Session, schedule_id: str, owner_id: str, *, paused: bool) -> bool:
-    """Pause or resume a schedule; False if the owner has none such. Repeating it changes nothing."""
-    at = func.coalesce(Schedule.paused_at, func.clock_timestamp()) if paused else None
-    changed = session.execute(
-        update(Schedule)
-        .where(Schedule.id == schedule_id, Schedule.owner_id == owner_id)
-        .values(paused_at=at)
-        .returning(Schedule.id)
-    )
-    return changed.first() is not None
-
-
-def remove(session: Session, schedule_id: str, owner_id: str) -> bool:
-    """Delete a schedule, keeping its runs; False if the owner has none such."""
-    removed = session.execute(
-        delete(Schedule)
-        .where(Schedule.id == schedule_id, Schedule.owner_id == owner_id)
-        .returning(Schedule.id)
-    )
-    return removed.first() is not None
-
-
-def with_rules(
-    session: Session, schedule_ids: Collection[str] | None
-) -> list[tuple[Schedule, str, str, RulesetVersion]]:
-    """Return schedules in the order of their ids, each with its owner's e-mail, ruleset name and rules.
-
-    Args:
-        session: The transaction.
-        schedule_ids: Only these; None: all.
-    """
-    statement = (
-        select(Schedule, User.email, Ruleset.name, RulesetVersion)
-        .join(Schedule.owner)
-        .join(Schedule.ruleset_version)
-        .join(RulesetVersion.ruleset)
-        .order_by(Schedule.id)
-    )
-    if schedule_ids is not None:
-        statement = statement.where(Schedule.id.in_(schedule_ids))
-    return list(session.execute(statement))
-
-
-def fingerprint(session: Session) -> str:
-    """Return a digest over everything that definitions are built from."""
-    return str(session.scalar(_FINGERPRINT))
-
-
-def note_loaded(session: Session, location: str, loaded: str) -> None:
-    """Write what a code location built its definitions from."""
-    values = {"fingerprint": loaded, "loaded_at": func.now()}
+def set_paused(session: Session, schedule_id: str, *, paused: bool) -> None:
+    """Pause or resume a schedule. Repeating it changes nothing; times of the pause do not count as missed."""
+    if paused:
+        values: dict[str, Any] = {"paused_at": func.coalesce(Schedule.paused_at, func.clock_timestamp())}
+        session.execute(update(Schedule).where(Schedule.id == schedule_id).values(**values))
+        return
     session.execute(
-        insert(LoadedDefinitions)
-        .values(location=location, **values)
-        .on_conflict_do_update(index_elements=["location"], set_=values)
+        update(Schedule)
+        .where(Schedule.id == schedule_id, Schedule.paused_at.is_not(None))
+        .values(paused_at=None, handled_until=func.clock_timestamp())
     )
 
 
-def loaded_fingerprint(session: Session, location: str) -> str | None:
-    """Return what a code location last built its definitions from."""
-    return session.scalar(select(LoadedDefinitions.fingerprint).where(LoadedDefinitions.location == location))
+def note_handled(session: Session, schedule_id: str, until: datetime) -> None:
+    """Write that all times up to one are dealt with; it never goes back."""
+    session.execute(
+        update(Schedule)
+        .where(Schedule.id == schedule_id)
+        .values(handled_until=func.greatest(Schedule.handled_until, until))
+    )
+
+
+def remove(session: Session, schedule_id: str) -> None:
+    """Delete a schedule, keeping its runs."""
+    session.execute(delete(Schedule).where(Schedule.id == schedule_id))
+
+
+def statuses(session: Session) -> dict[str, str | None]:
+    """Return for each schedule what an operator last set in Dagster, as it was seen."""
+    return {
+        schedule_id: status
+        for schedule_id, status in session.execute(select(Schedule.id, Schedule.dagster_status))
+    }
+
+
+def note_statuses(session: Session, seen: Mapping[str, str | None]) -> None:
+    """Write what operators set in Dagster."""
+    for schedule_id, status in seen.items():
+        session.execute(
+            update(Schedule).where(Schedule.id == schedule_id).values(dagster_status=status)
+        )

@@ -100,7 +100,7 @@ class RefreshToken(Base):
 
 
 class Dataset(Base):
-    """A named logical table of one owner: `default-input`, or the files of a named report."""
+    """A named logical table of one owner; `default-input` and the like are last uploads, `run-...` files sent with one call."""
 
     __tablename__ = "datasets"
     __table_args__ = (UniqueConstraint("owner_id", "name"),)
@@ -109,6 +109,10 @@ class Dataset(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # A new version is expected by a cron expression; it is late so many seconds after that.
+    expected_cron: Mapped[str | None] = mapped_column(Text)
+    expected_timezone: Mapped[str | None] = mapped_column(Text)
+    expected_within_seconds: Mapped[int | None]
 
     owner: Mapped[User] = relationship()
 
@@ -128,6 +132,8 @@ class DatasetVersion(Base):
     header: Mapped[list[str]]  # the column names, as read when it was uploaded
     encoding: Mapped[str] = mapped_column(Text)  # how the bytes are to be decoded
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    profile: Mapped[dict[str, Any] | None]  # rows, columns and first rows, once somebody looked: engine/profile.py
+    reported_at: Mapped[datetime | None]  # when Dagster got its materialization
 
     dataset: Mapped[Dataset] = relationship()
 
@@ -160,30 +166,73 @@ class RulesetVersion(Base):
     syntax: Mapped[str] = mapped_column(String(8))  # yaml or json
     filename: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    summary: Mapped[dict[str, Any] | None]  # title, description and graph for people: services/rules_facts.py
+    reported_at: Mapped[datetime | None]  # when Dagster got its materialization
 
     ruleset: Mapped[Ruleset] = relationship()
 
 
-class Schedule(Base):
-    """A named report that runs by a cron expression, with its files and rules pinned."""
+class Report(Base):
+    """A named report of one owner: which rules over which datasets, and when by itself. Its runs pin versions."""
 
-    __tablename__ = "schedules"
-    __table_args__ = (UniqueConstraint("owner_id", "report_name"),)
+    __tablename__ = "reports"
+    __table_args__ = (UniqueConstraint("owner_id", "name"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    report_name: Mapped[str] = mapped_column(Text)
-    cron: Mapped[str] = mapped_column(Text)  # five fields, as the user wrote them
-    timezone: Mapped[str] = mapped_column(Text)  # an IANA name
-    ruleset_version_id: Mapped[str] = mapped_column(ForeignKey("ruleset_versions.id"))
-    inputs: Mapped[dict[str, Any]]  # name of the file in the rules -> dataset version id
+    name: Mapped[str] = mapped_column(Text)
+    ruleset_id: Mapped[str] = mapped_column(ForeignKey("rulesets.id"), index=True)
+    ruleset_version_id: Mapped[str | None] = mapped_column(ForeignKey("ruleset_versions.id"))  # None: the latest
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # as they were given
+    on_new_data: Mapped[bool] = mapped_column(server_default=text("false"))  # runs when a dataset has a new version
+    settle_seconds: Mapped[int] = mapped_column(server_default=text("10"))  # ... and no newer one for so long
+    fresh_within_seconds: Mapped[int | None]  # older than that it is stale; None: nobody minds
     paused_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
     owner: Mapped[User] = relationship()
-    ruleset_version: Mapped[RulesetVersion] = relationship()
+    ruleset: Mapped[Ruleset] = relationship()
+    inputs: Mapped[list[ReportInput]] = relationship(order_by="ReportInput.file", cascade="all, delete-orphan")
+
+
+class ReportInput(Base):
+    """A file of a report: which dataset the rules see under a name."""
+
+    __tablename__ = "report_inputs"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    file: Mapped[str] = mapped_column(Text, primary_key=True)  # `input`, or the name of a reference
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    version_id: Mapped[str | None] = mapped_column(ForeignKey("dataset_versions.id"))  # None: the latest
+
+    dataset: Mapped[Dataset] = relationship()
+
+
+class Schedule(Base):
+    """When a report runs by a cron expression."""
+
+    __tablename__ = "schedules"
+    __table_args__ = (
+        UniqueConstraint("report_id", "name"),
+        CheckConstraint("missed in ('skip', 'last', 'all')", name="missed"),
+        CheckConstraint("unchanged in ('run', 'skip')", name="unchanged"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    cron: Mapped[str] = mapped_column(Text)  # five fields, as the user wrote them
+    timezone: Mapped[str] = mapped_column(Text)  # an IANA name
+    missed: Mapped[str] = mapped_column(String(8), server_default=text("'last'"))  # ticks while Dagster was away
+    unchanged: Mapped[str] = mapped_column(String(8), server_default=text("'run'"))  # where rules and data are the same
+    paused_at: Mapped[datetime | None]
+    handled_until: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())  # due times up to then are dealt with
+    dagster_status: Mapped[str | None] = mapped_column(String(16))  # what an operator last set by hand, as it was seen
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+    report: Mapped[Report] = relationship()
 
 
 class Run(Base):
@@ -205,8 +254,9 @@ class Run(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    trigger: Mapped[str] = mapped_column(String(16))  # api, schedule, or dagster (materialize, re-execution)
+    trigger: Mapped[str] = mapped_column(String(16))  # api, schedule, data, or dagster (materialize, re-execution)
     report_name: Mapped[str] = mapped_column(Text, default="default")
+    report_id: Mapped[str | None] = mapped_column(ForeignKey("reports.id", ondelete="SET NULL"), index=True)
     schedule_id: Mapped[str | None] = mapped_column(ForeignKey("schedules.id", ondelete="SET NULL"))
     due_at: Mapped[datetime | None]  # of a tick; None for the run that a new schedule makes at once
     origin_dagster_run_id: Mapped[str | None] = mapped_column(Text, unique=True)  # trigger dagster only
@@ -294,3 +344,4 @@ class LoadedDefinitions(Base):
     location: Mapped[str] = mapped_column(Text, primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
     loaded_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    problem: Mapped[str | None] = mapped_column(Text)  # why the last reload failed; None: it did not

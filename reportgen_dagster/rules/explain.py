@@ -108,7 +108,7 @@ def explain(plan: Plan, ruleset: Ruleset) -> Explanation:
     shown, note = (plan, "") if _is_typed(plan) else _assumed(plan, ruleset)
     return Explanation(
         ruleset.to_yaml(),
-        mermaid(plan, ruleset),
+        mermaid(ruleset),
         plan.steps,
         plan.columns,
         plan.families,

@@ -5,22 +5,22 @@ What belongs here: Mermaid's syntax. What does not: what a step does.
 
 from __future__ import annotations
 
-from reportgen_dagster.rules.compiling.plan import Plan
+from reportgen_dagster.rules.reading.labels import label
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 from reportgen_dagster.rules.reading.steps import references_of
 
 _ESCAPES = {"&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "\n": " "}
 
 
-def mermaid(plan: Plan, ruleset: Ruleset) -> str:
-    """Return the flowchart of a plan."""
+def mermaid(ruleset: Ruleset) -> str:
+    """Return the flowchart of rules."""
     references = {name: f"r{number}" for number, name in enumerate(ruleset.reference_names)}
     lines = ["flowchart TD", f'    input[("{_text("input")}")]']
     lines += [f'    {key}[("{_text(name)}")]' for name, key in references.items()]
     before = "input"
-    for number, (result, step) in enumerate(zip(plan.steps, ruleset.document.steps, strict=False)):
+    for number, step in enumerate(ruleset.document.steps):
         key = f"s{number}"
-        lines.append(f'    {key}["{_text(f"{number}: {result.label}")}"]')
+        lines.append(f'    {key}["{_text(f"{number}: {label(step)}")}"]')
         lines.append(f"    {before} --> {key}")
         lines += [f"    {references[name]} --> {key}" for name in references_of(step)]
         before = key

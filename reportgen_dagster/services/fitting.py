@@ -63,7 +63,7 @@ def judge_by_last_rules(context: Context, owner_id: str, check: Check | None = N
                 rules = rulesets.last_version(session, owner_id, DEFAULT)
             if rules is None:
                 raise
-            facts = (check or _default_check())(as_rules_text(rules), None)
+            facts = (check or default_check())(as_rules_text(rules), None)
             if role not in facts.dialects:
                 raise
             return facts.read_header(head, role)
@@ -98,8 +98,8 @@ def files_to_take(
     sent: Collection[str],
     parameters: Mapping[str, Any] | None = None,
     check: Check | None = None,
-) -> set[str]:
-    """Return which files a run takes: `input` and the references that the rules name.
+) -> RulesFacts:
+    """Return what the rules say of files; a run takes `input` and the references that they name (`files_named`).
 
     A last uploaded reference that they do not name is left out; one that was sent is a mistake.
 
@@ -116,7 +116,7 @@ def files_to_take(
         FileRefusedError: If the header of a file cannot be used as the rules want it read.
         BadRequestError: With every parameter that is unknown, missing or not of its type.
     """
-    check = check or _default_check()
+    check = check or default_check()
     if rules is None:
         raise _missing([*({INPUT, REFERENCE} - set(files)), "rules"])
     try:
@@ -125,13 +125,18 @@ def files_to_take(
         _refuse_with_columns(error, rules, files, parameters, check)
         raise
     _refuse_unknown(facts, sent)
-    needed = (INPUT, *facts.references)
+    needed = files_named(facts)
     missing = [name for name in needed if name not in files]
     if missing:
         raise _missing(missing)
     columns = {name: columns_of(facts, name, files[name]) for name in needed}
     check(rules, columns, dict(parameters or {}))
-    return set(needed)
+    return facts
+
+
+def files_named(facts: RulesFacts) -> tuple[str, ...]:
+    """Return the files that rules are about."""
+    return (INPUT, *facts.references)
 
 
 def _refuse_with_columns(
@@ -189,7 +194,8 @@ def _missing(names: list[str]) -> MissingInputError:
     return MissingInputError(f"{told}: {message}.", problems=problems)
 
 
-def _default_check() -> Check:
+def default_check() -> Check:
+    """Return `services.check.check_report`."""
     from reportgen_dagster.services.check import (
         check_report,
     )  # it starts processes, which not everybody wants

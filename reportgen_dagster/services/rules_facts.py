@@ -11,6 +11,7 @@ from typing import Any
 
 from reportgen_dagster.contracts.models import Dialect
 from reportgen_dagster.engine.headers import Header, read_header
+from reportgen_dagster.rules.graph import mermaid
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 INPUT = "input"
@@ -24,11 +25,13 @@ class RulesFacts:
         references: The references that they name.
         dialects: For each file with a dialect, the dialect as JSON data.
         fields: For each file with a contract, the names of its fields: the columns of a file without a header.
+        summary: What people are shown of the rules: `title`, `description`, and the steps as a Mermaid `graph`.
     """
 
     references: tuple[str, ...]
     dialects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    summary: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ruleset: Ruleset) -> RulesFacts:
@@ -41,12 +44,12 @@ class RulesFacts:
                 dialects[name] = file.dialect.model_dump(mode="json", by_alias=True, exclude_unset=True)
             if file is not None and file.schema_ is not None:
                 fields[name] = [known.name for known in file.schema_.fields]
-        return cls(tuple(ruleset.reference_names), dialects, fields)
+        return cls(tuple(ruleset.reference_names), dialects, fields, _summary(ruleset))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RulesFacts:
         """Rebuild from `to_json`."""
-        return cls(tuple(data["references"]), data["dialects"], data["fields"])
+        return cls(tuple(data["references"]), data["dialects"], data["fields"], data["summary"])
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as data for JSON."""
@@ -65,3 +68,12 @@ class RulesFacts:
         told = self.dialects.get(name)
         dialect = Dialect.model_validate(told) if told is not None else None
         return read_header(head, name=name, dialect=dialect, names=self.fields.get(name))
+
+
+def _summary(ruleset: Ruleset) -> dict[str, str]:
+    document = ruleset.document
+    return {
+        "title": document.title or "",
+        "description": document.description or "",
+        "graph": mermaid(ruleset),
+    }

@@ -22,7 +22,8 @@ from reportgen_dagster.catalog.tables import Artifact, Rejects, RulesetVersion, 
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, ServiceError
 from reportgen_dagster.identity import new_id, slug, utc_now
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.fitting import Check, files_to_take, upload_at_hand
+from reportgen_dagster.services.fitting import Check, files_named, files_to_take, upload_at_hand
+from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text, new_version
 
 FORMATS = ("csv",)
@@ -137,11 +138,11 @@ def accept_run(
     at_hand = {uploaded[dataset]: context.store.path(version.digest) for dataset, version in versions.items()}
     at_hand |= {name: upload_at_hand(context, upload) for name, upload in files.items()}
     used_rules = rules or (as_rules_text(last_rules) if last_rules else None)
-    taken = files_to_take(used_rules, at_hand, sent=files, parameters=parameters, check=check)
+    facts = files_to_take(used_rules, at_hand, sent=files, parameters=parameters, check=check)
     run_id = new_id()
     with context.catalog.transaction() as session:
         inputs |= pin_files(session, owner_id, f"run-{run_id}", files)
-        pinned_rules = pin_rules(session, owner_id, f"run-{run_id}", rules) if rules else last_rules
+        pinned_rules = pin_rules(session, owner_id, f"run-{run_id}", rules, facts) if rules else last_rules
         queue.accept(
             session,
             id=run_id,
@@ -149,7 +150,7 @@ def accept_run(
             trigger="api",
             report_name=DEFAULT,
             ruleset_version_id=pinned_rules.id if pinned_rules else None,
-            inputs={name: version_id for name, version_id in inputs.items() if name in taken},
+            inputs={name: inputs[name] for name in files_named(facts)},
             parameters=dict(parameters or {}),
             run_date=utc_now().date(),
         )
@@ -164,10 +165,18 @@ def pin_files(session: Session, owner_id: str, prefix: str, files: Mapping[str, 
     }
 
 
-def pin_rules(session: Session, owner_id: str, name: str, rules: RulesText) -> RulesetVersion:
+def pin_rules(
+    session: Session, owner_id: str, name: str, rules: RulesText, facts: RulesFacts
+) -> RulesetVersion:
     """Make rules a version of the ruleset `name`."""
     return rulesets.add_version(
-        session, owner_id, name, text=rules.text, syntax=rules.syntax, filename=rules.filename
+        session,
+        owner_id,
+        name,
+        text=rules.text,
+        syntax=rules.syntax,
+        filename=rules.filename,
+        summary=dict(facts.summary),
     )
 
 

@@ -54,6 +54,7 @@ from reportgen_dagster.rules.compiling.step_tables import step_tables
 from reportgen_dagster.rules.compiling.windows import window
 from reportgen_dagster.rules.expressions.evaluation import Environment
 from reportgen_dagster.rules.expressions.gate import allow_nesting
+from reportgen_dagster.rules.reading.labels import label
 from reportgen_dagster.rules.reading.parameters import parameter_value
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 from reportgen_dagster.rules.reading.steps import MAX_COLUMNS
@@ -232,7 +233,7 @@ class _Walk:
         return StepResult(
             f"steps[{index}]",
             step.kind,
-            step.name or label(step),
+            label(step),
             columns,
             scope.more is not None,
             scope.families,
@@ -346,28 +347,3 @@ def _typed(layers: Layers, value: Value) -> Expr:
 def _sorted(problems: Mapping[Problem, None]) -> tuple[Problem, ...]:
     """Return problems in the order of their places in the file."""
     return tuple(sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
-
-
-def label(step: Any) -> str:
-    """Describe a step without a name in a few words, for graphs."""
-    body = getattr(step, step.kind)
-    reference = getattr(body, "reference", None)
-    if reference:
-        return f"{step.kind} {reference}"
-    if isinstance(body, Mapping):
-        return f"{step.kind} {_some(tuple(body))}"
-    if step.kind == "aggregate":
-        return f"aggregate by {_some(body.by)}" if body.by else "aggregate"
-    if step.kind in ("filter", "limit"):
-        return f"{step.kind} {_cut(str(body))}"
-    if isinstance(body, tuple):
-        return f"{step.kind} {_some(body)}"
-    return str(step.kind)
-
-
-def _some(names: Sequence[str]) -> str:
-    return _cut(", ".join(names))
-
-
-def _cut(text: str, longest: int = 40) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 3]}..."

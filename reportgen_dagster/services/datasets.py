@@ -1,0 +1,193 @@
+"""Use case: named datasets: add versions, look at them, expect new ones in time, delete.
+
+What belongs here: what an owner does with a dataset. What does not: receiving bytes (uploads.py), last uploads without a name of
+their own (uploads.py), when reports run on new data (reports.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.catalog import datasets
+from reportgen_dagster.catalog import reports as definitions
+from reportgen_dagster.catalog.tables import Dataset, DatasetVersion
+from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.cron import check_cron
+from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, nearest_name
+from reportgen_dagster.services.uploads import Upload, new_version
+
+MAX_WITHIN_SECONDS = 31 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """One version of a dataset; it never changes.
+
+    Attributes:
+        number: 1, 2, 3 ... within the dataset.
+        digest: SHA-256 of its bytes.
+        size_bytes: Its length as it came.
+        filename: What the file was called.
+        columns: The names in its header.
+        created_at: When it came.
+        profile: Rows, columns and first rows, once they were looked at.
+    """
+
+    number: int
+    digest: str
+    size_bytes: int
+    filename: str
+    columns: list[str]
+    created_at: datetime
+    profile: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetView:
+    """A dataset as its owner sees it.
+
+    Attributes:
+        name: Its name.
+        latest: Its latest version.
+        expected: When new versions are expected: `cron`, `timezone`, `within_seconds`; None: nobody minds.
+    """
+
+    name: str
+    latest: VersionView
+    expected: dict[str, Any] | None
+
+
+def add_version(context: Context, owner_id: str, name: str, upload: Upload) -> VersionView:
+    """Make a stored file the latest version of a dataset, which is made if there is none; the same bytes again are no new version.
+
+    Raises:
+        BadRequestError: If the name cannot be used.
+        UnavailableError: If the database is away; nothing is accepted then.
+    """
+    plain = checked_name(name, "dataset")
+    with context.catalog.transaction() as session:
+        return _version(datasets.add_version(session, owner_id, plain, new_version(upload)))
+
+
+def list_datasets(context: Context, owner_id: str) -> list[DatasetView]:
+    """Return the caller's named datasets in the order of their names."""
+    with context.catalog.transaction() as session:
+        rows = datasets.with_latest(session, owner_id)
+    return [_view(dataset, latest) for dataset, latest in rows if not RESERVED.fullmatch(dataset.name)]
+
+
+def get_dataset(context: Context, owner_id: str, name: str) -> DatasetView:
+    """Return a dataset of the caller's.
+
+    Raises:
+        NotFoundError: If there is none of that name.
+    """
+    with context.catalog.transaction() as session:
+        dataset = find_own(session, owner_id, name)
+        return _view(dataset, datasets.versions(session, dataset.id)[0])
+
+
+def list_versions(context: Context, owner_id: str, name: str) -> list[VersionView]:
+    """Return the versions of a dataset of the caller's, the latest first.
+
+    Raises:
+        NotFoundError: If there is none of that name.
+    """
+    with context.catalog.transaction() as session:
+        dataset = find_own(session, owner_id, name)
+        return [_version(version) for version in datasets.versions(session, dataset.id)]
+
+
+def expect_dataset(
+    context: Context, owner_id: str, name: str, *, cron: str | None, timezone: str = "UTC", within_seconds: int = 3600
+) -> DatasetView:
+    """Say when new versions of a dataset are expected; a late one is told by the dataset's check `on_time`.
+
+    Args:
+        context: The installation.
+        owner_id: Whose dataset.
+        name: Which dataset.
+        cron: Five fields; None: they are not expected at any time.
+        timezone: An IANA name.
+        within_seconds: How long after its time a version may come.
+
+    Raises:
+        NotFoundError: If there is no such dataset.
+        CronError: If cron or time zone are not valid.
+        BadRequestError: If the seconds are none, or more than a month.
+    """
+    if cron is not None:
+        check_cron(cron, timezone)
+        if not 0 < within_seconds <= MAX_WITHIN_SECONDS:
+            raise BadRequestError(f"within_seconds: 1 to {MAX_WITHIN_SECONDS:,} are possible.")
+    with context.catalog.transaction() as session:
+        dataset = find_own(session, owner_id, name)
+        datasets.expect(
+            session,
+            dataset.id,
+            cron=" ".join(cron.split()) if cron is not None else None,
+            timezone=timezone if cron is not None else None,
+            within_seconds=within_seconds if cron is not None else None,
+        )
+        session.refresh(dataset)
+        return _view(dataset, datasets.versions(session, dataset.id)[0])
+
+
+def delete_dataset(context: Context, owner_id: str, name: str) -> None:
+    """Delete a dataset of the caller's. Runs keep the versions that they were made of.
+
+    Raises:
+        NotFoundError: If there is none of that name.
+        ConflictError: If reports are made of it.
+    """
+    with context.catalog.transaction() as session:
+        dataset = find_own(session, owner_id, name)
+        users = definitions.using(session, dataset_id=dataset.id)
+        if users:
+            raise ConflictError(
+                f"Reports are made of the dataset {name}: {', '.join(users)}.",
+                hint="Delete these reports, or make them of another dataset, first.",
+            )
+        datasets.rename(session, dataset.id, deleted_name(dataset.id))
+
+
+def find_own(session: Session, owner_id: str, name: str) -> Dataset:
+    """Return a named dataset of an owner.
+
+    Raises:
+        NotFoundError: If there is none; with the nearest name that there is.
+    """
+    found = None if RESERVED.fullmatch(name) else datasets.find(session, owner_id, name)
+    if found is None:
+        known = [dataset.name for dataset, _ in datasets.with_latest(session, owner_id)]
+        hint = nearest_name(name, [one for one in known if not RESERVED.fullmatch(one)])
+        raise NotFoundError(f"There is no dataset {name}.", hint=hint)
+    return found
+
+
+def _version(version: DatasetVersion) -> VersionView:
+    return VersionView(
+        number=version.number,
+        digest=version.digest,
+        size_bytes=version.size_bytes,
+        filename=version.filename,
+        columns=version.header,
+        created_at=version.created_at,
+        profile=version.profile,
+    )
+
+
+def _view(dataset: Dataset, latest: DatasetVersion) -> DatasetView:
+    expected = None
+    if dataset.expected_cron is not None:
+        expected = {
+            "cron": dataset.expected_cron,
+            "timezone": dataset.expected_timezone,
+            "within_seconds": dataset.expected_within_seconds,
+        }
+    return DatasetView(dataset.name, _version(latest), expected)

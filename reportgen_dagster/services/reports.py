@@ -1,0 +1,381 @@
+"""Use case: named reports: which rules over which datasets, when by themselves, and accepting their runs.
+
+What belongs here: putting, listing, pausing and deleting reports, and what a run of one is pinned to. What does not: when they run by
+cron (schedules.py), the way of an accepted run (attempts.py, reaper.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.catalog import datasets as dataset_catalog
+from reportgen_dagster.catalog import reports as catalog
+from reportgen_dagster.catalog import runs as queue
+from reportgen_dagster.catalog.reports import Pinned, Source
+from reportgen_dagster.catalog.tables import DatasetVersion, Report, Run, RulesetVersion
+from reportgen_dagster.errors import BadRequestError, NotFoundError, Problem
+from reportgen_dagster.identity import utc_now
+from reportgen_dagster.services import datasets, rulesets
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.fitting import Check, files_to_take
+from reportgen_dagster.services.names import checked_name, nearest_name
+from reportgen_dagster.services.runs import RunView, accepted_view
+from reportgen_dagster.services.uploads import as_rules_text
+
+MAX_SECONDS = 366 * 24 * 3600
+SETTLE_SECONDS = 10
+UNFINISHED = ("accepted", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A dataset or ruleset by its name, at a version or at whatever is the latest when a run is accepted."""
+
+    name: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportWish:
+    """What a report is to be.
+
+    Attributes:
+        ruleset: The rules.
+        inputs: The dataset of each file that the rules name.
+        parameters: Values of the rules' parameters.
+        on_new_data: It runs when a dataset that it follows has a new version.
+        settle_seconds: ... and none has come for so long after it.
+        fresh_within_seconds: A report older than that is stale; None: nobody minds.
+    """
+
+    ruleset: Pick
+    inputs: Mapping[str, Pick]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    on_new_data: bool = False
+    settle_seconds: int = SETTLE_SECONDS
+    fresh_within_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """A report as its owner sees it."""
+
+    id: str
+    name: str
+    ruleset: Pick
+    inputs: dict[str, Pick]
+    parameters: dict[str, Any]
+    on_new_data: bool
+    settle_seconds: int
+    fresh_within_seconds: int | None
+    paused: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+def put_report(
+    context: Context, owner_id: str, name: str, wish: ReportWish, *, check: Check | None = None
+) -> ReportView:
+    """Make a report, or change the caller's report of that name; a paused one goes on.
+
+    Args:
+        context: The installation.
+        owner_id: Whose report.
+        name: What it is called.
+        wish: What it is to be.
+        check: Judges rules, columns and parameters; default: `services.check.check_report`.
+
+    Raises:
+        BadRequestError: If the name, a number or a parameter cannot be used.
+        NotFoundError: If there is no such ruleset, dataset or version; with all of them.
+        MissingInputError: If the rules name a file that no dataset is given for.
+        RulesError: With everything that is wrong with the rules, also in view of the datasets' columns.
+    """
+    plain = checked_name(name, "report")
+    _check_seconds(wish)
+    with context.catalog.transaction() as session:
+        rules, versions = _picked(session, owner_id, wish)
+        ruleset_id, rules_text = rules.ruleset_id, as_rules_text(rules)
+        at_hand = {file: context.store.path(version.digest) for file, version in versions.items()}
+    files_to_take(rules_text, at_hand, sent=wish.inputs, parameters=wish.parameters, check=check)
+    with context.catalog.transaction() as session:
+        report = catalog.put(
+            session,
+            owner_id=owner_id,
+            name=plain,
+            ruleset_id=ruleset_id,
+            ruleset_version_id=rules.id if wish.ruleset.version is not None else None,
+            parameters=dict(wish.parameters),
+            on_new_data=wish.on_new_data,
+            settle_seconds=wish.settle_seconds,
+            fresh_within_seconds=wish.fresh_within_seconds,
+            sources={
+                file: Source(versions[file].dataset_id, versions[file].id if pick.version is not None else None)
+                for file, pick in wish.inputs.items()
+            },
+        )
+        return _view(session, report)
+
+
+def _check_seconds(wish: ReportWish) -> None:
+    """Refuse times that cannot be meant.
+
+    Raises:
+        BadRequestError: Naming them.
+    """
+    given = {"settle_seconds": wish.settle_seconds, "fresh_within_seconds": wish.fresh_within_seconds}
+    problems = [
+        Problem(f"1 to {MAX_SECONDS:,} are possible", path=name)
+        for name, seconds in given.items()
+        if seconds is not None and not 1 <= seconds <= MAX_SECONDS
+    ]
+    if problems:
+        raise BadRequestError(problems=problems)
+
+
+def _picked(
+    session: Session, owner_id: str, wish: ReportWish
+) -> tuple[RulesetVersion, dict[str, DatasetVersion]]:
+    """Return the versions that are there now.
+
+    Raises:
+        NotFoundError: With everything that is not there.
+    """
+    problems = []
+    rules: RulesetVersion | None = None
+    found: dict[str, DatasetVersion] = {}
+    try:
+        ruleset = rulesets.find_own(session, owner_id, wish.ruleset.name)
+        rules = rulesets.find_version(session, ruleset, wish.ruleset.version)
+    except NotFoundError as error:
+        problems.append(Problem(_words(error), path="ruleset"))
+    for file, pick in wish.inputs.items():
+        try:
+            dataset = datasets.find_own(session, owner_id, pick.name)
+            found[file] = _version_of(dataset_catalog.versions(session, dataset.id), pick)
+        except NotFoundError as error:
+            problems.append(Problem(_words(error), path=f"inputs.{file}"))
+    if problems or rules is None:
+        raise NotFoundError(problems=problems)
+    return rules, found
+
+
+def _words(error: NotFoundError) -> str:
+    return f"{error.detail} {error.case_hint}".strip()
+
+
+def _version_of(versions: list[DatasetVersion], pick: Pick) -> DatasetVersion:
+    for version in versions:
+        if pick.version is None or version.number == pick.version:
+            return version
+    raise NotFoundError(f"The dataset {pick.name} has no version {pick.version}; it has 1 to {versions[0].number}.")
+
+
+def list_reports(context: Context, owner_id: str) -> list[ReportView]:
+    """Return the caller's reports in the order of their names."""
+    with context.catalog.transaction() as session:
+        return [_view(session, report) for report in catalog.of_owner(session, owner_id)]
+
+
+def get_report(context: Context, owner_id: str, name: str) -> ReportView:
+    """Return a report of the caller's.
+
+    Raises:
+        NotFoundError: If there is none of that name.
+    """
+    with context.catalog.transaction() as session:
+        return _view(session, find_own(session, owner_id, name))
+
+
+def pause_report(context: Context, owner_id: str, name: str) -> ReportView:
+    """Let a report of the caller's run neither by its schedules nor on new data until it is resumed.
+
+    Raises:
+        NotFoundError: If there is none of that name.
+    """
+    return _set_paused(context, owner_id, name, paused=True)
+
+
+def resume_report(context: Context, owner_id: str, name: str) -> ReportView:
+    """Let a paused report of the caller's run by itself again.
+
+    Raises:
+        NotFoundError: If there is none of that name.
+    """
+    return _set_paused(context, owner_id, name, paused=False)
+
+
+def _set_paused(context: Context, owner_id: str, name: str, *, paused: bool) -> ReportView:
+    with context.catalog.transaction() as session:
+        report = find_own(session, owner_id, name)
+        catalog.set_paused(session, report.id, paused=paused)
+        session.refresh(report)
+        return _view(session, report)
+
+
+def delete_report(context: Context, owner_id: str, name: str) -> None:
+    """Delete a report of the caller's with its schedules. Its runs and their files stay.
+
+    Raises:
+        NotFoundError: If there is none of that name.
+    """
+    with context.catalog.transaction() as session:
+        catalog.remove(session, find_own(session, owner_id, name).id)
+
+
+def run_report(context: Context, owner_id: str, name: str, *, run_date: date | None = None) -> RunView:
+    """Accept a run of a report of the caller's, paused or not. Once this returns, it will be made, whatever is killed next.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        name: Which report.
+        run_date: What `today()` is; the present date in UTC if left out.
+
+    Raises:
+        NotFoundError: If there is none of that name.
+        UnavailableError: If the database is away; nothing is accepted then.
+    """
+    with context.catalog.transaction() as session:
+        report = find_own(session, owner_id, name)
+        run_id = accept(session, report, trigger="api", run_date=run_date)
+        return accepted_view(session, run_id)
+
+
+def accept_from_dagster(context: Context, report_id: str, dagster_run_id: str) -> str:
+    """Accept the run of a report that somebody started in Dagster, and return its id; once for each origin.
+
+    Args:
+        context: The installation.
+        report_id: Which report.
+        dagster_run_id: What in Dagster it comes from.
+
+    Raises:
+        NotFoundError: If the report is gone.
+    """
+    with context.catalog.transaction() as session:
+        report = catalog.lock(session, report_id)
+        if report is None:
+            raise NotFoundError("This report was deleted.")
+        return accept(session, report, trigger="dagster", origin_dagster_run_id=dagster_run_id)
+
+
+def accept_again(context: Context, run_id: str, dagster_run_id: str) -> str:
+    """Accept a new run with the inputs, parameters and date of another one; return its id. Once for each Dagster run.
+
+    Raises:
+        NotFoundError: If there is no such run.
+    """
+    with context.catalog.transaction() as session:
+        run = session.get(Run, run_id)
+        if run is None:
+            raise NotFoundError("There is no such run.")
+        return queue.accept(
+            session,
+            owner_id=run.owner_id,
+            report_name=run.report_name,
+            report_id=run.report_id,
+            schedule_id=run.schedule_id,
+            ruleset_version_id=run.ruleset_version_id,
+            inputs=run.inputs,
+            parameters=run.parameters,
+            run_date=run.run_date,
+            trigger="dagster",
+            origin_dagster_run_id=dagster_run_id,
+        )
+
+
+def accept_on_new_data(context: Context) -> list[str]:
+    """Accept a run of each report that follows a dataset with a new version and wants to run on it.
+
+    Returns:
+        The runs' ids. A version leads to one run, however often and from wherever this is called.
+    """
+    with context.catalog.transaction() as session:
+        waiting = catalog.with_new_data(session)
+    accepted = []
+    for report_id in waiting:
+        with context.catalog.transaction() as session:
+            report = catalog.lock(session, report_id)
+            # With the report locked, it is looked at once more: another process may have been faster.
+            if report is not None and report_id in catalog.with_new_data(session):
+                accepted.append(accept(session, report, trigger="data"))
+    return accepted
+
+
+def accept(
+    session: Session,
+    report: Report,
+    *,
+    pinned: Pinned | None = None,
+    run_date: date | None = None,
+    due_at: datetime | None = None,
+    **values: str | None,
+) -> str:
+    """Accept a run of a report with the versions of this moment, and return its id.
+
+    Args:
+        session: The transaction.
+        report: The report.
+        pinned: The versions, if they were looked up already.
+        run_date: What `today()` is; the present date in UTC if left out.
+        due_at: When it was due, for a tick.
+        values: Further columns of the run.
+    """
+    versions = pinned or catalog.pinned(session, report)
+    return queue.accept(
+        session,
+        owner_id=report.owner_id,
+        report_id=report.id,
+        report_name=report.name,
+        ruleset_version_id=versions.ruleset_version_id,
+        inputs=versions.inputs,
+        parameters=report.parameters,
+        run_date=run_date or utc_now().date(),
+        due_at=due_at,
+        **values,
+    )
+
+
+def find_own(session: Session, owner_id: str, name: str) -> Report:
+    """Return a report of an owner.
+
+    Raises:
+        NotFoundError: If there is none; with the nearest name that there is.
+    """
+    found = catalog.find(session, owner_id, name)
+    if found is None:
+        hint = nearest_name(name, [report.name for report in catalog.of_owner(session, owner_id)])
+        raise NotFoundError(f"There is no report {name}.", hint=hint)
+    return found
+
+
+def _view(session: Session, report: Report) -> ReportView:
+    numbers = {
+        version.id: version.number
+        for _, version in dataset_catalog.named_versions(
+            session, [one.version_id for one in report.inputs if one.version_id is not None]
+        ).values()
+    }
+    rules = session.get(RulesetVersion, report.ruleset_version_id) if report.ruleset_version_id else None
+    return ReportView(
+        id=report.id,
+        name=report.name,
+        ruleset=Pick(report.ruleset.name, rules.number if rules else None),
+        inputs={
+            one.file: Pick(one.dataset.name, numbers[one.version_id] if one.version_id else None)
+            for one in report.inputs
+        },
+        parameters=report.parameters,
+        on_new_data=report.on_new_data,
+        settle_seconds=report.settle_seconds,
+        fresh_within_seconds=report.fresh_within_seconds,
+        paused=report.paused_at is not None,
+        created_at=report.created_at,
+        updated_at=report.updated_at,
+    )
