@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_gateway.dagster_client import LOCATION, DagsterClient
 from reportgen_dagster.errors import ReportgenError
-from reportgen_dagster.services import reaper, schedules
+from reportgen_dagster.services import definitions, reaper
 from reportgen_dagster.services.context import Context
 
 RELOAD_CHECK_SECONDS = 1.0
@@ -76,12 +76,12 @@ class Reloader:
             return
         self._reloaded_at = time.monotonic()
         await self._dagster.reload()
-        for schedule_id in await run_in_threadpool(schedules.paused, self._context):
+        for schedule_id in await run_in_threadpool(definitions.paused_schedules, self._context):
             await self._dagster.show_paused(schedule_id)
 
     def _is_loaded(self) -> bool:
-        wanted = schedules.definitions_fingerprint(self._context)
-        return schedules.loaded_fingerprint(self._context, LOCATION) == wanted
+        wanted = definitions.fingerprint(self._context)
+        return definitions.loaded_fingerprint(self._context, LOCATION) == wanted
 
 
 class Reaper:

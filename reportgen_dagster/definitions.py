@@ -5,7 +5,7 @@ from __future__ import annotations
 from dagster import Definitions, in_process_executor, mem_io_manager
 
 from reportgen_dagster.defs import scope
-from reportgen_dagster.defs.assets import report_assets, source_specs
+from reportgen_dagster.defs.assets import dataset_specs, report_assets, ruleset_specs
 from reportgen_dagster.defs.jobs import generate_report
 from reportgen_dagster.defs.keys import LOCATION, report_key
 from reportgen_dagster.defs.process import context_of_process
@@ -15,54 +15,63 @@ from reportgen_dagster.defs.sensors import (
     launch_accepted_runs,
     reap_lost_runs,
     report_published_runs,
+    run_on_new_data,
+    take_over_switches,
 )
 from reportgen_dagster.defs.service import service
-from reportgen_dagster.services import schedules
-from reportgen_dagster.services.schedules import ReportDefinition
+from reportgen_dagster.services import definitions as catalog
+from reportgen_dagster.services.definitions import Everything, ReportDefinition
 from reportgen_dagster.settings import Settings
 
 RESOURCES = {"service": service, "io_manager": mem_io_manager}
+SENSORS = (
+    launch_accepted_runs,
+    reap_lost_runs,
+    report_published_runs,
+    cancel_with_dagster,
+    run_on_new_data,
+    take_over_switches,
+)
 
 
 def build_definitions(settings: Settings) -> Definitions:
-    """Return the definitions of this process: all reports of the catalog, or what one run needs.
+    """Return the definitions of this process: all that the catalog names, or what one run needs.
 
     Without a catalog (no DATABASE_URL) there are the fixed job and the sensors.
     """
     covered = scope.current().assets
     if covered is not None:
-        reports = [report for report in _reports() if _key(report) in covered] if covered else []
+        reports = catalog.everything(context_of_process()).reports if covered else ()
         return Definitions(
             jobs=[generate_report],
-            assets=report_assets(reports),
+            assets=report_assets([report for report in reports if _key(report) in covered]),
             executor=in_process_executor,
             resources=RESOURCES,
         )
-    reports = _load_all() if settings.database_url else []
+    known = _load_all() if settings.database_url else Everything()
     return Definitions(
         jobs=[generate_report],
-        assets=[*source_specs(reports), *report_assets(reports)],
-        schedules=report_schedules(reports),
-        sensors=[launch_accepted_runs, reap_lost_runs, report_published_runs, cancel_with_dagster],
+        assets=[
+            *dataset_specs(known.datasets),
+            *ruleset_specs(known.rulesets),
+            *report_assets(known.reports),
+        ],
+        schedules=report_schedules(known.reports),
+        sensors=SENSORS,
         executor=in_process_executor,
         resources=RESOURCES,
     )
 
 
 def _key(report: ReportDefinition) -> object:
-    return report_key(report.owner_id, report.report_name)
+    return report_key(report.owner_id, report.name)
 
 
-def _reports() -> list[ReportDefinition]:
-    return schedules.definitions(context_of_process())
-
-
-def _load_all() -> list[ReportDefinition]:
-    """Read every report, and note what was read so that a later change is noticed and reloaded."""
-    fingerprint = schedules.definitions_fingerprint(context_of_process())
-    reports = _reports()
-    schedules.note_loaded(context_of_process(), LOCATION, fingerprint)
-    return reports
+def _load_all() -> Everything:
+    """Read everything, and note what was read so that a later change is noticed and reloaded."""
+    known = catalog.everything(context_of_process())
+    catalog.note_loaded(context_of_process(), LOCATION, known.fingerprint)
+    return known
 
 
 defs = build_definitions(Settings())

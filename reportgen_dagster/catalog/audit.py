@@ -56,11 +56,6 @@ _CONTRADICTIONS = text(
     FROM runs r, jsonb_each_text(r.inputs) AS input
     WHERE NOT EXISTS (SELECT FROM dataset_versions v WHERE v.id = input.value)
     UNION ALL
-    SELECT format('The schedule of %s (%s) is pinned to a file that the catalog does not have.',
-                  s.report_name, s.id)
-    FROM schedules s, jsonb_each_text(s.inputs) AS input
-    WHERE NOT EXISTS (SELECT FROM dataset_versions v WHERE v.id = input.value)
-    UNION ALL
     SELECT format('Version %s of the ruleset %s was changed after it was stored.', v.number, r.name)
     FROM ruleset_versions v JOIN rulesets r ON r.id = v.ruleset_id
     WHERE encode(sha256(convert_to(v.text, 'UTF8')), 'hex') <> v.digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -47,6 +47,9 @@ def add_version(session: Session, owner_id: str, name: str, new: NewVersion) -> 
         .limit(1)
     ).first()
     if last is not None and last.digest == new.digest:
+        last.received_at = func.now()
+        session.flush()
+        session.refresh(last)
         return last
     version = DatasetVersion(
         dataset_id=dataset_id,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,12 +16,12 @@ from reportgen_dagster.catalog.tables import LoadedDefinitions
 # Last uploads (`default`, `default-input`) and the files of single calls (`run-<id>-input`) are no named things.
 _NAMED = "name !~ '^(default|(run|deleted)-[0-9a-f]{32})(-|$)'"
 
-_REPORTS = f"""
+_REPORTS = """
     SELECT r.id, r.owner_id, u.email AS owner_email, r.name, r.parameters, r.paused_at IS NOT NULL AS paused,
         r.on_new_data, r.fresh_within_seconds, s.name AS ruleset_name, v.number AS ruleset_version,
         r.ruleset_version_id IS NOT NULL AS is_pinned, v.digest AS ruleset_digest, v.text AS rules_text, v.syntax,
         v.summary,
-        (SELECT coalesce(jsonb_object_agg(i.file, d.name), '{{}}') FROM report_inputs i
+        (SELECT coalesce(jsonb_object_agg(i.file, d.name), '{}') FROM report_inputs i
          JOIN datasets d ON d.id = i.dataset_id WHERE i.report_id = r.id) AS datasets,
         (SELECT coalesce(jsonb_agg(jsonb_build_object(
             'id', c.id, 'name', c.name, 'cron', c.cron, 'timezone', c.timezone, 'missed', c.missed,
@@ -38,20 +38,21 @@ _DATASETS = f"""
     SELECT d.id, d.owner_id, u.email AS owner_email, d.name, d.expected_cron, d.expected_timezone,
         d.expected_within_seconds
     FROM datasets d JOIN users u ON u.id = d.owner_id WHERE d.{_NAMED}
-"""
+"""  # noqa: S608 - constants
 _RULESETS = f"""
     SELECT s.id, s.owner_id, u.email AS owner_email, s.name, v.number AS version, v.text AS rules_text, v.syntax, v.summary
     FROM rulesets s JOIN users u ON u.id = s.owner_id
     JOIN LATERAL (SELECT * FROM ruleset_versions WHERE ruleset_id = s.id ORDER BY number DESC LIMIT 1) AS v ON true
     WHERE s.{_NAMED}
-"""
+"""  # noqa: S608 - constants
 
 
 def _digest(query: str) -> str:
-    return f"SELECT md5(coalesce(string_agg(md5(part::text), '' ORDER BY id), '')) FROM ({query}) AS part"
+    return f"SELECT md5(coalesce(string_agg(md5(part::text), '' ORDER BY id), '')) FROM ({query}) AS part"  # noqa: S608 - of constants
 
 
-_FINGERPRINT = text(" || ".join(f"({_digest(query)})" for query in (_REPORTS, _DATASETS, _RULESETS)).join(("SELECT ", "")))
+_PARTS = " || ".join(f"({_digest(query)})" for query in (_REPORTS, _DATASETS, _RULESETS))
+_FINGERPRINT = text(f"SELECT encode(sha256(convert_to({_PARTS}, 'UTF8')), 'hex')")
 
 
 def reports(session: Session) -> list[Row[Any]]:

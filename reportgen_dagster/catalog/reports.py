@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session, selectinload
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, ReportInput, RulesetVersion, Run
 from reportgen_dagster.identity import new_id
 
-
 # Versions are compared, not times: a version may become visible only after a run that was accepted later than it.
 _WITH_NEW_DATA = text(
     """
@@ -113,12 +112,15 @@ def remove(session: Session, report_id: str) -> None:
 
 def pinned(session: Session, report: Report) -> Pinned:
     """Return the versions that a run of a report is made of now."""
-    version_id = report.ruleset_version_id or session.scalars(
-        select(RulesetVersion.id)
-        .where(RulesetVersion.ruleset_id == report.ruleset_id)
-        .order_by(RulesetVersion.number.desc())
-        .limit(1)
-    ).one()
+    version_id = (
+        report.ruleset_version_id
+        or session.scalars(
+            select(RulesetVersion.id)
+            .where(RulesetVersion.ruleset_id == report.ruleset_id)
+            .order_by(RulesetVersion.number.desc())
+            .limit(1)
+        ).one()
+    )
     latest = _latest_versions(session, [one.dataset_id for one in report.inputs if one.version_id is None])
     inputs = {one.file: one.version_id or latest[one.dataset_id] for one in report.inputs}
     return Pinned(version_id, inputs)
@@ -131,7 +133,7 @@ def _latest_versions(session: Session, dataset_ids: Collection[str]) -> dict[str
         .ext(distinct_on(DatasetVersion.dataset_id))
         .order_by(DatasetVersion.dataset_id, DatasetVersion.number.desc())
     )
-    return {dataset_id: version_id for dataset_id, version_id in session.execute(statement)}
+    return dict(session.execute(statement).all())
 
 
 def last_run(session: Session, report_id: str, *, states: Collection[str]) -> Run | None:

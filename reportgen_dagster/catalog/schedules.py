@@ -100,15 +100,10 @@ def remove(session: Session, schedule_id: str) -> None:
 
 def statuses(session: Session) -> dict[str, str | None]:
     """Return for each schedule what an operator last set in Dagster, as it was seen."""
-    return {
-        schedule_id: status
-        for schedule_id, status in session.execute(select(Schedule.id, Schedule.dagster_status))
-    }
+    return dict(session.execute(select(Schedule.id, Schedule.dagster_status)).all())
 
 
 def note_statuses(session: Session, seen: Mapping[str, str | None]) -> None:
     """Write what operators set in Dagster."""
     for schedule_id, status in seen.items():
-        session.execute(
-            update(Schedule).where(Schedule.id == schedule_id).values(dagster_status=status)
-        )
+        session.execute(update(Schedule).where(Schedule.id == schedule_id).values(dagster_status=status))

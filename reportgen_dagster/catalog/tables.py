@@ -132,7 +132,10 @@ class DatasetVersion(Base):
     header: Mapped[list[str]]  # the column names, as read when it was uploaded
     encoding: Mapped[str] = mapped_column(Text)  # how the bytes are to be decoded
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    profile: Mapped[dict[str, Any] | None]  # rows, columns and first rows, once somebody looked: engine/profile.py
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())  # when these bytes last came
+    profile: Mapped[
+        dict[str, Any] | None
+    ]  # rows, columns and first rows, once somebody looked: engine/profile.py
     reported_at: Mapped[datetime | None]  # when Dagster got its materialization
 
     dataset: Mapped[Dataset] = relationship()
@@ -182,9 +185,13 @@ class Report(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(Text)
     ruleset_id: Mapped[str] = mapped_column(ForeignKey("rulesets.id"), index=True)
-    ruleset_version_id: Mapped[str | None] = mapped_column(ForeignKey("ruleset_versions.id"))  # None: the latest
+    ruleset_version_id: Mapped[str | None] = mapped_column(
+        ForeignKey("ruleset_versions.id")
+    )  # None: the latest
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # as they were given
-    on_new_data: Mapped[bool] = mapped_column(server_default=text("false"))  # runs when a dataset has a new version
+    on_new_data: Mapped[bool] = mapped_column(
+        server_default=text("false")
+    )  # runs when a dataset has a new version
     settle_seconds: Mapped[int] = mapped_column(server_default=text("10"))  # ... and no newer one for so long
     fresh_within_seconds: Mapped[int | None]  # older than that it is stale; None: nobody minds
     paused_at: Mapped[datetime | None]
@@ -193,7 +200,9 @@ class Report(Base):
 
     owner: Mapped[User] = relationship()
     ruleset: Mapped[Ruleset] = relationship()
-    inputs: Mapped[list[ReportInput]] = relationship(order_by="ReportInput.file", cascade="all, delete-orphan")
+    inputs: Mapped[list[ReportInput]] = relationship(
+        order_by="ReportInput.file", cascade="all, delete-orphan"
+    )
 
 
 class ReportInput(Base):
@@ -224,11 +233,19 @@ class Schedule(Base):
     name: Mapped[str] = mapped_column(Text)
     cron: Mapped[str] = mapped_column(Text)  # five fields, as the user wrote them
     timezone: Mapped[str] = mapped_column(Text)  # an IANA name
-    missed: Mapped[str] = mapped_column(String(8), server_default=text("'last'"))  # ticks while Dagster was away
-    unchanged: Mapped[str] = mapped_column(String(8), server_default=text("'run'"))  # where rules and data are the same
+    missed: Mapped[str] = mapped_column(
+        String(8), server_default=text("'last'")
+    )  # ticks while Dagster was away
+    unchanged: Mapped[str] = mapped_column(
+        String(8), server_default=text("'run'")
+    )  # where rules and data are the same
     paused_at: Mapped[datetime | None]
-    handled_until: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())  # due times up to then are dealt with
-    dagster_status: Mapped[str | None] = mapped_column(String(16))  # what an operator last set by hand, as it was seen
+    handled_until: Mapped[datetime] = mapped_column(
+        server_default=func.clock_timestamp()
+    )  # due times up to then are dealt with
+    dagster_status: Mapped[str | None] = mapped_column(
+        String(16)
+    )  # what an operator last set by hand, as it was seen
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
@@ -254,7 +271,9 @@ class Run(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    trigger: Mapped[str] = mapped_column(String(16))  # api, schedule, data, or dagster (materialize, re-execution)
+    trigger: Mapped[str] = mapped_column(
+        String(16)
+    )  # api, schedule, data, or dagster (materialize, re-execution)
     report_name: Mapped[str] = mapped_column(Text, default="default")
     report_id: Mapped[str | None] = mapped_column(ForeignKey("reports.id", ondelete="SET NULL"), index=True)
     schedule_id: Mapped[str | None] = mapped_column(ForeignKey("schedules.id", ondelete="SET NULL"))

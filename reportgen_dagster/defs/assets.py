@@ -1,4 +1,4 @@
-"""Scheduled reports as assets, with the datasets and rulesets that they are made of as external assets.
+"""Named reports as assets, with the datasets and rulesets that they are made of as external assets.
 
 What is named `default` (a user's last uploads) has no definition here, only events: there may be ten thousand users.
 """
@@ -20,6 +20,7 @@ from dagster import (
 from dagster._core.utils import is_valid_email
 
 from reportgen_dagster.defs import events
+from reportgen_dagster.defs.descriptions import report_description, rules_description
 from reportgen_dagster.defs.failures import telling_failures
 from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
@@ -31,46 +32,53 @@ from reportgen_dagster.defs.keys import (
     ruleset_key,
 )
 from reportgen_dagster.defs.service import Service
-from reportgen_dagster.services import attempts, generation, schedules
+from reportgen_dagster.services import attempts, generation, reports
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.schedules import ReportDefinition
+from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition, RulesetDefinition
 
 
-def source_specs(reports: Sequence[ReportDefinition]) -> list[AssetSpec]:
-    """Return external assets for the datasets and rulesets of these reports, each once."""
-    specs: dict[object, AssetSpec] = {}
-    for report in reports:
-        for name, dataset in report.datasets.items():
-            key = dataset_key(report.owner_id, dataset)
-            specs[key] = AssetSpec(
-                key,
-                group_name="datasets",
-                kinds={"csv"},
-                owners=_owners(report),
-                description=f"The file `{name}` of the report {report.report_name}.",
-            )
-        key = ruleset_key(report.owner_id, report.ruleset_name)
-        specs[key] = AssetSpec(
-            key,
-            group_name="rulesets",
-            kinds={report.syntax},
-            owners=_owners(report),
-            description=f"The rules of the report {report.report_name}.",
-            metadata={"rules": _rules(report)},
+def dataset_specs(datasets: Sequence[DatasetDefinition]) -> list[AssetSpec]:
+    """Return an external asset for each dataset; each version of it is a materialization."""
+    return [
+        AssetSpec(
+            dataset_key(dataset.owner_id, dataset.name),
+            group_name="datasets",
+            kinds={"csv"},
+            owners=_owners(dataset.owner_email),
+            description=f"The dataset {dataset.name} of {dataset.owner_email}. Each version is a materialization.",
+            metadata={"expected": f"{dataset.expected_cron} {dataset.expected_timezone}"}
+            if dataset.expected_cron
+            else {},
         )
-    return list(specs.values())
+        for dataset in datasets
+    ]
 
 
-def report_assets(reports: Sequence[ReportDefinition]) -> list[AssetsDefinition]:
+def ruleset_specs(rulesets: Sequence[RulesetDefinition]) -> list[AssetSpec]:
+    """Return an external asset for each ruleset; each version of it is a materialization."""
+    return [
+        AssetSpec(
+            ruleset_key(ruleset.owner_id, ruleset.name),
+            group_name="rulesets",
+            kinds={ruleset.syntax},
+            owners=_owners(ruleset.owner_email),
+            description=rules_description(ruleset),
+            metadata={"rules": _rules(ruleset.rules_text, ruleset.syntax), "version": ruleset.version},
+        )
+        for ruleset in rulesets
+    ]
+
+
+def report_assets(definitions: Sequence[ReportDefinition]) -> list[AssetsDefinition]:
     """Return one subsettable definition for all reports, so that Materialize works on each; none for none."""
-    if not reports:
+    if not definitions:
         return []
-    by_key = {report_key(report.owner_id, report.report_name): report for report in reports}
+    by_key = {report_key(report.owner_id, report.name): report for report in definitions}
 
     @multi_asset(
         name="materialize_reports",
-        specs=[_report_spec(report) for report in reports],
-        check_specs=[spec for report in reports for spec in _check_specs(report)],
+        specs=[_report_spec(report) for report in definitions],
+        check_specs=[spec for report in definitions for spec in _check_specs(report)],
         can_subset=True,
         required_resource_keys={"service"},
     )
@@ -88,19 +96,20 @@ def report_assets(reports: Sequence[ReportDefinition]) -> list[AssetsDefinition]
 
 
 def _report_spec(report: ReportDefinition) -> AssetSpec:
-    datasets = [dataset_key(report.owner_id, name) for name in report.datasets.values()]
+    datasets = [dataset_key(report.owner_id, name) for name in dict.fromkeys(report.datasets.values())]
     return AssetSpec(
-        report_key(report.owner_id, report.report_name),
+        report_key(report.owner_id, report.name),
         deps=[*datasets, ruleset_key(report.owner_id, report.ruleset_name)],
         group_name="reports",
         kinds={"csv", "duckdb"},
-        owners=_owners(report),
+        owners=_owners(report.owner_email),
         code_version=report.ruleset_digest[:12],
-        description=f"The report {report.report_name} of {report.owner_email}, by cron `{report.cron}`.",
+        description=report_description(report),
+        tags={"reportgen/paused": "true"} if report.paused else {},
         metadata={
-            "rules": _rules(report),
-            "cron": report.cron,
-            "time zone": report.timezone,
+            "rules": _rules(report.rules_text, report.syntax),
+            "ruleset version": report.ruleset_version,
+            "schedules": [f"{schedule.cron} {schedule.timezone}" for schedule in report.schedules],
             "parameters": MetadataValue.json(report.parameters),
         },
         skippable=True,
@@ -108,7 +117,7 @@ def _report_spec(report: ReportDefinition) -> AssetSpec:
 
 
 def _check_specs(report: ReportDefinition) -> list[AssetCheckSpec]:
-    key = report_key(report.owner_id, report.report_name)
+    key = report_key(report.owner_id, report.name)
     return [
         *(
             AssetCheckSpec(
@@ -127,12 +136,12 @@ def _check_specs(report: ReportDefinition) -> list[AssetCheckSpec]:
     ]
 
 
-def _owners(report: ReportDefinition) -> list[str]:
-    return [report.owner_email] if is_valid_email(report.owner_email) else []
+def _owners(email: str) -> list[str]:
+    return [email] if is_valid_email(email) else []
 
 
-def _rules(report: ReportDefinition) -> MetadataValue:
-    return MetadataValue.md(f"```yaml\n{report.rules_text}\n```")
+def _rules(text: str, syntax: str) -> MetadataValue:
+    return MetadataValue.md(f"```{syntax}\n{text}\n```")
 
 
 def _materialize(
@@ -141,13 +150,13 @@ def _materialize(
     """Accept a run for the Materialize button and carry it out in this process."""
     service: Service = context.resources.service
     catalog = service.context
-    origin = f"{context.run.run_id}:{report.schedule_id}"
-    run_id = schedules.accept_from_dagster(catalog, report.schedule_id, origin)
+    origin = f"{context.run.run_id}:{report.id}"
+    run_id = reports.accept_from_dagster(catalog, report.id, origin)
     claimed = attempts.claim(catalog, run_id, context.run.run_id)
     if claimed is None:
         context.log.info(f"run {run_id} is claimed or finished already; nothing to do")
         return
-    work = service.work / report.schedule_id
+    work = service.work / report.id
     work.mkdir()
     with telling_failures(context, catalog, claimed, work):
         ingested = generation.ingest(catalog, claimed, work)

@@ -14,6 +14,7 @@ ARTIFACT_TAG = "reportgen/artifact"
 CONTRACT_CHECK = "output_contract"
 INPUT_CHECK = "input_contract"
 REJECTS_CHECK = "no_rejects"
+SCHEDULE_PREFIX = "s_"
 
 
 def contract_check(file: str) -> str:
@@ -38,4 +39,4 @@ def ruleset_key(owner_id: str, name: str) -> AssetKey:
 
 def schedule_name(schedule_id: str) -> str:
     """Return the name of a schedule; Dagster allows letters, digits and `_` only."""
-    return f"s_{schedule_id}"
+    return f"{SCHEDULE_PREFIX}{schedule_id}"

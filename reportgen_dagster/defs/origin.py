@@ -9,7 +9,7 @@ from dagster import Failure, OpExecutionContext
 
 from reportgen_dagster.catalog.tables import FINAL_STATES
 from reportgen_dagster.errors import NotFoundError
-from reportgen_dagster.services import runs, schedules
+from reportgen_dagster.services import reports, runs
 from reportgen_dagster.services.context import Context
 
 
@@ -24,5 +24,5 @@ def accepted_run_id(context: OpExecutionContext, service: Context, run_id: str) 
     except NotFoundError as error:
         raise Failure(f"The catalog has no run {run_id!r}. Launch reports through the API.") from error
     if context.run.parent_run_id is not None and state in FINAL_STATES:
-        return schedules.accept_again(service, run_id, context.run_id)
+        return reports.accept_again(service, run_id, context.run_id)
     return run_id

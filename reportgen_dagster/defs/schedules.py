@@ -1,8 +1,8 @@
-"""Each scheduled report as a Dagster schedule. A tick accepts a run in the catalog before Dagster is asked to make it."""
+"""Each schedule of a report as a Dagster schedule. A tick accepts its runs in the catalog before Dagster makes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from dagster import (
     DefaultScheduleStatus,
@@ -15,34 +15,44 @@ from dagster import (
 from reportgen_dagster.defs.jobs import generate_report, run_config
 from reportgen_dagster.defs.keys import OWNER_TAG, RUN_ID_TAG, schedule_name
 from reportgen_dagster.defs.process import context_of_process
-from reportgen_dagster.services import schedules
-from reportgen_dagster.services.schedules import ReportDefinition
+from reportgen_dagster.services import definitions, schedules
+from reportgen_dagster.services.cron import in_words
+from reportgen_dagster.services.definitions import ReportDefinition
+
+_MISSED = {
+    "skip": "missed times are skipped",
+    "last": "of missed times the last is made up for",
+    "all": "all missed times are made up for",
+}
 
 
 def report_schedules(reports: Sequence[ReportDefinition]) -> list[ScheduleDefinition]:
-    """Return one schedule for each report, on unless its owner paused it."""
-    return [
-        ScheduleDefinition(
-            name=schedule_name(report.schedule_id),
-            job=generate_report,
-            cron_schedule=report.cron,
-            execution_timezone=report.timezone,
-            execution_fn=_tick(report),
-            default_status=DefaultScheduleStatus.STOPPED if report.paused else DefaultScheduleStatus.RUNNING,
-            description=f"{report.report_name} of {report.owner_email}",
-        )
-        for report in reports
-    ]
+    """Return the schedules of these reports, each on unless it or its report is paused."""
+    return [_schedule(report, schedule) for report in reports for schedule in report.schedules]
 
 
-def _tick(report: ReportDefinition) -> Callable[[ScheduleEvaluationContext], RunRequest | SkipReason]:
-    def tick(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-        run_id = schedules.accept_tick(
-            context_of_process(), report.schedule_id, context.scheduled_execution_time
-        )
-        if run_id is None:
-            return SkipReason("The schedule is paused or was deleted.")
-        tags = {RUN_ID_TAG: run_id, OWNER_TAG: report.owner_id}
-        return RunRequest(run_key=run_id, run_config=run_config(run_id), tags=tags)
+def _schedule(report: ReportDefinition, schedule: definitions.ScheduleDefinition) -> ScheduleDefinition:
+    unchanged = ", unchanged data is skipped" if schedule.unchanged == "skip" else ""
+    return ScheduleDefinition(
+        name=schedule_name(schedule.id),
+        job=generate_report,
+        cron_schedule=schedule.cron,
+        execution_timezone=schedule.timezone,
+        execution_fn=_tick(schedule.id),
+        default_status=DefaultScheduleStatus.STOPPED if schedule.paused else DefaultScheduleStatus.RUNNING,
+        description=f"{report.name} of {report.owner_email}: {in_words(schedule.cron)} ({schedule.timezone});"
+        f" {_MISSED[schedule.missed]}{unchanged}",
+        tags={OWNER_TAG: report.owner_id},
+    )
+
+
+def _tick(schedule_id: str) -> Callable[[ScheduleEvaluationContext], Iterator[RunRequest | SkipReason]]:
+    def tick(context: ScheduleEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+        told = schedules.accept_tick(context_of_process(), schedule_id, context.scheduled_execution_time)
+        if told.reason:
+            yield SkipReason(told.reason)
+        for run_id in told.run_ids:
+            tags = {RUN_ID_TAG: run_id, OWNER_TAG: told.owner_id}
+            yield RunRequest(run_key=run_id, run_config=run_config(run_id), tags=tags)
 
     return tick

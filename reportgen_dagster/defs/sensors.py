@@ -16,13 +16,15 @@ from dagster import (
     run_status_sensor,
     sensor,
 )
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from reportgen_dagster.defs import events
 from reportgen_dagster.defs.jobs import generate_report, run_config
-from reportgen_dagster.defs.keys import ARTIFACT_TAG, OWNER_TAG, RUN_ID_TAG, report_key
+from reportgen_dagster.defs.keys import ARTIFACT_TAG, OWNER_TAG, RUN_ID_TAG, SCHEDULE_PREFIX, report_key
 from reportgen_dagster.defs.process import context_of_process
-from reportgen_dagster.services import attempts, reaper
+from reportgen_dagster.services import attempts, reaper, reports, schedules
 from reportgen_dagster.services.attempts import Reportable
 from reportgen_dagster.services.context import Context
 
@@ -111,6 +113,44 @@ def _note(instance: DagsterInstance, published: Reportable) -> None:
             "The report was published before this run's process was killed; its events were written later.",
             run,
         )
+
+
+@sensor(
+    job=generate_report,
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Runs reports that want to when a dataset has a new version and no newer one came for their time.",
+)
+def run_on_new_data(_context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+    """Accept a run for each report with new data; it is in the catalog before Dagster is asked."""
+    service = context_of_process()
+    accepted = reports.accept_on_new_data(service)
+    if not accepted:
+        yield SkipReason("No dataset that a report waits for has a new version.")
+    for run_id, owner_id in accepted.items():
+        reaper.mark_launched(service, run_id, None)
+        yield RunRequest(
+            run_key=run_id, run_config=run_config(run_id), tags={RUN_ID_TAG: run_id, OWNER_TAG: owner_id}
+        )
+
+
+@sensor(
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Pauses and resumes schedules in the catalog as operators switch them off and on here.",
+)
+def take_over_switches(context: SensorEvaluationContext) -> SkipReason:
+    """Bring what operators switched by hand into the catalog, where the owner sees it."""
+    states = context.instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    by_hand = {
+        state.instigator_name.removeprefix(SCHEDULE_PREFIX): state.status.value
+        if state.status in (InstigatorStatus.RUNNING, InstigatorStatus.STOPPED)
+        else None
+        for state in states
+        if state.instigator_name.startswith(SCHEDULE_PREFIX)
+    }
+    told = schedules.take_over_switches(context_of_process(), by_hand)
+    return SkipReason(" ".join(told) or "Nobody switched a schedule by hand.")
 
 
 @run_status_sensor(

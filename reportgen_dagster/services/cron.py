@@ -8,10 +8,12 @@ from __future__ import annotations
 import difflib
 import re
 import zoneinfo
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
+from cron_descriptor import ExpressionDescriptor, Options
 from cronsim import CronSim, CronSimError
 
 from reportgen_dagster.errors import CronError, Problem
@@ -149,11 +151,23 @@ def _timezones() -> frozenset[str]:
 
 def next_time(cron: str, timezone: str, after: datetime) -> datetime | None:
     """Return when a valid expression fires next after a time, in UTC; None if never."""
+    return next(times(cron, timezone, after), None)
+
+
+def times(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
+    """Yield when a valid expression fires after a time, in UTC."""
     try:
-        moments = CronSim(_for_cronsim(cron), after.astimezone(zoneinfo.ZoneInfo(timezone)))
-        return next(moments).astimezone(UTC)
-    except (CronSimError, StopIteration):
-        return None
+        for moment in CronSim(_for_cronsim(cron), after.astimezone(zoneinfo.ZoneInfo(timezone))):
+            yield moment.astimezone(UTC)
+    except CronSimError:
+        return
+
+
+def in_words(cron: str) -> str:
+    """Tell a valid expression in plain English, as `At 06:00, Monday through Friday`."""
+    options = Options()
+    options.use_24hour_time_format = True
+    return str(ExpressionDescriptor(_for_cronsim(cron), options).get_description())
 
 
 def _for_cronsim(cron: str) -> str:

@@ -63,7 +63,7 @@ class DatasetView:
 
 
 def add_version(context: Context, owner_id: str, name: str, upload: Upload) -> VersionView:
-    """Make a stored file the latest version of a dataset, which is made if there is none; the same bytes again are no new version.
+    """Make a stored file the latest version of a dataset, made if there is none; the same bytes again are no new version.
 
     Raises:
         BadRequestError: If the name cannot be used.
@@ -104,7 +104,13 @@ def list_versions(context: Context, owner_id: str, name: str) -> list[VersionVie
 
 
 def expect_dataset(
-    context: Context, owner_id: str, name: str, *, cron: str | None, timezone: str = "UTC", within_seconds: int = 3600
+    context: Context,
+    owner_id: str,
+    name: str,
+    *,
+    cron: str | None,
+    timezone: str = "UTC",
+    within_seconds: int = 3600,
 ) -> DatasetView:
     """Say when new versions of a dataset are expected; a late one is told by the dataset's check `on_time`.
 

@@ -1,6 +1,6 @@
 """Use case: what Dagster's definitions are built from: every named report, dataset and ruleset, as plain data.
 
-What belongs here: reading it, and noticing that it changed since a code location was loaded. What does not: definitions (`defs/`).
+What belongs here: reading it, and noticing that it changed since a code location was loaded. What does not: Dagster (`defs/`).
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ def everything(context: Context) -> Everything:
     """Return all that definitions are built from, each kind in a fixed order."""
     with context.catalog.transaction() as session:
         return Everything(
-            tuple(_report(dict(row._mapping)) for row in catalog.reports(session)),  # noqa: SLF001 - SQLAlchemy's public name
-            tuple(DatasetDefinition(**row._mapping) for row in catalog.datasets(session)),  # noqa: SLF001
-            tuple(RulesetDefinition(**row._mapping) for row in catalog.rulesets(session)),  # noqa: SLF001
+            tuple(_report(dict(row._mapping)) for row in catalog.reports(session)),
+            tuple(DatasetDefinition(**row._mapping) for row in catalog.datasets(session)),
+            tuple(RulesetDefinition(**row._mapping) for row in catalog.rulesets(session)),
             catalog.fingerprint(session),
         )
 

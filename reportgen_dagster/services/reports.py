@@ -1,7 +1,7 @@
 """Use case: named reports: which rules over which datasets, when by themselves, and accepting their runs.
 
-What belongs here: putting, listing, pausing and deleting reports, and what a run of one is pinned to. What does not: when they run by
-cron (schedules.py), the way of an accepted run (attempts.py, reaper.py).
+What belongs here: putting, listing, pausing and deleting reports, and what a run of one is pinned to. What does not: when they
+run by cron (schedules.py), the way of an accepted run (attempts.py, reaper.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reportgen_dagster.catalog import datasets as dataset_catalog
 from reportgen_dagster.catalog import reports as catalog
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.reports import Pinned, Source
-from reportgen_dagster.catalog.tables import DatasetVersion, Report, Run, RulesetVersion
+from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run
 from reportgen_dagster.errors import BadRequestError, NotFoundError, Problem
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import datasets, rulesets
@@ -115,7 +115,9 @@ def put_report(
             settle_seconds=wish.settle_seconds,
             fresh_within_seconds=wish.fresh_within_seconds,
             sources={
-                file: Source(versions[file].dataset_id, versions[file].id if pick.version is not None else None)
+                file: Source(
+                    versions[file].dataset_id, versions[file].id if pick.version is not None else None
+                )
                 for file, pick in wish.inputs.items()
             },
         )
@@ -173,7 +175,9 @@ def _version_of(versions: list[DatasetVersion], pick: Pick) -> DatasetVersion:
     for version in versions:
         if pick.version is None or version.number == pick.version:
             return version
-    raise NotFoundError(f"The dataset {pick.name} has no version {pick.version}; it has 1 to {versions[0].number}.")
+    raise NotFoundError(
+        f"The dataset {pick.name} has no version {pick.version}; it has 1 to {versions[0].number}."
+    )
 
 
 def list_reports(context: Context, owner_id: str) -> list[ReportView]:
@@ -290,21 +294,21 @@ def accept_again(context: Context, run_id: str, dagster_run_id: str) -> str:
         )
 
 
-def accept_on_new_data(context: Context) -> list[str]:
+def accept_on_new_data(context: Context) -> dict[str, str]:
     """Accept a run of each report that follows a dataset with a new version and wants to run on it.
 
     Returns:
-        The runs' ids. A version leads to one run, however often and from wherever this is called.
+        The owner by the id of each run. A version leads to one run, however often and from wherever this is called.
     """
     with context.catalog.transaction() as session:
         waiting = catalog.with_new_data(session)
-    accepted = []
+    accepted = {}
     for report_id in waiting:
         with context.catalog.transaction() as session:
             report = catalog.lock(session, report_id)
             # With the report locked, it is looked at once more: another process may have been faster.
             if report is not None and report_id in catalog.with_new_data(session):
-                accepted.append(accept(session, report, trigger="data"))
+                accepted[accept(session, report, trigger="data")] = report.owner_id
     return accepted
 
 

@@ -1,6 +1,6 @@
 """Use case: named rulesets: put versions, look at them, delete.
 
-What belongs here: what an owner does with a ruleset. What does not: whether rules are right (check.py), last uploads (uploads.py).
+What belongs here: what an owner does with a ruleset. What does not: if rules are right (check.py), last uploads (uploads.py).
 """
 
 from __future__ import annotations

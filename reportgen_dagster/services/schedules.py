@@ -1,29 +1,32 @@
-"""Use case: reports that run by a cron expression. Whether an expression is valid is `cron.py`'s.
+"""Use case: when reports run by a cron expression, and what a tick makes of it. Whether an expression is valid is `cron.py`'s.
 
-A schedule pins files and rules; each tick accepts a run with what is pinned then. Pausing acts on the next tick.
+Each tick accepts a run with the versions of that moment. Pausing acts on the next tick, whatever Dagster shows.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from reportgen_dagster.catalog import datasets
+from reportgen_dagster.catalog import reports as report_catalog
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog import schedules as calendar
-from reportgen_dagster.catalog.tables import RulesetVersion, Run, Schedule
+from reportgen_dagster.catalog.reports import Pinned, Source
+from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
 from reportgen_dagster.errors import BadRequestError, NotFoundError
-from reportgen_dagster.identity import slug, utc_now
+from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.cron import check_cron, next_time
+from reportgen_dagster.services.cron import check_cron, next_time, times
 from reportgen_dagster.services.fitting import Check, files_to_take, upload_at_hand
+from reportgen_dagster.services.names import checked_name
+from reportgen_dagster.services.reports import accept, find_own
 from reportgen_dagster.services.runs import (
     ID_PATTERN,
     RunView,
@@ -32,40 +35,43 @@ from reportgen_dagster.services.runs import (
     pin_rules,
     run_view,
 )
-from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text
+from reportgen_dagster.services.uploads import RulesText, Upload
 
-__all__ = [
-    "ReportDefinition",
-    "ScheduleView",
-    "accept_again",
-    "accept_from_dagster",
-    "accept_tick",
-    "check_cron",
-    "definitions",
-    "definitions_fingerprint",
-    "delete_schedule",
-    "list_schedules",
-    "loaded_fingerprint",
-    "note_loaded",
-    "pause",
-    "paused",
-    "put_schedule",
-    "resume",
-]
+MAIN = "main"  # what the one schedule is called that `trigger-scheduled-report` makes
+NEXT_RUNS = 10
+MOST_AT_ONCE = 500  # missed times that one tick makes up for; the next tick goes on
+LATE = timedelta(minutes=5)  # a tick that comes later than that was missed
 
-MAX_NAME = 100
-# Datasets and rulesets with these names are those of last uploads and of single runs.
-_RESERVED = re.compile(rf"{DEFAULT}|run-[0-9a-f]{{32}}")
+Missed = Literal["skip", "last", "all"]
+Unchanged = Literal["run", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """A schedule as its owner sees it. A paused one has no next run."""
+    """A schedule as its owner sees it.
+
+    Attributes:
+        id: Its id.
+        report_name: Which report it runs.
+        name: What it is called among the report's schedules.
+        cron: Five fields.
+        timezone: An IANA name.
+        missed: What becomes of times while Dagster was away: `skip`, the `last` of them, or `all`.
+        unchanged: Whether it runs where rules and data are those of the last report: `run` or `skip`.
+        parameters: What its runs are given.
+        paused: It does not run; perhaps because its report does not.
+        next_run: When it runs next; None while it is paused.
+        last_run: Its last run.
+        created_at: When it was made.
+    """
 
     id: str
     report_name: str
+    name: str
     cron: str
     timezone: str
+    missed: str
+    unchanged: str
     parameters: dict[str, Any]
     paused: bool
     next_run: datetime | None
@@ -74,30 +80,18 @@ class ScheduleView:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportDefinition:
-    """What Dagster's definitions of a scheduled report are built from.
+class Tick:
+    """What a tick led to.
 
     Attributes:
-        slug: The report's name in letters, digits and `_`; unique among its owner's.
-        ruleset_digest: SHA-256 of the rules; changes when they do.
-        datasets: For each file that the rules name, the dataset behind it.
-        parameters: What its runs are given.
+        run_ids: The runs that it accepted, or had accepted when it was told before.
+        owner_id: Whose runs.
+        reason: Why there is none, in words; empty if there is one.
     """
 
-    schedule_id: str
-    owner_id: str
-    owner_email: str
-    report_name: str
-    slug: str
-    cron: str
-    timezone: str
-    paused: bool
-    ruleset_name: str
-    ruleset_digest: str
-    rules_text: str
-    syntax: Literal["yaml", "json"]
-    datasets: dict[str, str]
-    parameters: dict[str, Any]
+    run_ids: tuple[str, ...] = ()
+    owner_id: str = ""
+    reason: str = ""
 
 
 def put_schedule(
@@ -112,7 +106,7 @@ def put_schedule(
     parameters: Mapping[str, Any] | None = None,
     check: Check | None = None,
 ) -> tuple[ScheduleView, RunView]:
-    """Make a schedule, or replace files, rules and times of the caller's schedule of that name; run it once now.
+    """Make a report of files and rules that come along, with a schedule, or replace the caller's of that name; run it now.
 
     Args:
         context: The installation.
@@ -136,67 +130,100 @@ def put_schedule(
         UnavailableError: If the database is away; nothing is accepted then.
     """
     check_cron(cron, timezone)
-    name = _checked_name(report_name) if report_name else f"report_{secrets.token_hex(3)}"
+    name = checked_name(report_name, "report_name") if report_name else f"report_{secrets.token_hex(3)}"
     at_hand = {file: upload_at_hand(context, upload) for file, upload in files.items()}
-    files_to_take(rules, at_hand, sent=files, parameters=parameters, check=check)
+    facts = files_to_take(rules, at_hand, sent=files, parameters=parameters, check=check)
     with context.catalog.transaction() as session:
-        schedule = calendar.put(
+        version = pin_rules(session, owner_id, name, rules, facts)
+        report = report_catalog.put(
             session,
             owner_id=owner_id,
-            report_name=name,
-            cron=" ".join(cron.split()),
-            timezone=timezone,
-            ruleset_version_id=pin_rules(session, owner_id, name, rules).id,
-            inputs=pin_files(session, owner_id, name, files),
+            name=name,
+            ruleset_id=version.ruleset_id,
+            ruleset_version_id=version.id,
             parameters=dict(parameters or {}),
+            on_new_data=False,
+            sources=_pinned_sources(session, pin_files(session, owner_id, name, files)),
         )
-        run_id = _accept(session, schedule, trigger="schedule")
+        values = {"cron": " ".join(cron.split()), "timezone": timezone}
+        schedule = calendar.put(session, report_id=report.id, name=MAIN, **values)
+        run_date = utc_now().astimezone(ZoneInfo(timezone)).date()
+        run_id = accept(session, report, trigger="schedule", schedule_id=schedule.id, run_date=run_date)
         run = accepted_view(session, run_id)
-        return _view(schedule, run), run
+        return _view(schedule, report, run), run
 
 
-def _checked_name(report_name: str) -> str:
-    """Return a report's name without blanks around it.
+def _pinned_sources(session: Session, version_ids: Mapping[str, str]) -> dict[str, Source]:
+    versions = {file: session.get_one(DatasetVersion, id_) for file, id_ in version_ids.items()}
+    return {file: Source(version.dataset_id, version.id) for file, version in versions.items()}
+
+
+def add_schedule(
+    context: Context,
+    owner_id: str,
+    report_name: str,
+    *,
+    name: str = MAIN,
+    cron: str,
+    timezone: str = "UTC",
+    missed: str = "last",
+    unchanged: str = "run",
+) -> ScheduleView:
+    """Let a report of the caller's run by a cron expression, or change its schedule of that name; a paused one goes on.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        report_name: Which report.
+        name: What the schedule is called among the report's.
+        cron: Five fields.
+        timezone: An IANA name.
+        missed: `skip`, `last` or `all`.
+        unchanged: `run` or `skip`.
 
     Raises:
-        BadRequestError: If it cannot be used.
+        CronError: If cron or time zone are not valid.
+        BadRequestError: If the name or a policy cannot be used.
+        NotFoundError: If the caller has no such report.
     """
-    name = report_name.strip()
-    if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise BadRequestError(f"report_name: 1 to {MAX_NAME} printable characters are needed.")
-    if _RESERVED.fullmatch(name):
-        raise BadRequestError(
-            f"report_name: {name} is what files of another kind are called; choose another."
-        )
-    return name
-
-
-def _view(schedule: Schedule, last_run: RunView | None) -> ScheduleView:
-    paused = schedule.paused_at is not None
-    return ScheduleView(
-        id=schedule.id,
-        report_name=schedule.report_name,
-        cron=schedule.cron,
-        timezone=schedule.timezone,
-        parameters=schedule.parameters,
-        paused=paused,
-        next_run=None if paused else next_time(schedule.cron, schedule.timezone, utc_now()),
-        last_run=last_run,
-        created_at=schedule.created_at,
-    )
-
-
-def list_schedules(context: Context, owner_id: str) -> list[ScheduleView]:
-    """Return the caller's schedules, oldest first, each with its next and its last run."""
+    check_cron(cron, timezone)
+    for told, given, known in (
+        ("missed", missed, get_args(Missed)),
+        ("unchanged", unchanged, get_args(Unchanged)),
+    ):
+        if given not in known:
+            raise BadRequestError(f"{told}: there are {', '.join(known)}, not {given[:40]}.")
+    plain = checked_name(name, "schedule")
     with context.catalog.transaction() as session:
-        schedules = calendar.of_owner(session, owner_id)
+        report = find_own(session, owner_id, report_name)
+        values = {
+            "cron": " ".join(cron.split()),
+            "timezone": timezone,
+            "missed": missed,
+            "unchanged": unchanged,
+        }
+        schedule = calendar.put(session, report_id=report.id, name=plain, **values)
+        return _view(schedule, report, _last_run(session, schedule.id))
+
+
+def list_schedules(context: Context, owner_id: str, report_name: str | None = None) -> list[ScheduleView]:
+    """Return the caller's schedules, oldest first, each with its next and its last run.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        report_name: Only those of this report.
+    """
+    with context.catalog.transaction() as session:
+        found = calendar.of_owner(session, owner_id)
+        schedules = [one for one in found if report_name in (None, one.report.name)]
         last_runs = queue.last_of_schedules(session, [schedule.id for schedule in schedules])
         views = {key: run_view(run, has_rejects=rejects) for key, (run, rejects) in last_runs.items()}
-    return [_view(schedule, views.get(schedule.id)) for schedule in schedules]
+        return [_view(schedule, schedule.report, views.get(schedule.id)) for schedule in schedules]
 
 
 def pause(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
-    """Make a schedule of the caller's skip its ticks until it is resumed.
+    """Make a schedule of the caller skip its times until it is resumed.
 
     Raises:
         NotFoundError: If the caller has no such schedule.
@@ -205,7 +232,7 @@ def pause(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
 
 
 def resume(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
-    """Make a paused schedule of the caller's tick again.
+    """Make a paused schedule of the caller tick again; times of the pause are not made up for.
 
     Raises:
         NotFoundError: If the caller has no such schedule.
@@ -215,165 +242,163 @@ def resume(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
 
 def _set_paused(context: Context, owner_id: str, schedule_id: str, *, paused: bool) -> ScheduleView:
     with context.catalog.transaction() as session:
-        known = ID_PATTERN.fullmatch(schedule_id) and calendar.set_paused(
-            session, schedule_id, owner_id, paused=paused
-        )
-        schedule = calendar.find(session, schedule_id, owner_id) if known else None
-        if schedule is None:
-            raise NotFoundError("There is no such schedule.")
-        last = queue.last_of_schedules(session, [schedule_id]).get(schedule_id)
-        return _view(schedule, run_view(last[0], has_rejects=last[1]) if last else None)
+        schedule = _find_own(session, owner_id, schedule_id)
+        calendar.set_paused(session, schedule.id, paused=paused)
+        session.refresh(schedule)
+        return _view(schedule, schedule.report, _last_run(session, schedule.id))
 
 
 def delete_schedule(context: Context, owner_id: str, schedule_id: str) -> None:
-    """Delete a schedule of the caller's. Its runs and their reports stay.
+    """Delete a schedule of the caller's. Its report, its runs and their files stay.
 
     Raises:
         NotFoundError: If the caller has no such schedule.
     """
     with context.catalog.transaction() as session:
-        if not ID_PATTERN.fullmatch(schedule_id) or not calendar.remove(session, schedule_id, owner_id):
-            raise NotFoundError("There is no such schedule.")
+        calendar.remove(session, _find_own(session, owner_id, schedule_id).id)
 
 
-def accept_tick(context: Context, schedule_id: str, due_at: datetime) -> str | None:
-    """Accept the run of a tick and return its id; the same tick told again gives the same run.
+def _find_own(session: Session, owner_id: str, schedule_id: str) -> Schedule:
+    schedule = calendar.find(session, schedule_id, owner_id) if ID_PATTERN.fullmatch(schedule_id) else None
+    if schedule is None:
+        raise NotFoundError("There is no such schedule.")
+    return schedule
+
+
+def _last_run(session: Session, schedule_id: str) -> RunView | None:
+    last = queue.last_of_schedules(session, [schedule_id]).get(schedule_id)
+    return run_view(last[0], has_rejects=last[1]) if last else None
+
+
+def _view(schedule: Schedule, report: Report, last_run: RunView | None) -> ScheduleView:
+    paused = schedule.paused_at is not None or report.paused_at is not None
+    return ScheduleView(
+        id=schedule.id,
+        report_name=report.name,
+        name=schedule.name,
+        cron=schedule.cron,
+        timezone=schedule.timezone,
+        missed=schedule.missed,
+        unchanged=schedule.unchanged,
+        parameters=report.parameters,
+        paused=paused,
+        next_run=None if paused else next_time(schedule.cron, schedule.timezone, utc_now()),
+        last_run=last_run,
+        created_at=schedule.created_at,
+    )
+
+
+# ticks
+
+
+def accept_tick(context: Context, schedule_id: str, due_at: datetime, *, now: datetime | None = None) -> Tick:
+    """Accept the runs of a tick: of its own time, and of times before it that were missed, as the schedule wants it.
+
+    The same tick told again gives the same run.
 
     Args:
         context: The installation.
         schedule_id: Which schedule ticked.
         due_at: When it was due, aware.
-
-    Returns:
-        None if the schedule is paused or gone.
+        now: The present time, if not that of this machine.
     """
-    with context.catalog.transaction() as session:
-        schedule = calendar.lock(session, schedule_id)
-        if schedule is None or schedule.paused_at is not None:
-            return None
-        return _accept(session, schedule, trigger="schedule", due_at=due_at.astimezone(UTC))
-
-
-def accept_from_dagster(context: Context, schedule_id: str, dagster_run_id: str) -> str:
-    """Accept the run of a report that somebody started in Dagster, and return its id; once for each origin.
-
-    Args:
-        context: The installation.
-        schedule_id: Which schedule's report.
-        dagster_run_id: What in Dagster it comes from.
-
-    Raises:
-        NotFoundError: If the schedule is gone.
-    """
+    due, present = due_at.astimezone(UTC), now or utc_now()
     with context.catalog.transaction() as session:
         schedule = calendar.lock(session, schedule_id)
         if schedule is None:
-            raise NotFoundError("This report's schedule was deleted.")
-        return _accept(session, schedule, trigger="dagster", origin_dagster_run_id=dagster_run_id)
+            return Tick(reason="The schedule was deleted.")
+        report = schedule.report
+        if schedule.paused_at is not None or report.paused_at is not None:
+            return Tick(reason=f"The {'schedule' if schedule.paused_at else 'report'} is paused.")
+        reason = _not_now(schedule, due, present)
+        pinned = report_catalog.pinned(session, report)
+        if not reason and schedule.unchanged == "skip":
+            reason = _nothing_new(session, report, pinned)
+        moments = [] if reason else [*_missed(schedule, due), due]
+        run_ids = [_accept_due(session, schedule, report, pinned, moment) for moment in moments]
+        calendar.note_handled(session, schedule_id, due)
+        return Tick(tuple(run_ids), report.owner_id, reason)
 
 
-def _accept(
-    session: Session, schedule: Schedule, *, due_at: datetime | None = None, **values: str | None
-) -> str:
-    """Accept a run with what is pinned; its date is that of the tick, else today's, in the schedule's time zone."""
-    run_date = (due_at or utc_now()).astimezone(ZoneInfo(schedule.timezone)).date()
-    return queue.accept(
+def _accept_due(session: Session, schedule: Schedule, report: Report, pinned: Pinned, due: datetime) -> str:
+    """Accept the run of one time; its date is that of the time in the schedule's time zone."""
+    run_date = due.astimezone(ZoneInfo(schedule.timezone)).date()
+    return accept(
         session,
-        due_at=due_at,
-        run_date=run_date,
-        parameters=schedule.parameters,
-        owner_id=schedule.owner_id,
-        report_name=schedule.report_name,
+        report,
+        pinned=pinned,
+        trigger="schedule",
         schedule_id=schedule.id,
-        ruleset_version_id=schedule.ruleset_version_id,
-        inputs=schedule.inputs,
-        **values,
+        due_at=due,
+        run_date=run_date,
     )
 
 
-def accept_again(context: Context, run_id: str, dagster_run_id: str) -> str:
-    """Accept a new run with the inputs, parameters and date of another one; return its id. Once for each Dagster run.
-
-    Raises:
-        NotFoundError: If there is no such run.
-    """
-    with context.catalog.transaction() as session:
-        run = session.get(Run, run_id)
-        if run is None:
-            raise NotFoundError("There is no such run.")
-        return queue.accept(
-            session,
-            owner_id=run.owner_id,
-            report_name=run.report_name,
-            schedule_id=run.schedule_id,
-            ruleset_version_id=run.ruleset_version_id,
-            inputs=run.inputs,
-            parameters=run.parameters,
-            run_date=run.run_date,
-            trigger="dagster",
-            origin_dagster_run_id=dagster_run_id,
-        )
+def _not_now(schedule: Schedule, due: datetime, now: datetime) -> str:
+    """Return why a time that comes late does not lead to a run; empty if it does."""
+    if schedule.missed == "skip" and now - due > LATE:
+        return f"This time was missed by {_told(now - due)}, and missed times of this schedule are skipped."
+    later = next_time(schedule.cron, schedule.timezone, due)
+    if schedule.missed == "last" and later is not None and later <= now - LATE:
+        return "This time was missed, and of missed times this schedule runs the last one only."
+    return ""
 
 
-def definitions(context: Context, schedule_ids: Collection[str] | None = None) -> list[ReportDefinition]:
-    """Return what Dagster's definitions are built from, in a fixed order.
+def _told(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    return f"{minutes:,} minutes" if minutes < 120 else f"{minutes // 60:,} hours"
+
+
+def _missed(schedule: Schedule, due: datetime) -> Iterator[datetime]:
+    """Return the times before one that nobody dealt with, if the schedule wants all of them."""
+    if schedule.missed != "all":
+        return iter(())
+    passed = times(schedule.cron, schedule.timezone, schedule.handled_until)
+    return islice((moment for moment in _until(passed, due)), MOST_AT_ONCE)
+
+
+def _until(moments: Iterator[datetime], end: datetime) -> Iterator[datetime]:
+    for moment in moments:
+        if moment >= end:
+            return
+        yield moment
+
+
+def _nothing_new(session: Session, report: Report, pinned: Pinned) -> str:
+    """Return why a run would make the last report again; empty if it would not, or if there is none."""
+    last = report_catalog.last_run(session, report.id, states=("accepted", "running", "succeeded"))
+    if last is None or (last.ruleset_version_id, last.inputs, last.parameters) != (
+        pinned.ruleset_version_id,
+        pinned.inputs,
+        report.parameters,
+    ):
+        return ""
+    at = last.accepted_at.astimezone(UTC)
+    return f"Rules and data are those of the run {last.id} of {at:%Y-%m-%d %H:%M} UTC; this schedule skips unchanged data."
+
+
+# on and off, by the owner and by operators
+
+
+def take_over_switches(context: Context, seen: Mapping[str, str | None]) -> list[str]:
+    """Pause and resume schedules as operators switched them in Dagster since the last look.
 
     Args:
         context: The installation.
-        schedule_ids: Only these schedules; None: all.
+        seen: For each schedule `RUNNING` or `STOPPED` as somebody set it by hand; None: as the definition says.
+
+    Returns:
+        What was done, a sentence for each schedule.
     """
+    told = []
     with context.catalog.transaction() as session:
-        rows = calendar.with_rules(session, schedule_ids)
-        version_ids = [version_id for schedule, *_ in rows for version_id in schedule.inputs.values()]
-        names = {key: name for key, (name, _) in datasets.named_versions(session, version_ids).items()}
-    return [_definition(schedule, email, name, rules, names) for schedule, email, name, rules in rows]
-
-
-def _definition(
-    schedule: Schedule,
-    email: str,
-    ruleset_name: str,
-    version: RulesetVersion,
-    dataset_names: Mapping[str, str],
-) -> ReportDefinition:
-    rules = as_rules_text(version)
-    return ReportDefinition(
-        schedule_id=schedule.id,
-        owner_id=schedule.owner_id,
-        owner_email=email,
-        report_name=schedule.report_name,
-        slug=slug(schedule.report_name),
-        cron=schedule.cron,
-        timezone=schedule.timezone,
-        paused=schedule.paused_at is not None,
-        ruleset_name=ruleset_name,
-        ruleset_digest=version.digest,
-        rules_text=rules.text,
-        syntax=rules.syntax,
-        datasets={name: dataset_names[version_id] for name, version_id in sorted(schedule.inputs.items())},
-        parameters=schedule.parameters,
-    )
-
-
-def paused(context: Context) -> list[str]:
-    """Return the ids of all paused schedules, whoever owns them."""
-    with context.catalog.transaction() as session:
-        return calendar.paused(session)
-
-
-def definitions_fingerprint(context: Context) -> str:
-    """Return a digest over everything that definitions are built from; it changes when they would."""
-    with context.catalog.transaction() as session:
-        return calendar.fingerprint(session)
-
-
-def note_loaded(context: Context, location: str, fingerprint: str) -> None:
-    """Write which fingerprint a Dagster code location built its definitions from."""
-    with context.catalog.transaction() as session:
-        calendar.note_loaded(session, location, fingerprint)
-
-
-def loaded_fingerprint(context: Context, location: str) -> str | None:
-    """Return which fingerprint a Dagster code location last built its definitions from; None: never."""
-    with context.catalog.transaction() as session:
-        return calendar.loaded_fingerprint(session, location)
+        known = calendar.statuses(session)
+        changed = {key: status for key, status in seen.items() if key in known and known[key] != status}
+        for schedule_id, status in changed.items():
+            if status is not None:
+                calendar.set_paused(session, schedule_id, paused=status == "STOPPED")
+                told.append(
+                    f"An operator switched the schedule {schedule_id} {'off' if status == 'STOPPED' else 'on'}."
+                )
+        calendar.note_statuses(session, changed)
+    return told

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from reportgen_dagster.errors import BadRequestError, CronError, MissingInputError, NotFoundError
-from reportgen_dagster.identity import digest_text, new_id, utc_now
-from reportgen_dagster.services import runs, schedules
+from reportgen_dagster.identity import new_id, utc_now
+from reportgen_dagster.services import reports, runs, schedules
 from reportgen_dagster.services.runs import RunView
 from reportgen_dagster.services.schedules import ScheduleView
 from reportgen_dagster.services.uploads import RulesText
@@ -27,6 +28,13 @@ def put(world: World, owner_id: str = "", **changed: Any) -> tuple[ScheduleView,
         "check": fits,
     }
     return schedules.put_schedule(world.context, owner_id or world.ann, **(given | changed))
+
+
+def tick(world: World, schedule: ScheduleView, due: datetime = DUE) -> str:
+    """Tell a tick in time and return the run that it accepts."""
+    told = schedules.accept_tick(world.context, schedule.id, due, now=due)
+    assert (len(told.run_ids), told.reason, told.owner_id) == (1, "", world.ann)
+    return told.run_ids[0]
 
 
 def test_a_new_schedule_runs_once_at_once(world: World) -> None:
@@ -92,11 +100,9 @@ def test_nothing_is_accepted_where_anything_is_wrong(world: World) -> None:
 
 def test_a_tick_makes_one_run_however_often_it_is_told(world: World) -> None:
     schedule, _ = put(world)
-    first = schedules.accept_tick(world.context, schedule.id, DUE)
-    assert first is not None
-    other_zone = DUE.astimezone(timezone(timedelta(hours=5)))
-    assert schedules.accept_tick(world.context, schedule.id, other_zone) == first
-    assert schedules.accept_tick(world.context, schedule.id, DUE + timedelta(minutes=1)) != first
+    first = tick(world, schedule)
+    assert tick(world, schedule, DUE.astimezone(timezone(timedelta(hours=5)))) == first
+    assert tick(world, schedule, DUE + timedelta(minutes=1)) != first
     view = runs.find_run(world.context, world.ann, first)
     assert (view.due_at, view.trigger) == (DUE, "schedule")
 
@@ -104,38 +110,29 @@ def test_a_tick_makes_one_run_however_often_it_is_told(world: World) -> None:
 def test_the_date_of_a_run_is_that_of_its_tick_in_the_schedules_time_zone(world: World) -> None:
     schedule, _ = put(world, timezone="Europe/Berlin")
     late = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
-    run_id = schedules.accept_tick(world.context, schedule.id, late)
-    assert run_id is not None
-    assert world.claim(run_id).run_date == date(2026, 11, 24)
+    assert world.claim(tick(world, schedule, late)).run_date == date(2026, 11, 24)
 
 
 def test_each_run_of_a_schedule_gets_its_parameters(world: World) -> None:
     schedule, first = put(world, parameters={"desk": "FX"})
     assert (schedule.parameters, first.parameters) == ({"desk": "FX"}, {"desk": "FX"})
     put(world, parameters={"desk": "rates"})
-    run_id = schedules.accept_tick(world.context, schedule.id, DUE)
-    assert run_id is not None
-    assert world.claim(run_id).parameters == {"desk": "rates"}
-    again = schedules.accept_again(world.context, first.id, "d1")
+    assert world.claim(tick(world, schedule)).parameters == {"desk": "rates"}
+    again = reports.accept_again(world.context, first.id, "d1")
     assert world.claim(again).parameters == {"desk": "FX"}, "of the run that is executed again"
 
 
 def test_a_run_that_is_executed_again_keeps_its_date(world: World) -> None:
     schedule, _ = put(world)
-    run_id = schedules.accept_tick(world.context, schedule.id, datetime(2024, 2, 29, 6, 0, tzinfo=UTC))
-    assert run_id is not None
+    run_id = tick(world, schedule, datetime(2024, 2, 29, 6, 0, tzinfo=UTC))
     world.publish(world.claim(run_id))
-    assert world.claim(schedules.accept_again(world.context, run_id, "d1")).run_date == date(2024, 2, 29)
+    assert world.claim(reports.accept_again(world.context, run_id, "d1")).run_date == date(2024, 2, 29)
 
 
 def test_a_tick_told_by_many_at_once_makes_one_run(world: World) -> None:
     schedule, _ = put(world)
-    told: list[str | None] = []
-
-    def tick() -> None:
-        told.append(schedules.accept_tick(world.context, schedule.id, DUE))
-
-    threads = [threading.Thread(target=tick) for _ in range(6)]
+    told: list[str] = []
+    threads = [threading.Thread(target=lambda: told.append(tick(world, schedule))) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -147,9 +144,7 @@ def test_a_tick_told_by_many_at_once_makes_one_run(world: World) -> None:
 def test_a_tick_takes_what_is_pinned_then(world: World) -> None:
     schedule, _ = put(world)
     put(world, files=world.files() | {"input": world.file(b"key,price\nZ,9\n")})
-    run_id = schedules.accept_tick(world.context, schedule.id, DUE)
-    assert run_id is not None
-    assert world.claim(run_id).files["input"].version == 2
+    assert world.claim(tick(world, schedule)).files["input"].version == 2
 
 
 def test_a_paused_schedule_skips_its_ticks_until_it_is_resumed(world: World) -> None:
@@ -157,11 +152,12 @@ def test_a_paused_schedule_skips_its_ticks_until_it_is_resumed(world: World) -> 
     paused = schedules.pause(world.context, world.ann, schedule.id)
     assert (paused.paused, paused.next_run) == (True, None)
     assert schedules.pause(world.context, world.ann, schedule.id) == paused
-    assert schedules.accept_tick(world.context, schedule.id, DUE) is None
+    told = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE)
+    assert (told.run_ids, told.reason) == ((), "The schedule is paused.")
     resumed = schedules.resume(world.context, world.ann, schedule.id)
     assert resumed == schedules.list_schedules(world.context, world.ann)[0]
     assert resumed.next_run is not None
-    assert schedules.accept_tick(world.context, schedule.id, DUE) is not None
+    assert tick(world, schedule)
 
 
 def test_a_deleted_schedule_is_gone_but_its_reports_stay(world: World) -> None:
@@ -169,7 +165,7 @@ def test_a_deleted_schedule_is_gone_but_its_reports_stay(world: World) -> None:
     world.publish(world.claim(run.id))
     schedules.delete_schedule(world.context, world.ann, schedule.id)
     assert schedules.list_schedules(world.context, world.ann) == []
-    assert schedules.accept_tick(world.context, schedule.id, DUE) is None
+    assert schedules.accept_tick(world.context, schedule.id, DUE).reason == "The schedule was deleted."
     view = runs.find_run(world.context, world.ann, run.id)
     assert (view.state, view.schedule_id, view.report_name) == ("succeeded", None, "daily")
     assert runs.report_file(world.context, world.ann, run.id).filename == "daily.csv"
@@ -190,74 +186,135 @@ def test_another_ones_schedule_is_told_like_an_unknown_one(world: World) -> None
 def test_materializing_accepts_one_run_for_each_dagster_run(world: World) -> None:
     schedule, _ = put(world)
     schedules.pause(world.context, world.ann, schedule.id)
-    first = schedules.accept_from_dagster(world.context, schedule.id, "d1")
-    assert schedules.accept_from_dagster(world.context, schedule.id, "d1") == first
-    assert schedules.accept_from_dagster(world.context, schedule.id, "d2") != first
+    report = reports.get_report(world.context, world.ann, "daily")
+    first = reports.accept_from_dagster(world.context, report.id, "d1")
+    assert reports.accept_from_dagster(world.context, report.id, "d1") == first
+    assert reports.accept_from_dagster(world.context, report.id, "d2") != first
     assert runs.find_run(world.context, world.ann, first).trigger == "dagster"
     with pytest.raises(NotFoundError):
-        schedules.accept_from_dagster(world.context, new_id(), "d3")
+        reports.accept_from_dagster(world.context, new_id(), "d3")
 
 
 def test_a_re_execution_is_a_new_run_with_the_same_inputs(world: World) -> None:
     schedule, run = put(world)
     world.publish(world.claim(run.id))
     put(world, files=world.files() | {"input": world.file(b"key,price\nZ,9\n")})
-    again = schedules.accept_again(world.context, run.id, "d1")
-    assert schedules.accept_again(world.context, run.id, "d1") == again
+    again = reports.accept_again(world.context, run.id, "d1")
+    assert reports.accept_again(world.context, run.id, "d1") == again
     assert again != run.id
     assert world.claim(again).files["input"].version == 1
     assert runs.find_run(world.context, world.ann, again).schedule_id == schedule.id
     with pytest.raises(NotFoundError):
-        schedules.accept_again(world.context, new_id(), "d2")
+        reports.accept_again(world.context, new_id(), "d2")
 
 
-def test_definitions_tell_everything_that_dagster_shows(world: World) -> None:
-    schedule, _ = put(world, report_name="Desk margin")
-    other, _ = put(world, world.bob)
-    found = {definition.schedule_id: definition for definition in schedules.definitions(world.context)}
-    definition = found[schedule.id]
-    assert set(found) == {schedule.id, other.id}
-    assert definition.owner_email == "ann@example.com"
-    assert definition.datasets == {"input": "Desk margin-input", "reference": "Desk margin-reference"}
-    assert (definition.ruleset_name, definition.rules_text) == ("Desk margin", RULES.text)
-    assert definition.ruleset_digest == digest_text(RULES.text)
-    assert re.fullmatch(r"[A-Za-z0-9_]+", definition.slug)
-    assert schedules.definitions(world.context, [schedule.id]) == [definition]
-    assert schedules.definitions(world.context, []) == []
+# missed and unchanged
 
 
-def test_the_fingerprint_changes_exactly_when_definitions_do(world: World) -> None:
-    seen = [schedules.definitions_fingerprint(world.context)]
+def view_of(world: World, **changed: str) -> ScheduleView:
+    put(world)
+    return schedules.add_schedule(world.context, world.ann, "daily", cron="0 * * * *", **changed)
 
-    def changed() -> bool:
-        seen.append(schedules.definitions_fingerprint(world.context))
-        return seen[-1] != seen[-2]
 
-    schedule, run = put(world)
-    assert changed()
-    world.publish(world.claim(run.id))
-    schedules.accept_tick(world.context, schedule.id, DUE)
+def rewind(world: World, schedule: ScheduleView, moment: datetime) -> None:
+    """Let a schedule have dealt with all times up to a moment."""
+    world.sql("UPDATE schedules SET handled_until = :at WHERE id = :id", at=moment, id=schedule.id)
+
+
+def due_times(world: World, run_ids: Iterable[str]) -> list[datetime | None]:
+    return [runs.find_run(world.context, world.ann, run_id).due_at for run_id in run_ids]
+
+
+def test_of_missed_times_the_last_is_made_up_for(world: World) -> None:
+    schedule = view_of(world)
+    now = DUE + timedelta(hours=5, minutes=20)
+    early = schedules.accept_tick(world.context, schedule.id, DUE, now=now)
+    assert early.run_ids == ()
+    assert "missed" in early.reason
+    last = schedules.accept_tick(world.context, schedule.id, DUE + timedelta(hours=5), now=now)
+    assert due_times(world, last.run_ids) == [DUE + timedelta(hours=5)]
+
+
+def test_missed_times_are_skipped_where_the_schedule_says_so(world: World) -> None:
+    schedule = view_of(world, missed="skip")
+    late = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=20))
+    assert (late.run_ids, late.reason) == (
+        (),
+        "This time was missed by 20 minutes, and missed times of this schedule are skipped.",
+    )
+    assert tick(world, schedule, DUE + timedelta(hours=1))
+
+
+def test_all_missed_times_are_made_up_for_each_with_its_due_time(world: World) -> None:
+    schedule = view_of(world, missed="all")
+    rewind(world, schedule, DUE - timedelta(hours=3))
+    told = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=50))
+    assert due_times(world, told.run_ids) == [DUE - timedelta(hours=hours) for hours in (2, 1, 0)]
+    again = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=50))
+    assert again.run_ids == told.run_ids[-1:]
+
+
+def test_times_of_a_pause_are_not_missed(world: World) -> None:
+    schedule = view_of(world, missed="all")
+    rewind(world, schedule, DUE - timedelta(hours=3))
+    schedules.pause(world.context, world.ann, schedule.id)
+    schedules.resume(world.context, world.ann, schedule.id)
+    due = utc_now() + timedelta(minutes=1)
+    assert len(schedules.accept_tick(world.context, schedule.id, due).run_ids) == 1
+
+
+def test_unchanged_data_are_skipped_with_the_reason_until_something_changes(world: World) -> None:
+    schedule = view_of(world, unchanged="skip")
+    first = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE)
+    assert first.run_ids == ()
+    assert re.fullmatch(r"Rules and data are those of the run [0-9a-f]{32} of .* UTC; .*", first.reason)
     put(world, files=world.files() | {"input": world.file(b"key,price\nZ,9\n")})
-    assert not changed(), "runs and new files change no definition"
-    schedules.pause(world.context, world.ann, schedule.id)
-    assert changed()
-    schedules.pause(world.context, world.ann, schedule.id)
-    assert not changed()
-    put(world, cron="*/5 * * * *")
-    assert changed()
-    put(world, cron="*/5 * * * *", timezone="Europe/Berlin")
-    assert changed()
-    put(world, cron="*/5 * * * *", parameters={"desk": "FX"})
-    assert changed()
-    put(world, cron="*/5 * * * *", rules=RulesText("r.yaml", "[]", "yaml"))
-    assert changed()
-    schedules.delete_schedule(world.context, world.ann, schedule.id)
-    assert changed()
-    assert seen[-1] == seen[0]
+    hour = timedelta(hours=1)
+    assert schedules.accept_tick(world.context, schedule.id, DUE + hour, now=DUE + hour).reason, "run at once"
+    world.sql("UPDATE runs SET state = 'failed', error = '{}', finished_at = now()")
+    assert tick(world, schedule, DUE + 2 * hour), "what failed is tried again"
 
 
-def test_what_a_location_loaded_is_remembered(world: World) -> None:
-    assert schedules.loaded_fingerprint(world.context, "reports") is None
-    for fingerprint in ("a" * 64, "b" * 64):
-        schedules.note_loaded(world.context, "reports", fingerprint)
-        assert schedules.loaded_fingerprint(world.context, "reports") == fingerprint
+@pytest.mark.parametrize(("name", "value"), [("missed", "some"), ("unchanged", "")])
+def test_policies_that_there_are_not_are_refused(world: World, name: str, value: str) -> None:
+    put(world)
+    with pytest.raises(BadRequestError, match=name):
+        schedules.add_schedule(world.context, world.ann, "daily", cron="0 * * * *", **{name: value})
+
+
+def test_a_report_has_any_number_of_schedules(world: World) -> None:
+    main, _ = put(world)
+    nightly = schedules.add_schedule(
+        world.context, world.ann, "daily", name="nightly", cron="30 2 * * *", timezone="Europe/Berlin"
+    )
+    assert {one.name for one in schedules.list_schedules(world.context, world.ann, "daily")} == {
+        "main",
+        "nightly",
+    }
+    assert tick(world, main) != tick(world, nightly)
+    changed = schedules.add_schedule(world.context, world.ann, "daily", name="nightly", cron="31 2 * * *")
+    assert (changed.id, changed.cron) == (nightly.id, "31 2 * * *")
+    with pytest.raises(NotFoundError):
+        schedules.add_schedule(world.context, world.bob, "daily", cron="0 * * * *")
+
+
+# on and off
+
+
+def test_what_operators_switch_reaches_the_catalog_once(world: World) -> None:
+    schedule, _ = put(world)
+
+    def is_paused() -> bool:
+        return schedules.list_schedules(world.context, world.ann)[0].paused
+
+    assert schedules.take_over_switches(world.context, {}) == []
+    told = schedules.take_over_switches(world.context, {schedule.id: "STOPPED", new_id(): "STOPPED"})
+    assert (told, is_paused()) == ([f"An operator switched the schedule {schedule.id} off."], True)
+    schedules.resume(world.context, world.ann, schedule.id)
+    assert schedules.take_over_switches(world.context, {schedule.id: "STOPPED"}) == [], "seen already"
+    assert not is_paused()
+    schedules.take_over_switches(world.context, {schedule.id: None})
+    schedules.take_over_switches(world.context, {schedule.id: "STOPPED"})
+    assert is_paused()
+    schedules.take_over_switches(world.context, {schedule.id: "RUNNING"})
+    assert not is_paused()

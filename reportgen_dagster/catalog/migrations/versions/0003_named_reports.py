@@ -18,6 +18,10 @@ def upgrade() -> None:
     op.add_column("datasets", sa.Column("expected_cron", sa.Text()))
     op.add_column("datasets", sa.Column("expected_timezone", sa.Text()))
     op.add_column("datasets", sa.Column("expected_within_seconds", sa.BigInteger()))
+    op.add_column(
+        "dataset_versions", sa.Column("received_at", TIME, server_default=sa.text("now()"), nullable=False)
+    )
+    op.execute("UPDATE dataset_versions SET received_at = created_at")
     op.add_column("dataset_versions", sa.Column("profile", JSON))
     op.add_column("dataset_versions", sa.Column("reported_at", TIME))
     op.add_column("ruleset_versions", sa.Column("summary", JSON))
@@ -49,7 +53,9 @@ def _make_reports() -> None:
         sa.Column("paused_at", TIME),
         sa.Column("created_at", TIME, server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", TIME, server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_reports_owner_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_reports_owner_id"), ondelete="CASCADE"
+        ),
         sa.ForeignKeyConstraint(["ruleset_id"], ["rulesets.id"], name=op.f("fk_reports_ruleset_id")),
         sa.ForeignKeyConstraint(
             ["ruleset_version_id"], ["ruleset_versions.id"], name=op.f("fk_reports_ruleset_version_id")
@@ -68,7 +74,9 @@ def _make_reports() -> None:
             ["report_id"], ["reports.id"], name=op.f("fk_report_inputs_report_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name=op.f("fk_report_inputs_dataset_id")),
-        sa.ForeignKeyConstraint(["version_id"], ["dataset_versions.id"], name=op.f("fk_report_inputs_version_id")),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["dataset_versions.id"], name=op.f("fk_report_inputs_version_id")
+        ),
         sa.PrimaryKeyConstraint("report_id", "file", name=op.f("pk_report_inputs")),
     )
     op.create_index(op.f("ix_report_inputs_dataset_id"), "report_inputs", ["dataset_id"])
@@ -133,6 +141,7 @@ def downgrade() -> None:
     op.drop_column("ruleset_versions", "summary")
     op.drop_column("dataset_versions", "reported_at")
     op.drop_column("dataset_versions", "profile")
+    op.drop_column("dataset_versions", "received_at")
     op.drop_column("datasets", "expected_within_seconds")
     op.drop_column("datasets", "expected_timezone")
     op.drop_column("datasets", "expected_cron")
@@ -175,5 +184,9 @@ def _restore_schedules() -> None:
         op.f("fk_schedules_owner_id"), "schedules", "users", ["owner_id"], ["id"], ondelete="CASCADE"
     )
     op.create_foreign_key(
-        op.f("fk_schedules_ruleset_version_id"), "schedules", "ruleset_versions", ["ruleset_version_id"], ["id"]
+        op.f("fk_schedules_ruleset_version_id"),
+        "schedules",
+        "ruleset_versions",
+        ["ruleset_version_id"],
+        ["id"],
     )

@@ -1,0 +1,57 @@
+"""What people read about a report or a ruleset in the Dagster UI, as Markdown.
+
+What belongs here: words and layout. What does not: metadata of runs (events.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reportgen_dagster.defs.keys import schedule_name
+from reportgen_dagster.services.cron import in_words
+from reportgen_dagster.services.definitions import ReportDefinition, RulesetDefinition
+
+
+def report_description(report: ReportDefinition) -> str:
+    """Return what a report is, of what it is made, when it runs, and the steps of its rules as a graph."""
+    follows = "stays with it" if report.is_pinned else "follows the latest"
+    files = [f"- `{file}`: the dataset {dataset}" for file, dataset in report.datasets.items()]
+    parts = [
+        *_told(report.summary, report.name),
+        f"A report of {report.owner_email}, by version {report.ruleset_version} of the ruleset"
+        f" {report.ruleset_name} ({follows}).",
+        "\n".join(files),
+        _times(report),
+        *_graph(report.summary),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def rules_description(ruleset: RulesetDefinition) -> str:
+    """Return what rules say they are, and their steps as a graph."""
+    parts = [
+        *_told(ruleset.summary, ruleset.name),
+        f"A ruleset of {ruleset.owner_email}, version {ruleset.version}.",
+        *_graph(ruleset.summary),
+    ]
+    return "\n\n".join(parts)
+
+
+def _told(summary: Mapping[str, str] | None, name: str) -> list[str]:
+    known = summary or {}
+    return [f"**{known.get('title') or name}**", *filter(None, [known.get("description")])]
+
+
+def _times(report: ReportDefinition) -> str:
+    lines = [
+        f"- {in_words(schedule.cron)} ({schedule.timezone}): `{schedule_name(schedule.id)}`"
+        f"{' (paused)' if schedule.paused else ''}"
+        for schedule in report.schedules
+    ]
+    lines += ["- when a dataset has a new version"] if report.on_new_data else []
+    return "\n".join(["It runs:", "", *lines]) if lines else "It runs when somebody asks for it."
+
+
+def _graph(summary: Mapping[str, str] | None) -> list[str]:
+    graph = (summary or {}).get("graph")
+    return [f"```mermaid\n{graph}\n```"] if graph else []
