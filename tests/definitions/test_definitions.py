@@ -85,7 +85,7 @@ def test_names_that_differ_only_in_signs_stay_apart(ann: Ann) -> None:
 def test_definitions_load_without_a_catalog() -> None:
     bare = _definitions(Settings(database_url=None).model_copy(update={"database_url": None}))
     assert bare.get_job_def("generate_report") is not None
-    assert len(bare.sensors) == 4
+    assert {one.name for one in bare.sensors} >= {"launch_accepted_runs", "reap_lost_runs", "run_on_new_data"}
 
 
 def test_a_process_that_makes_one_run_defines_only_what_it_needs(
