@@ -9,6 +9,7 @@ from reportgen_dagster.defs.assets import dataset_specs, report_assets, ruleset_
 from reportgen_dagster.defs.jobs import generate_report
 from reportgen_dagster.defs.keys import LOCATION, report_key
 from reportgen_dagster.defs.process import context_of_process
+from reportgen_dagster.defs.retention import remove_old_files
 from reportgen_dagster.defs.schedules import report_schedules
 from reportgen_dagster.defs.sensors import (
     cancel_with_dagster,
@@ -31,6 +32,7 @@ SENSORS = (
     cancel_with_dagster,
     run_on_new_data,
     take_over_switches,
+    remove_old_files,
 )
 
 

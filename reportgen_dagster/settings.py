@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     temp_limit: ByteSize = Field(
         "100GB", description="Room on the disk that one run may take for copies of files and spilled data."
     )
+    retention_days: int | None = Field(
+        None,
+        ge=1,
+        description="Days that reports, rejects and files of finished runs, and replaced versions of datasets are kept;"
+        " empty: for ever.",
+    )
     max_upload_bytes: int = Field(10 * 1000**3, ge=1, description="Largest file that an upload may bring.")
     demo: bool = Field(
         default=True, description="Make the example report on the first start of an empty home."

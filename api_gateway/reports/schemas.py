@@ -59,7 +59,7 @@ class RunItem(TaskStatus):
     """A run in a list."""
 
     report_name: str
-    trigger: Literal["api", "schedule", "dagster"]
+    trigger: Literal["api", "schedule", "data", "dagster"]
     schedule_id: str | None
     parameters: dict[str, Any] = Field(description="As they were given.")
     run_date: date = Field(description="What `today()` is; of a schedule its due date.")

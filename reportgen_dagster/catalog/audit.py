@@ -30,7 +30,7 @@ _FILES = text(
 _CONTRADICTIONS = text(
     """
     SELECT format('Run %s succeeded but has no report.', id) FROM runs r
-    WHERE state = 'succeeded' AND NOT EXISTS (
+    WHERE state = 'succeeded' AND expired_at IS NULL AND NOT EXISTS (
         SELECT FROM artifacts a WHERE a.run_id = r.id AND a.format = 'csv')
     UNION ALL
     SELECT format('Run %s is %s but has a report.', r.id, r.state) FROM runs r
@@ -46,7 +46,8 @@ _CONTRADICTIONS = text(
     SELECT format('Run %s rejected %s rows, but its file of rejects has %s.',
                   r.id, r.reject_count, coalesce(j.row_count, 0))
     FROM runs r LEFT JOIN rejects j ON j.run_id = r.id
-    WHERE (r.state = 'succeeded' OR j.run_id IS NOT NULL) AND coalesce(j.row_count, 0) IS DISTINCT FROM r.reject_count
+    WHERE r.expired_at IS NULL AND (r.state = 'succeeded' OR j.run_id IS NOT NULL)
+        AND coalesce(j.row_count, 0) IS DISTINCT FROM r.reject_count
     UNION ALL
     SELECT format('Run %s is %s but does not say when or why.', id, state) FROM runs
     WHERE state IN ('succeeded', 'failed', 'cancelled')
@@ -54,7 +55,7 @@ _CONTRADICTIONS = text(
     UNION ALL
     SELECT format('Run %s is pinned to a file that the catalog does not have.', r.id)
     FROM runs r, jsonb_each_text(r.inputs) AS input
-    WHERE NOT EXISTS (SELECT FROM dataset_versions v WHERE v.id = input.value)
+    WHERE r.expired_at IS NULL AND NOT EXISTS (SELECT FROM dataset_versions v WHERE v.id = input.value)
     UNION ALL
     SELECT format('Version %s of the ruleset %s was changed after it was stored.', v.number, r.name)
     FROM ruleset_versions v JOIN rulesets r ON r.id = v.ruleset_id

@@ -293,6 +293,7 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     reported_at: Mapped[datetime | None]  # when Dagster got the events of a success
+    expired_at: Mapped[datetime | None]  # when its files were removed, as they were old
 
     fence: Mapped[int] = mapped_column(default=0)  # grows with each claim; guards every write of an attempt
     lost_attempts: Mapped[int] = mapped_column(default=0)  # claims whose worker died

@@ -13,8 +13,10 @@ from sqlalchemy import Connection, exc
 from reportgen_dagster.catalog import audit
 from reportgen_dagster.catalog.session import short_lived_engine
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.retention import UNKNOWN_SECONDS
 
 LEFT_ALONE_SECONDS = 120
+FORGOTTEN_SECONDS = 2 * UNKNOWN_SECONDS
 
 
 def fsck(context: Context) -> list[str]:
@@ -46,6 +48,10 @@ def _storage(context: Context) -> Iterator[str]:
             yield f"The file {digest} is missing in storage: {what}."
         elif not context.store.verify(digest):
             yield f"The file {digest} in storage is damaged: {what}."
+    known = {digest for digest, _ in files}
+    for digest in context.store.digests(older_than_seconds=FORGOTTEN_SECONDS):
+        if digest not in known:
+            yield f"The file {digest} in storage belongs to nothing; the retention sensor removes such files."
 
 
 def _dagster(context: Context) -> list[str]:

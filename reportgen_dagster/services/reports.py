@@ -279,6 +279,8 @@ def accept_again(context: Context, run_id: str, dagster_run_id: str) -> str:
         run = session.get(Run, run_id)
         if run is None:
             raise NotFoundError("There is no such run.")
+        if run.expired_at is not None:
+            raise NotFoundError("The files of this run were old and are gone; it cannot be made again.")
         return queue.accept(
             session,
             owner_id=run.owner_id,

@@ -264,7 +264,7 @@ def report_file(context: Context, owner_id: str, run_id: str | None, format: str
 
     Raises:
         BadRequestError: If there is no such format.
-        NotFoundError: If the caller has no such run.
+        NotFoundError: If the caller has no such run, or its files were old and are gone.
         ConflictError: If the run has no report: it is not finished, failed or was cancelled.
         ServiceError: If the file is gone from storage.
     """
@@ -272,6 +272,7 @@ def report_file(context: Context, owner_id: str, run_id: str | None, format: str
         raise BadRequestError(f"format: there is {', '.join(FORMATS)} only.")
     with context.catalog.transaction() as session:
         run, _ = _own_run(session, owner_id, run_id)
+        _refuse_expired(run)
         artifact = session.scalars(
             select(Artifact).where(Artifact.run_id == run.id, Artifact.format == format)
         ).first()
@@ -290,16 +291,30 @@ def rejects_file(context: Context, owner_id: str, run_id: str | None) -> FileVie
     """Return the rows that a run of the caller's diverted.
 
     Raises:
-        NotFoundError: If the caller has no such run, or it has no rejects.
+        NotFoundError: If the caller has no such run, it has no rejects, or its files were old and are gone.
         ServiceError: If the file is gone from storage.
     """
     with context.catalog.transaction() as session:
         run, _ = _own_run(session, owner_id, run_id)
+        _refuse_expired(run)
         rejects = session.get(Rejects, run.id)
     if rejects is None:
         raise NotFoundError("This run has no rejects.")
     name = f"{slug(run.report_name)}_rejects.csv"
     return _file_view(context, rejects.digest, rejects.size_bytes, CSV_TYPE, name)
+
+
+def _refuse_expired(run: Run) -> None:
+    """Refuse to look for files that were removed.
+
+    Raises:
+        NotFoundError: Saying when.
+    """
+    if run.expired_at is not None:
+        hint = "Generate the report again if you still need it."
+        raise NotFoundError(
+            f"The files of this run were old and removed on {run.expired_at:%Y-%m-%d}.", hint=hint
+        )
 
 
 def _file_view(context: Context, digest: str, size_bytes: int, media_type: str, filename: str) -> FileView:

@@ -176,10 +176,41 @@ class ObjectStore:
         """Tell whether a file is there."""
         return self.path(digest).is_file()
 
-    def digests(self) -> Iterator[str]:
-        """Name every file in the store, in no order."""
+    def digests(self, *, older_than_seconds: float = 0.0) -> Iterator[str]:
+        """Name every file in the store, in no order.
+
+        Args:
+            older_than_seconds: Only files that were stored so long ago.
+        """
+        newest = time.time() - older_than_seconds
         for folder in self._blobs.iterdir():
-            yield from (path.name for path in folder.iterdir() if DIGEST_PATTERN.fullmatch(path.name))
+            for path in folder.iterdir():
+                if DIGEST_PATTERN.fullmatch(path.name) and _is_older(path, newest):
+                    yield path.name
+
+    def remove(self, digest: str, *, older_than_seconds: float) -> bool:
+        """Remove a file that nothing speaks of; one that somebody stored anew meanwhile stays.
+
+        Args:
+            digest: Which file.
+            older_than_seconds: Only if it was stored so long ago.
+
+        Raises:
+            ServiceError: If the file system refuses.
+        """
+        path, newest = self.path(digest), time.time() - older_than_seconds
+        aside = self._temporary / f"{new_id()}.part"
+        with _told_as_ours():
+            if not _is_older(path, newest):
+                return False
+            with suppress(FileNotFoundError):
+                path.rename(aside)
+                # Who stores the same bytes replaces the file: before the rename it is new now, after it is another one.
+                if _is_older(aside, newest):
+                    aside.unlink()
+                    return True
+                aside.rename(path)
+        return False
 
     def verify(self, digest: str) -> bool:
         """Read a file again and tell whether it is there and its bytes still have the digest."""
@@ -249,6 +280,13 @@ def _publish(source: Path, blobs: Path, digest: str) -> None:
         _fsync_folder(blobs)
     source.replace(folder / digest)
     _fsync_folder(folder)
+
+
+def _is_older(path: Path, newest: float) -> bool:
+    try:
+        return path.stat().st_mtime <= newest
+    except FileNotFoundError:
+        return False
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -30,6 +30,7 @@ def upgrade() -> None:
     _make_reports()
     _fill_reports()
     _change_schedules()
+    op.add_column("runs", sa.Column("expired_at", TIME))
     op.add_column("runs", sa.Column("report_id", sa.String(32)))
     op.create_index(op.f("ix_runs_report_id"), "runs", ["report_id"])
     op.create_foreign_key(
@@ -133,6 +134,7 @@ def downgrade() -> None:
     op.drop_constraint(op.f("fk_runs_report_id"), "runs")
     op.drop_index(op.f("ix_runs_report_id"), "runs")
     op.drop_column("runs", "report_id")
+    op.drop_column("runs", "expired_at")
     _restore_schedules()
     op.drop_table("report_inputs")
     op.drop_table("reports")
