@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_gateway.dagster_client import LOCATION, DagsterClient
 from reportgen_dagster.errors import ReportgenError
-from reportgen_dagster.services import definitions, reaper
+from reportgen_dagster.services import definitions, reaper, schedules
 from reportgen_dagster.services.context import Context
 
 RELOAD_CHECK_SECONDS = 1.0
@@ -76,8 +76,9 @@ class Reloader:
             return
         self._reloaded_at = time.monotonic()
         await self._dagster.reload()
-        for schedule_id in await run_in_threadpool(definitions.paused_schedules, self._context):
-            await self._dagster.show_paused(schedule_id)
+        for schedule_id in await run_in_threadpool(schedules.contradicted_switches, self._context):
+            await self._dagster.reset_schedule(schedule_id)
+            await run_in_threadpool(schedules.forget_switch, self._context, schedule_id)
 
     def _is_loaded(self) -> bool:
         wanted = definitions.fingerprint(self._context)

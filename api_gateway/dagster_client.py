@@ -32,11 +32,6 @@ mutation Reload($location: String!) {
   }
 }
 """
-_SCHEDULE_STATE = """
-query ScheduleState($selector: ScheduleSelector!) {
-  scheduleOrError(scheduleSelector: $selector) { ... on Schedule { scheduleState { status } } }
-}
-"""
 _RESET_SCHEDULE = """
 mutation ResetSchedule($selector: ScheduleSelector!) {
   resetSchedule(scheduleSelector: $selector) { __typename }
@@ -104,8 +99,8 @@ class DagsterClient:
         if loaded != "RepositoryLocation":
             raise ServiceError(f"Dagster does not reload: {loaded or _refusal(result)}")
 
-    async def show_paused(self, schedule_id: str) -> None:
-        """Let a paused schedule show as stopped, though an operator once switched it on by hand.
+    async def reset_schedule(self, schedule_id: str) -> None:
+        """Let a schedule be on or off as its definition says, whatever an operator once switched by hand.
 
         Raises:
             UnavailableError: If Dagster does not answer.
@@ -115,10 +110,7 @@ class DagsterClient:
             "repositoryName": REPOSITORY,
             "scheduleName": f"s_{schedule_id}",
         }
-        data = await self._ask(_SCHEDULE_STATE, {"selector": selector})
-        state = (data.get("scheduleOrError") or {}).get("scheduleState") or {}
-        if state.get("status") == "RUNNING":
-            await self._ask(_RESET_SCHEDULE, {"selector": selector})
+        await self._ask(_RESET_SCHEDULE, {"selector": selector})
 
     async def is_loaded(self) -> bool:
         """Tell whether the code location is loaded without errors and holds the job.

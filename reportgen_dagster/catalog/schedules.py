@@ -50,10 +50,15 @@ def of_report(session: Session, report_id: str) -> list[Schedule]:
     )
 
 
-def paused(session: Session) -> list[str]:
-    """Return the ids of all schedules that do not tick: they or their reports are paused."""
+def contradicted(session: Session) -> list[str]:
+    """Return the ids of schedules that are otherwise than operators last set them in Dagster, as it was seen."""
     is_paused = Schedule.paused_at.is_not(None) | Report.paused_at.is_not(None)
-    return list(session.scalars(select(Schedule.id).join(Schedule.report).where(is_paused)))
+    on, off = Schedule.dagster_status == "RUNNING", Schedule.dagster_status == "STOPPED"
+    return list(
+        session.scalars(
+            select(Schedule.id).join(Schedule.report).where((on & is_paused) | (off & ~is_paused))
+        )
+    )
 
 
 def find(session: Session, schedule_id: str, owner_id: str) -> Schedule | None:

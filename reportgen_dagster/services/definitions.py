@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from reportgen_dagster.catalog import definitions as catalog
-from reportgen_dagster.catalog import schedules as calendar
 from reportgen_dagster.services.context import Context
 
 
@@ -153,9 +152,3 @@ def load_problem(context: Context, location: str) -> str | None:
     with context.catalog.transaction() as session:
         found = catalog.loaded(session, location)
     return found.problem if found is not None else None
-
-
-def paused_schedules(context: Context) -> list[str]:
-    """Return the ids of all schedules that do not tick, whoever owns them."""
-    with context.catalog.transaction() as session:
-        return calendar.paused(session)

@@ -380,6 +380,21 @@ def _nothing_new(session: Session, report: Report, pinned: Pinned) -> str:
 # on and off, by the owner and by operators
 
 
+def contradicted_switches(context: Context) -> list[str]:
+    """Return the ids of schedules that owners paused or resumed after operators had switched them in Dagster by hand.
+
+    A switch that was not taken over yet is not among them: it is the latest word.
+    """
+    with context.catalog.transaction() as session:
+        return calendar.contradicted(session)
+
+
+def forget_switch(context: Context, schedule_id: str) -> None:
+    """Write that Dagster shows a schedule as its definition says, as nobody had switched it by hand."""
+    with context.catalog.transaction() as session:
+        calendar.note_statuses(session, {schedule_id: None})
+
+
 def take_over_switches(context: Context, seen: Mapping[str, str | None]) -> list[str]:
     """Pause and resume schedules as operators switched them in Dagster since the last look.
 

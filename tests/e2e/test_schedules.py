@@ -64,16 +64,27 @@ def test_the_schedule_ticks_in_dagster_and_its_report_can_be_downloaded(stack, s
     assert any(tick["status"] == "SUCCESS" for tick in ticks)
 
 
-def test_an_operator_can_switch_it_off_and_on(stack, scheduled) -> None:
-    _, schedule = scheduled
+def test_it_is_switched_off_and_on_from_both_sides(stack, scheduled) -> None:
+    client, schedule = scheduled
     until(lambda: _in_dagster(stack, schedule)["__typename"] == "Schedule", "Dagster shows it", seconds=90)
+
+    def is_paused() -> bool:
+        return client.http.get("/api/v1/schedules").json()["items"][0]["paused"]
+
+    def status() -> str:
+        return _in_dagster(stack, schedule)["scheduleState"]["status"]
+
     state = _in_dagster(stack, schedule)["scheduleState"]
     _graphql(
         stack,
         "mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename } }",
         id=state["id"],
     )
-    assert _in_dagster(stack, schedule)["scheduleState"]["status"] == "STOPPED"
+    until(is_paused, "what an operator switched off is paused for its owner", seconds=60)
+    assert client.http.post(f"/api/v1/schedules/{schedule['id']}/resume").status_code == 200
+    until(lambda: status() == "RUNNING", "what its owner resumed ticks in Dagster", seconds=90)
+    assert client.http.post(f"/api/v1/schedules/{schedule['id']}/pause").status_code == 200
+    until(lambda: status() == "STOPPED", "what its owner paused is off in Dagster", seconds=90)
     _graphql(
         stack,
         """mutation ($name: String!) { startSchedule(scheduleSelector: {
@@ -81,7 +92,8 @@ def test_an_operator_can_switch_it_off_and_on(stack, scheduled) -> None:
         }) { __typename } }""",
         name=f"s_{schedule['id']}",
     )
-    assert _in_dagster(stack, schedule)["scheduleState"]["status"] == "RUNNING"
+    until(lambda: not is_paused(), "what an operator switched on ticks again", seconds=60)
+    assert status() == "RUNNING"
 
 
 def test_its_owner_can_pause_resume_and_delete_it(stack, scheduled) -> None:

@@ -313,7 +313,9 @@ def test_what_operators_switch_reaches_the_catalog_once(world: World) -> None:
     schedules.resume(world.context, world.ann, schedule.id)
     assert schedules.take_over_switches(world.context, {schedule.id: "STOPPED"}) == [], "seen already"
     assert not is_paused()
-    schedules.take_over_switches(world.context, {schedule.id: None})
+    assert schedules.contradicted_switches(world.context) == [schedule.id]
+    schedules.forget_switch(world.context, schedule.id)
+    assert schedules.contradicted_switches(world.context) == []
     schedules.take_over_switches(world.context, {schedule.id: "STOPPED"})
     assert is_paused()
     schedules.take_over_switches(world.context, {schedule.id: "RUNNING"})
