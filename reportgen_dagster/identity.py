@@ -27,6 +27,20 @@ def digest_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def location_name(shard: int) -> str:
+    """Return what the Dagster code location of a shard is called.
+
+    >>> location_name(0), location_name(1)
+    ('reports', 'reports_1')
+    """
+    return f"reports_{shard}" if shard else "reports"
+
+
+def locations(shards: int) -> list[str]:
+    """Return what the code locations of all shards are called."""
+    return [location_name(shard) for shard in range(shards)]
+
+
 def utc_now() -> datetime:
     """Return the present time, aware, in UTC. Leases never use it: they go by the database's clock."""
     return datetime.now(UTC)

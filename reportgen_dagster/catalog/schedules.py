@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
+from reportgen_dagster.catalog.definitions import shard_of
 from reportgen_dagster.catalog.tables import Report, Schedule
 from reportgen_dagster.identity import new_id
 
@@ -98,9 +99,11 @@ def remove(session: Session, schedule_id: str) -> None:
     session.execute(delete(Schedule).where(Schedule.id == schedule_id))
 
 
-def statuses(session: Session) -> dict[str, str | None]:
-    """Return for each schedule what an operator last set in Dagster, as it was seen."""
-    return dict(session.execute(select(Schedule.id, Schedule.dagster_status)).all())
+def statuses(session: Session, shards: int) -> dict[str, tuple[int, str | None]]:
+    """Return for each schedule its shard, and what an operator last set there in Dagster, as it was seen."""
+    query = f"SELECT id, {shard_of('report_id')}, dagster_status FROM schedules"  # noqa: S608 - constants
+    rows = session.execute(text(query), {"shards": shards})
+    return {schedule_id: (shard, status) for schedule_id, shard, status in rows}
 
 
 def note_statuses(session: Session, seen: Mapping[str, str | None]) -> None:

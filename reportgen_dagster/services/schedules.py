@@ -21,7 +21,7 @@ from reportgen_dagster.catalog import schedules as calendar
 from reportgen_dagster.catalog.reports import Pinned, Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
 from reportgen_dagster.errors import BadRequestError, NotFoundError
-from reportgen_dagster.identity import utc_now
+from reportgen_dagster.identity import location_name, utc_now
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, next_time, times
 from reportgen_dagster.services.fitting import Check, files_to_take, upload_at_hand
@@ -380,20 +380,22 @@ def _nothing_new(session: Session, report: Report, pinned: Pinned) -> str:
 # on and off, by the owner and by operators
 
 
-def take_over_switches(context: Context, seen: Mapping[str, str | None]) -> list[str]:
+def take_over_switches(context: Context, seen: Mapping[tuple[str, str], str]) -> list[str]:
     """Pause and resume schedules as operators switched them in Dagster since the last look.
 
     Args:
         context: The installation.
-        seen: For each schedule `RUNNING` or `STOPPED` as somebody set it by hand; None: as the definition says.
+        seen: `RUNNING` or `STOPPED` where somebody set it by hand, by code location and schedule. Locations that schedules
+            were in before the number of shards changed do not count.
 
     Returns:
         What was done, a sentence for each schedule.
     """
     told = []
     with context.catalog.transaction() as session:
-        known = calendar.statuses(session)
-        changed = {key: status for key, status in seen.items() if key in known and known[key] != status}
+        known = calendar.statuses(session, context.settings.shards)
+        present = {key: seen.get((location_name(shard), key)) for key, (shard, _) in known.items()}
+        changed = {key: status for key, status in present.items() if status != known[key][1]}
         for schedule_id, status in changed.items():
             if status is not None:
                 calendar.set_paused(session, schedule_id, paused=status == "STOPPED")

@@ -307,14 +307,15 @@ def test_what_operators_switch_reaches_the_catalog_once(world: World) -> None:
     def is_paused() -> bool:
         return schedules.list_schedules(world.context, world.ann)[0].paused
 
-    assert schedules.take_over_switches(world.context, {}) == []
-    told = schedules.take_over_switches(world.context, {schedule.id: "STOPPED", new_id(): "STOPPED"})
+    here = ("reports", schedule.id)
+    assert schedules.take_over_switches(world.context, {("reports_1", schedule.id): "STOPPED"}) == []
+    told = schedules.take_over_switches(world.context, {here: "STOPPED", ("reports", new_id()): "STOPPED"})
     assert (told, is_paused()) == ([f"An operator switched the schedule {schedule.id} off."], True)
     schedules.resume(world.context, world.ann, schedule.id)
-    assert schedules.take_over_switches(world.context, {schedule.id: "STOPPED"}) == [], "seen already"
+    assert schedules.take_over_switches(world.context, {here: "STOPPED"}) == [], "seen already"
     assert not is_paused()
-    schedules.take_over_switches(world.context, {schedule.id: None})
-    schedules.take_over_switches(world.context, {schedule.id: "STOPPED"})
+    schedules.take_over_switches(world.context, {})
+    schedules.take_over_switches(world.context, {here: "STOPPED"})
     assert is_paused()
-    schedules.take_over_switches(world.context, {schedule.id: "RUNNING"})
+    schedules.take_over_switches(world.context, {here: "RUNNING"})
     assert not is_paused()
