@@ -8,6 +8,7 @@ import secrets
 import uuid
 from datetime import UTC, datetime
 
+ID_PATTERN = re.compile(r"[0-9a-f]{32}")
 DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
 _DIGEST_BEHIND = re.compile(r"_[0-9a-f]{8}$")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
@@ -32,16 +32,22 @@ def put(session: Session, *, report_id: str, name: str, **values: Any) -> Schedu
     return session.get_one(Schedule, schedule_id, populate_existing=True)
 
 
-def of_owner(session: Session, owner_id: str) -> list[Schedule]:
-    """Return an owner's schedules, oldest first."""
-    statement = (
-        select(Schedule)
-        .join(Schedule.report)
-        .where(Report.owner_id == owner_id)
-        .options(joinedload(Schedule.report))
-        .order_by(Schedule.created_at, Schedule.id)
-    )
-    return list(session.scalars(statement))
+def of_owner(
+    session: Session, owner_id: str, *, after: tuple[datetime, str] | None = None, limit: int | None = None
+) -> list[Schedule]:
+    """Return an owner's schedules, oldest first.
+
+    Args:
+        session: The transaction.
+        owner_id: Whose schedules.
+        after: Only schedules that come after this (created_at, id) in the list.
+        limit: At most so many.
+    """
+    statement = select(Schedule).join(Schedule.report).where(Report.owner_id == owner_id)
+    if after is not None:
+        statement = statement.where(tuple_(Schedule.created_at, Schedule.id) > after)
+    ordered = statement.order_by(Schedule.created_at, Schedule.id).limit(limit)
+    return list(session.scalars(ordered.options(joinedload(Schedule.report))))
 
 
 def of_report(session: Session, report_id: str) -> list[Schedule]:

@@ -6,7 +6,7 @@ Each tick accepts a run with the versions of that moment. Pausing acts on the ne
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -21,14 +21,14 @@ from reportgen_dagster.catalog import schedules as calendar
 from reportgen_dagster.catalog.reports import Pinned, Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
 from reportgen_dagster.errors import BadRequestError, NotFoundError
-from reportgen_dagster.identity import location_name, utc_now
+from reportgen_dagster.identity import ID_PATTERN, location_name, utc_now
+from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, next_time, times
 from reportgen_dagster.services.fitting import Check, files_to_take, upload_at_hand
 from reportgen_dagster.services.names import checked_name
 from reportgen_dagster.services.reports import accept, find_own
 from reportgen_dagster.services.runs import (
-    ID_PATTERN,
     RunView,
     accepted_view,
     pin_files,
@@ -216,10 +216,36 @@ def list_schedules(context: Context, owner_id: str, report_name: str | None = No
     """
     with context.catalog.transaction() as session:
         found = calendar.of_owner(session, owner_id)
-        schedules = [one for one in found if report_name in (None, one.report.name)]
-        last_runs = queue.last_of_schedules(session, [schedule.id for schedule in schedules])
-        views = {key: run_view(run, has_rejects=rejects) for key, (run, rejects) in last_runs.items()}
-        return [_view(schedule, schedule.report, views.get(schedule.id)) for schedule in schedules]
+        return _views(session, [one for one in found if report_name in (None, one.report.name)])
+
+
+def page_of_schedules(
+    context: Context, owner_id: str, *, limit: int = 50, cursor: str | None = None
+) -> tuple[list[ScheduleView], str | None]:
+    """Return a page of the caller's schedules, oldest first, and the cursor of the next page.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        limit: At most so many, from 1 to 500.
+        cursor: Where the page begins, as the page before gave it.
+
+    Raises:
+        BadRequestError: If limit or cursor cannot be used.
+    """
+    cursors.check_limit(limit)
+    after = cursors.decode(cursor) if cursor else None
+    with context.catalog.transaction() as session:
+        found = calendar.of_owner(session, owner_id, after=after, limit=limit + 1)
+        views = _views(session, found[:limit])
+    last = views[-1] if len(found) > limit else None
+    return views, cursors.encode(last.created_at, last.id) if last else None
+
+
+def _views(session: Session, schedules: Sequence[Schedule]) -> list[ScheduleView]:
+    last_runs = queue.last_of_schedules(session, [schedule.id for schedule in schedules])
+    views = {key: run_view(run, has_rejects=rejects) for key, (run, rejects) in last_runs.items()}
+    return [_view(schedule, schedule.report, views.get(schedule.id)) for schedule in schedules]
 
 
 def pause(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:

@@ -55,6 +55,18 @@ def test_a_new_schedule_runs_once_at_once(world: World) -> None:
     assert claimed.ruleset_name == "daily"
 
 
+def test_schedules_come_in_pages(world: World) -> None:
+    ids = [put(world, report_name=f"report {number}")[0].id for number in range(5)]
+    found, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        page, cursor = schedules.page_of_schedules(world.context, world.ann, limit=2, cursor=cursor)
+        found += [view.id for view in page]
+        pages += 1
+    assert (found, pages) == (ids, 3)
+    with pytest.raises(BadRequestError, match="cursor"):
+        schedules.page_of_schedules(world.context, world.ann, cursor="nonsense")
+
+
 def test_a_schedule_without_a_name_gets_one(world: World) -> None:
     schedule, _ = put(world, report_name=None)
     assert re.fullmatch(r"report_[0-9a-f]{6}", schedule.report_name)
