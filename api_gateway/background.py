@@ -9,17 +9,20 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from starlette.concurrency import run_in_threadpool
 
-from api_gateway.dagster_client import LOCATION, DagsterClient
+from api_gateway.dagster_client import DagsterClient
 from reportgen_dagster.errors import ReportgenError
+from reportgen_dagster.identity import locations
 from reportgen_dagster.services import definitions, reaper, schedules
 from reportgen_dagster.services.context import Context
 
 RELOAD_CHECK_SECONDS = 1.0
-RELOAD_PAUSE_SECONDS = 5.0  # at least so long between two reloads, however often definitions change
+COMPARE_SHARE = 0.03  # of the time goes into comparing at most: with 3,000 reports it takes 0.1 s
+COMPARE_SECONDS = 10.0  # but it is done at least so often
+LOOK_SECONDS = 5.0  # so often Dagster is asked whether it has all definitions
 REAP_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
@@ -55,34 +58,67 @@ class Launcher:
 
 
 class Reloader:
-    """Has Dagster reload when the catalog's schedules are not those that it last loaded."""
+    """Has Dagster reload the code locations whose definitions are not those of the catalog, one after the other.
+
+    Any number of gateways may try: a lock lets one of them reload, and how long a location rests is kept in the catalog.
+    """
 
     def __init__(self, context: Context, dagster: DagsterClient) -> None:
         """Prepare to compare the catalog of `context` with what `dagster` loaded."""
         self._context = context
         self._dagster = dagster
-        self._reloaded_at = -RELOAD_PAUSE_SECONDS
+        self._looked_at = -LOOK_SECONDS
+        self._compare_at = 0.0
 
     async def reload_if_changed(self) -> None:
-        """Compare, and reload unless the last reload was a moment ago.
+        """Compare, and reload what changed unless it was reloaded a moment ago.
+
+        What fails is told in the catalog and, the first time, in the log; it is tried again after the same pause.
 
         Raises:
-            UnavailableError: If the catalog or Dagster does not answer.
-            ServiceError: If the definitions cannot be loaded.
+            UnavailableError: If the catalog or, where it was only asked, Dagster does not answer.
         """
-        if time.monotonic() - self._reloaded_at < RELOAD_PAUSE_SECONDS:
+        if time.monotonic() < self._compare_at:
             return
-        if await run_in_threadpool(self._is_loaded):
+        stale = await self._stale()
+        if not stale:
+            await self._show_switches()
             return
-        self._reloaded_at = time.monotonic()
-        await self._dagster.reload()
-        for schedule_id in await run_in_threadpool(schedules.contradicted_switches, self._context):
-            await self._dagster.reset_schedule(schedule_id)
+        with ExitStack() as stack:
+            lock = definitions.reload_lock(self._context)
+            if not await run_in_threadpool(stack.enter_context, lock):
+                return
+            for location in stale:
+                if not await run_in_threadpool(definitions.is_resting, self._context, location):
+                    await self._reload(location)
+
+    async def _show_switches(self) -> None:
+        """Let Dagster show what owners switched after operators had, once the definitions say so."""
+        for location, schedule_id in await run_in_threadpool(schedules.contradicted_switches, self._context):
+            await self._dagster.reset_schedule(location, schedule_id)
             await run_in_threadpool(schedules.forget_switch, self._context, schedule_id)
 
-    def _is_loaded(self) -> bool:
-        wanted = definitions.fingerprint(self._context)
-        return definitions.loaded_fingerprint(self._context, LOCATION) == wanted
+    async def _stale(self) -> list[str]:
+        """Return which locations changed; now and then also those that are not loaded, whatever they noted when they were."""
+        began = time.monotonic()
+        stale = await run_in_threadpool(definitions.changed_locations, self._context)
+        took = time.monotonic() - began
+        self._compare_at = began + min(took / COMPARE_SHARE, COMPARE_SECONDS)
+        if not stale and time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            stale = list(await self._dagster.unloaded(locations(self._context.settings.shards)))
+        return stale
+
+    async def _reload(self, location: str) -> None:
+        began = time.monotonic()
+        problem = None
+        try:
+            await self._dagster.reload(location)
+        except ReportgenError as error:
+            problem = error.detail
+        seconds = time.monotonic() - began
+        if await run_in_threadpool(definitions.note_reloaded, self._context, location, seconds, problem):
+            _log.warning("Dagster's definitions %s stay as they were: %s", location, problem)
 
 
 class Reaper:

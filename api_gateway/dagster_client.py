@@ -1,14 +1,16 @@
-"""The only speaker of Dagster's GraphQL: launch a run, reload the code location, ask whether it is loaded."""
+"""The only speaker of Dagster's GraphQL: launch a run, reload a code location, ask which are loaded."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import httpx2
 
 from reportgen_dagster.errors import ServiceError, UnavailableError
+from reportgen_dagster.identity import location_name
 
-LOCATION = "reports"
+LOCATION = location_name(0)  # each location has the job; the gateway launches in the first one
 REPOSITORY = "__repository__"
 JOB = "generate_report"
 TIMEOUT_SECONDS = 10.0
@@ -27,7 +29,7 @@ _RELOAD = """
 mutation Reload($location: String!) {
   reloadRepositoryLocation(repositoryLocationName: $location) {
     __typename
-    ... on WorkspaceLocationEntry { locationOrLoadError { __typename } }
+    ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } }
     ... on Error { message }
   }
 }
@@ -37,11 +39,14 @@ mutation ResetSchedule($selector: ScheduleSelector!) {
   resetSchedule(scheduleSelector: $selector) { __typename }
 }
 """
-_LOADED = """
-query Loaded($location: String!) {
-  workspaceLocationEntryOrError(name: $location) {
-    ... on WorkspaceLocationEntry {
-      locationOrLoadError { ... on RepositoryLocation { repositories { jobs { name } } } }
+_LOCATIONS = """
+query Locations {
+  workspaceOrError {
+    ... on Workspace {
+      locationEntries {
+        name
+        locationOrLoadError { __typename ... on RepositoryLocation { repositories { name } } ... on PythonError { message } }
+      }
     }
   }
 }
@@ -86,45 +91,46 @@ class DagsterClient:
             raise ServiceError(f"Dagster does not launch: {_refusal(result)}")
         return str(result["run"]["runId"])
 
-    async def reload(self) -> None:
-        """Have the code location build its definitions again.
+    async def reload(self, location: str) -> None:
+        """Have a code location build its definitions again.
 
         Raises:
             UnavailableError: If Dagster does not answer.
             ServiceError: If the definitions cannot be loaded.
         """
-        data = await self._ask(_RELOAD, {"location": LOCATION}, seconds=RELOAD_SECONDS)
+        data = await self._ask(_RELOAD, {"location": location}, seconds=RELOAD_SECONDS)
         result = data["reloadRepositoryLocation"]
-        loaded = (result.get("locationOrLoadError") or {}).get("__typename")
-        if loaded != "RepositoryLocation":
-            raise ServiceError(f"Dagster does not reload: {loaded or _refusal(result)}")
+        loaded = result.get("locationOrLoadError") or {}
+        if loaded.get("__typename") != "RepositoryLocation":
+            raise ServiceError(f"Dagster does not reload {location}: {_refusal(loaded or result)}")
 
-    async def reset_schedule(self, schedule_id: str) -> None:
+    async def reset_schedule(self, location: str, schedule_id: str) -> None:
         """Let a schedule be on or off as its definition says, whatever an operator once switched by hand.
 
         Raises:
             UnavailableError: If Dagster does not answer.
         """
         selector = {
-            "repositoryLocationName": LOCATION,
+            "repositoryLocationName": location,
             "repositoryName": REPOSITORY,
             "scheduleName": f"s_{schedule_id}",
         }
         await self._ask(_RESET_SCHEDULE, {"selector": selector})
 
-    async def is_loaded(self) -> bool:
-        """Tell whether the code location is loaded without errors and holds the job.
+    async def unloaded(self, locations: Collection[str]) -> dict[str, str]:
+        """Return those of the code locations that are not loaded, each with why.
 
         Raises:
             UnavailableError: If Dagster does not answer.
         """
-        data = await self._ask(_LOADED, {"location": LOCATION})
-        location = (data.get("workspaceLocationEntryOrError") or {}).get("locationOrLoadError") or {}
-        return any(
-            job["name"] == JOB
-            for repository in location.get("repositories", ())
-            for job in repository["jobs"]
-        )
+        data = await self._ask(_LOCATIONS, {})
+        entries = (data["workspaceOrError"] or {}).get("locationEntries", ())
+        known = {entry["name"]: entry["locationOrLoadError"] or {} for entry in entries}
+        return {
+            name: _refusal(known[name]) if known.get(name) else "Dagster does not know it yet"
+            for name in locations
+            if not (known.get(name) or {}).get("repositories")
+        }
 
     async def close(self) -> None:
         """Close the connections."""
@@ -148,4 +154,5 @@ class DagsterClient:
 
 def _refusal(result: dict[str, Any]) -> str:
     """Return the first line of Dagster's words; what follows is its stack."""
-    return f"{result['__typename']}: {str(result.get('message', '')).strip().partition(chr(10))[0]}"
+    words = str(result.get("message", "")).strip().partition("\n")[0]
+    return ": ".join(filter(None, [result.get("__typename", ""), words]))

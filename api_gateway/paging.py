@@ -13,7 +13,7 @@ MAX_LIMIT = 200
 
 
 class Page(BaseModel, Generic[Item]):
-    """One page of a list, newest first."""
+    """One page of a list."""
 
     items: list[Item]
     next: str | None = Field(None, description="Path of the next page; null on the last one.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dagster import Definitions, in_process_executor, mem_io_manager
+from collections.abc import Collection
+
+from dagster import AssetKey, Definitions, in_process_executor, mem_io_manager
 
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.assets import dataset_specs, report_assets, ruleset_specs
 from reportgen_dagster.defs.jobs import generate_report
-from reportgen_dagster.defs.keys import LOCATION, report_key
+from reportgen_dagster.defs.keys import report_key
 from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.defs.retention import remove_old_files
 from reportgen_dagster.defs.schedules import report_schedules
@@ -20,6 +22,7 @@ from reportgen_dagster.defs.sensors import (
     take_over_switches,
 )
 from reportgen_dagster.defs.service import service
+from reportgen_dagster.identity import location_name
 from reportgen_dagster.services import definitions as catalog
 from reportgen_dagster.services.definitions import Everything, ReportDefinition
 from reportgen_dagster.settings import Settings
@@ -37,20 +40,20 @@ SENSORS = (
 
 
 def build_definitions(settings: Settings) -> Definitions:
-    """Return the definitions of this process: all that the catalog names, or what one run needs.
+    """Return the definitions of this process: its shard of all that the catalog names, or what one run needs.
 
-    Without a catalog (no DATABASE_URL) there are the fixed job and the sensors.
+    Each shard has the fixed job; the sensors, which look after all shards, are in the first. Without a catalog
+    (no DATABASE_URL) there is nothing else.
     """
     covered = scope.current().assets
     if covered is not None:
-        reports = catalog.everything(context_of_process()).reports if covered else ()
         return Definitions(
             jobs=[generate_report],
-            assets=report_assets([report for report in reports if _key(report) in covered]),
+            assets=report_assets(_covered(covered) if covered else ()),
             executor=in_process_executor,
             resources=RESOURCES,
         )
-    known = _load_all() if settings.database_url else Everything()
+    known = _load_all(settings) if settings.database_url else Everything()
     return Definitions(
         jobs=[generate_report],
         assets=[
@@ -59,20 +62,24 @@ def build_definitions(settings: Settings) -> Definitions:
             *report_assets(known.reports),
         ],
         schedules=report_schedules(known.reports),
-        sensors=SENSORS,
+        sensors=SENSORS if settings.shard == 0 else (),
         executor=in_process_executor,
         resources=RESOURCES,
     )
 
 
-def _key(report: ReportDefinition) -> object:
-    return report_key(report.owner_id, report.name)
+def _covered(keys: Collection[AssetKey]) -> tuple[ReportDefinition, ...]:
+    """Read the reports with these asset keys, of whichever shards."""
+    owner_ids = {key.path[0] for key in keys}
+    return catalog.some_reports(
+        context_of_process(), owner_ids, lambda owner_id, name: report_key(owner_id, name) in keys
+    )
 
 
-def _load_all() -> Everything:
-    """Read everything, and note what was read so that a later change is noticed and reloaded."""
-    known = catalog.everything(context_of_process())
-    catalog.note_loaded(context_of_process(), LOCATION, known.fingerprint)
+def _load_all(settings: Settings) -> Everything:
+    """Read everything of a shard, and note what was read so that a later change is noticed and reloaded."""
+    known = catalog.everything(context_of_process(), settings.shard, settings.shards)
+    catalog.note_loaded(context_of_process(), location_name(settings.shard), known.fingerprint)
     return known
 
 

@@ -8,6 +8,7 @@ import secrets
 import uuid
 from datetime import UTC, datetime
 
+ID_PATTERN = re.compile(r"[0-9a-f]{32}")
 DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
 _DIGEST_BEHIND = re.compile(r"_[0-9a-f]{8}$")
 
@@ -25,6 +26,20 @@ def new_secret(size_bytes: int = 32) -> str:
 def digest_text(text: str) -> str:
     """Return the SHA-256 of a text's UTF-8 bytes as 64 hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def location_name(shard: int) -> str:
+    """Return what the Dagster code location of a shard is called.
+
+    >>> location_name(0), location_name(1)
+    ('reports', 'reports_1')
+    """
+    return f"reports_{shard}" if shard else "reports"
+
+
+def locations(shards: int) -> list[str]:
+    """Return what the code locations of all shards are called."""
+    return [location_name(shard) for shard in range(shards)]
 
 
 def utc_now() -> datetime:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 
@@ -49,8 +49,22 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port of the gateway.")
     dagster_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback only.")
     code_server_port: int = Field(
-        4266, ge=1, le=65535, description="Port of Dagster's code server, loopback only."
+        4266,
+        ge=1,
+        le=65535,
+        description="Port of Dagster's code server, loopback only; further ones take the next ports.",
     )
+    code_server_host: str = Field(
+        "127.0.0.1",
+        description="Where Dagster finds its code servers; `reportgen up` starts them on loopback.",
+    )
+    shards: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Code servers that the definitions are dealt out to; one for each 1,000 reports.",
+    )
+    shard: int = Field(0, ge=0, le=15, description="Which of them this code server is, from 0.")
     dagster_url: str = Field(
         "", description="Address of the Dagster webserver; empty: loopback and DAGSTER_PORT."
     )
@@ -87,6 +101,14 @@ class Settings(BaseSettings):
     demo: bool = Field(
         default=True, description="Make the example report on the first start of an empty home."
     )
+
+    @model_validator(mode="after")
+    def _is_one_of_the_shards(self) -> Settings:
+        if self.shard >= self.shards:
+            raise ValueError(
+                f"SHARD is {self.shard}, but with SHARDS={self.shards} the last one is {self.shards - 1}"
+            )
+        return self
 
     @cached_property
     def storage_path(self) -> Path:

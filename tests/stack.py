@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -41,7 +42,9 @@ class Stack:
         self._log = home / "up.log"
         self._up: subprocess.Popen[bytes] | None = None
         self._instances: set[str] = set()
-        gateway, dagster, code_server = _free_ports(3)
+        gateway, dagster = _free_ports(2)
+        shards = int(settings.get("REPORTGEN_SHARDS", "1"))
+        code_server = _free_ports_in_a_row(shards, but={gateway, dagster})
         self.url = f"http://127.0.0.1:{gateway}"
         self.dagster_url = f"http://127.0.0.1:{dagster}"
         self.environment = {
@@ -192,6 +195,25 @@ class Stack:
 def _is_filtered(process: psutil.Process) -> bool:
     with suppress(OSError):
         return "\nSeccomp:\t2\n" in Path(f"/proc/{process.pid}/status").read_text()
+    return False
+
+
+def _free_ports_in_a_row(count: int, but: set[int]) -> int:
+    """Return the first of `count` free ports in a row."""
+    while True:
+        first = free_port()
+        row = range(first, first + count)
+        if not but.intersection(row) and all(not _is_taken(port) for port in row):
+            return first
+
+
+def _is_taken(port: int) -> bool:
+    """Whether a loopback port is taken."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
     return False
 
 

@@ -1,11 +1,12 @@
-"""Whether every server that the service needs answers."""
+"""Whether every server that the service needs answers, and what they are not happy about."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 import celery
 import redis
@@ -13,10 +14,13 @@ from anyio import to_thread
 
 from api_gateway.dagster_client import DagsterClient
 from reportgen_dagster.errors import ReportgenError
+from reportgen_dagster.identity import locations
+from reportgen_dagster.services import definitions
 from reportgen_dagster.services.context import Context
 
 PATIENCE_SECONDS = 3.0
 REMEMBERED_SECONDS = 1.0  # anybody may ask, so a flood of questions must not reach the servers
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -37,14 +41,23 @@ class Readiness:
         self._lock = asyncio.Lock()
         self._asked_at = -REMEMBERED_SECONDS
         self._failures: dict[str, str] = {}
+        self._warnings: list[str] = []
 
-    async def failures(self) -> dict[str, str]:
-        """Return what is not ready, each with a few words on why; empty when all is well."""
+    async def look(self) -> tuple[dict[str, str], list[str]]:
+        """Return what is not ready, each with a few words on why, and what is but stays as it was: definitions.
+
+        Both are empty when all is well.
+        """
         async with self._lock:
             if time.monotonic() - self._asked_at >= REMEMBERED_SECONDS:
                 self._failures = await self._ask_all()
+                self._warnings = [] if "database" in self._failures else await self._stale_definitions()
                 self._asked_at = time.monotonic()
-            return self._failures
+            return self._failures, self._warnings
+
+    async def _stale_definitions(self) -> list[str]:
+        problems = await _in_thread(lambda: definitions.load_problems(self._context))
+        return [f"definitions: {told}" for told in _told(problems)]
 
     async def _ask_all(self) -> dict[str, str]:
         probes: dict[str, Callable[[], Awaitable[str]]] = {
@@ -63,7 +76,8 @@ class Readiness:
         return await _in_thread(self._ping_broker)
 
     async def _definitions(self) -> str:
-        return "" if await self._dagster.is_loaded() else "its definitions are not loaded"
+        missing = await self._dagster.unloaded(locations(self._context.settings.shards))
+        return f"its definitions are not loaded: {'; '.join(_told(missing))}" if missing else ""
 
     async def _worker(self) -> str:
         return await _in_thread(self._ping_worker)
@@ -87,7 +101,11 @@ class Readiness:
         return "" if self._celery.control.ping(timeout=1, limit=1) else "no worker answers"
 
 
-async def _in_thread(probe: Callable[[], str]) -> str:
+def _told(problems: Mapping[str, str]) -> list[str]:
+    return [f"{name} ({why})" for name, why in problems.items()]
+
+
+async def _in_thread(probe: Callable[[], T]) -> T:
     """Run a blocking probe; one that takes too long is left to its own time limits."""
     return await to_thread.run_sync(probe, abandon_on_cancel=True)
 

@@ -23,7 +23,7 @@ class Readiness(Health):
     """Everything answers.
 
     Attributes:
-        warnings: What is not as safe as it could be, and is no reason to make no reports.
+        warnings: What is no reason to make no reports: bounds that the kernel lacks, definitions that Dagster could not reload.
     """
 
     warnings: list[str]
@@ -42,10 +42,10 @@ def healthz() -> Health:
 )
 async def readyz(readiness: ReadinessDep) -> Readiness:
     """Tell whether reports can be made: database, broker, Dagster's definitions and a worker answer."""
-    failures = await readiness.failures()
+    failures, warnings = await readiness.look()
     if failures:
         raise UnavailableError(
             f"Not ready: {', '.join(failures)}.",
             problems=[Problem(why, path=name) for name, why in failures.items()],
         )
-    return Readiness(status="ready", warnings=isolation.warnings())
+    return Readiness(status="ready", warnings=[*isolation.warnings(), *warnings])

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 
 from api_gateway.dependencies import CallerDep, ContextDep
 from api_gateway.documentation import problems
-from api_gateway.paging import Page
+from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
 from api_gateway.schedules.schemas import ScheduleItem, schedule_item
 from reportgen_dagster.services import schedules
 
 router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
 
 
-@router.get("", response_description="All schedules.", responses=problems(401, 503))
-def list_schedules(caller: CallerDep, context: ContextDep) -> Page[ScheduleItem]:
-    """List the caller's schedules, all on one page."""
-    found = schedules.list_schedules(context, caller.user_id)
-    return Page(items=[schedule_item(schedule, context.settings) for schedule in found], next=None)
+@router.get("", response_description="A page of schedules.", responses=problems(400, 401, 503))
+def list_schedules(
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
+) -> Page[ScheduleItem]:
+    """List the caller's schedules, oldest first."""
+    found, cursor = schedules.page_of_schedules(context, caller.user_id, limit=limit, cursor=cursor)
+    return Page(
+        items=[schedule_item(schedule, context.settings) for schedule in found],
+        next=next_link(request.scope["path"], limit, cursor),
+    )
 
 
 @router.post(

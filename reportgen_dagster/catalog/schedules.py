@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
+from reportgen_dagster.catalog.definitions import shard_of
 from reportgen_dagster.catalog.tables import Report, Schedule
 from reportgen_dagster.identity import new_id
+
+_CONTRADICTED = f"""
+    SELECT s.id, {shard_of("s.report_id")} FROM schedules s JOIN reports r ON r.id = s.report_id
+    WHERE (s.dagster_status = 'RUNNING') = (s.paused_at IS NOT NULL OR r.paused_at IS NOT NULL)
+"""  # noqa: S608 - constants
 
 
 def put(session: Session, *, report_id: str, name: str, **values: Any) -> Schedule:
@@ -31,16 +37,22 @@ def put(session: Session, *, report_id: str, name: str, **values: Any) -> Schedu
     return session.get_one(Schedule, schedule_id, populate_existing=True)
 
 
-def of_owner(session: Session, owner_id: str) -> list[Schedule]:
-    """Return an owner's schedules, oldest first."""
-    statement = (
-        select(Schedule)
-        .join(Schedule.report)
-        .where(Report.owner_id == owner_id)
-        .options(joinedload(Schedule.report))
-        .order_by(Schedule.created_at, Schedule.id)
-    )
-    return list(session.scalars(statement))
+def of_owner(
+    session: Session, owner_id: str, *, after: tuple[datetime, str] | None = None, limit: int | None = None
+) -> list[Schedule]:
+    """Return an owner's schedules, oldest first.
+
+    Args:
+        session: The transaction.
+        owner_id: Whose schedules.
+        after: Only schedules that come after this (created_at, id) in the list.
+        limit: At most so many.
+    """
+    statement = select(Schedule).join(Schedule.report).where(Report.owner_id == owner_id)
+    if after is not None:
+        statement = statement.where(tuple_(Schedule.created_at, Schedule.id) > after)
+    ordered = statement.order_by(Schedule.created_at, Schedule.id).limit(limit)
+    return list(session.scalars(ordered.options(joinedload(Schedule.report))))
 
 
 def of_report(session: Session, report_id: str) -> list[Schedule]:
@@ -50,15 +62,10 @@ def of_report(session: Session, report_id: str) -> list[Schedule]:
     )
 
 
-def contradicted(session: Session) -> list[str]:
-    """Return the ids of schedules that are otherwise than operators last set them in Dagster, as it was seen."""
-    is_paused = Schedule.paused_at.is_not(None) | Report.paused_at.is_not(None)
-    on, off = Schedule.dagster_status == "RUNNING", Schedule.dagster_status == "STOPPED"
-    return list(
-        session.scalars(
-            select(Schedule.id).join(Schedule.report).where((on & is_paused) | (off & ~is_paused))
-        )
-    )
+def contradicted(session: Session, shards: int) -> dict[str, int]:
+    """Return schedules that are otherwise than operators last set them in Dagster, as it was seen, each with its shard."""
+    rows = session.execute(text(_CONTRADICTED), {"shards": shards})
+    return {schedule_id: shard for schedule_id, shard in rows}  # noqa: C416 - a result is no mapping
 
 
 def find(session: Session, schedule_id: str, owner_id: str) -> Schedule | None:
@@ -103,9 +110,11 @@ def remove(session: Session, schedule_id: str) -> None:
     session.execute(delete(Schedule).where(Schedule.id == schedule_id))
 
 
-def statuses(session: Session) -> dict[str, str | None]:
-    """Return for each schedule what an operator last set in Dagster, as it was seen."""
-    return dict(session.execute(select(Schedule.id, Schedule.dagster_status)).all())
+def statuses(session: Session, shards: int) -> dict[str, tuple[int, str | None]]:
+    """Return for each schedule its shard, and what an operator last set there in Dagster, as it was seen."""
+    query = f"SELECT id, {shard_of('report_id')}, dagster_status FROM schedules"  # noqa: S608 - constants
+    rows = session.execute(text(query), {"shards": shards})
+    return {schedule_id: (shard, status) for schedule_id, shard, status in rows}
 
 
 def note_statuses(session: Session, seen: Mapping[str, str | None]) -> None:

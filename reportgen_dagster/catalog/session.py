@@ -55,6 +55,20 @@ class Catalog:
         ):
             yield session
 
+    @contextmanager
+    def exclusive(self, key: int) -> Iterator[bool]:
+        """Hold an advisory lock while the block runs, on a connection of its own; tell whether it could be had at once.
+
+        For work that takes long outside the database. The server gives the lock back when the holder dies.
+
+        Raises:
+            UnavailableError: If the server does not answer.
+        """
+        engine = short_lived_engine(self._engine.url)
+        with told_as_unavailable(), engine.connect() as plain:
+            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+            yield bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}))
+
     def ping(self) -> None:
         """Ask the server for a sign of life.
 

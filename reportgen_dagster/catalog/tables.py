@@ -364,4 +364,6 @@ class LoadedDefinitions(Base):
     location: Mapped[str] = mapped_column(Text, primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
     loaded_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
-    problem: Mapped[str | None] = mapped_column(Text)  # why the last reload failed; None: it did not
+    reloaded_at: Mapped[datetime | None]  # when the last reload that the gateway asked for ended
+    reload_seconds: Mapped[float | None]  # how long it took
+    problem: Mapped[str | None] = mapped_column(Text)  # why it failed; None: it did not

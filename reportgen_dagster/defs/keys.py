@@ -7,7 +7,6 @@ from dagster import AssetKey
 from reportgen_dagster.identity import slug
 
 JOB_NAME = "generate_report"
-LOCATION = "reports"
 RUN_ID_TAG = "reportgen/run_id"
 OWNER_TAG = "reportgen/owner"
 ARTIFACT_TAG = "reportgen/artifact"

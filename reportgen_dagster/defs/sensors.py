@@ -141,11 +141,15 @@ def run_on_new_data(_context: SensorEvaluationContext) -> Iterator[RunRequest | 
 )
 def take_over_switches(context: SensorEvaluationContext) -> SkipReason:
     """Bring what operators switched by hand into the catalog, where the owner sees it."""
-    states = context.instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    states = context.instance.all_instigator_state(
+        instigator_type=InstigatorType.SCHEDULE,
+        instigator_statuses={InstigatorStatus.RUNNING, InstigatorStatus.STOPPED},
+    )
     by_hand = {
-        state.instigator_name.removeprefix(SCHEDULE_PREFIX): state.status.value
-        if state.status in (InstigatorStatus.RUNNING, InstigatorStatus.STOPPED)
-        else None
+        (
+            state.repository_selector.location_name,
+            state.instigator_name.removeprefix(SCHEDULE_PREFIX),
+        ): state.status.value
         for state in states
         if state.instigator_name.startswith(SCHEDULE_PREFIX)
     }
@@ -155,6 +159,7 @@ def take_over_switches(context: SensorEvaluationContext) -> SkipReason:
 
 @run_status_sensor(
     run_status=DagsterRunStatus.CANCELED,
+    monitor_all_code_locations=True,
     default_status=DefaultSensorStatus.RUNNING,
     description="Cancels the accepted run of a Dagster run that an operator cancelled.",
 )

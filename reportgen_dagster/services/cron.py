@@ -11,7 +11,7 @@ import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 
 from cron_descriptor import ExpressionDescriptor, Options
 from cronsim import CronSim, CronSimError
@@ -163,6 +163,7 @@ def times(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
         return
 
 
+@lru_cache(maxsize=10_000)  # a millisecond each, and many reports share theirs
 def in_words(cron: str) -> str:
     """Tell a valid expression in plain English, as `At 06:00, Monday through Friday`."""
     options = Options()

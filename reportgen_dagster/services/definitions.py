@@ -1,15 +1,24 @@
 """Use case: what Dagster's definitions are built from: every named report, dataset and ruleset, as plain data.
 
-What belongs here: reading it, and noticing that it changed since a code location was loaded. What does not: Dagster (`defs/`).
+They are dealt out to shards, each a code location of Dagster (`Settings.shards`). What belongs here: reading them, noticing that
+they changed since a location was loaded, and when it may be loaded again. What does not: Dagster (`defs/`), who asks it to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sqlalchemy import Row
+
 from reportgen_dagster.catalog import definitions as catalog
+from reportgen_dagster.identity import locations
 from reportgen_dagster.services.context import Context
+
+RELOAD_LOCK = 7_301_003  # key of the advisory lock that the one reloading gateway holds
+LEAST_PAUSE_SECONDS = 5.0  # between two reloads of a location, however often definitions change
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ class RulesetDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """All that definitions are built from, at one moment."""
+    """All that the definitions of a code location are built from."""
 
     reports: tuple[ReportDefinition, ...] = ()
     datasets: tuple[DatasetDefinition, ...] = ()
@@ -105,27 +114,37 @@ class Everything:
     fingerprint: str = ""
 
 
-def everything(context: Context) -> Everything:
-    """Return all that definitions are built from, each kind in a fixed order."""
+def everything(context: Context, shard: int = 0, shards: int = 1) -> Everything:
+    """Return all that the definitions of a shard are built from, each kind in a fixed order."""
     with context.catalog.transaction() as session:
+        # First of all: what changes between these queries is then noticed later, never overlooked.
+        fingerprint = catalog.fingerprints(session, shards)[shard]
         return Everything(
-            tuple(_report(dict(row._mapping)) for row in catalog.reports(session)),
-            tuple(DatasetDefinition(**row._mapping) for row in catalog.datasets(session)),
-            tuple(RulesetDefinition(**row._mapping) for row in catalog.rulesets(session)),
-            catalog.fingerprint(session),
+            tuple(_report(row) for row in catalog.reports(session, shard, shards)),
+            tuple(DatasetDefinition(**row._mapping) for row in catalog.datasets(session, shard, shards)),
+            tuple(RulesetDefinition(**row._mapping) for row in catalog.rulesets(session, shard, shards)),
+            fingerprint,
         )
 
 
-def _report(row: dict[str, Any]) -> ReportDefinition:
-    row["schedules"] = tuple(ScheduleDefinition(**schedule) for schedule in row["schedules"])
-    row["datasets"] = dict(sorted(row["datasets"].items()))
-    return ReportDefinition(**row)
-
-
-def fingerprint(context: Context) -> str:
-    """Return a digest over everything that definitions are built from; it changes when they would."""
+def some_reports(
+    context: Context, owner_ids: set[str], is_wanted: Callable[[str, str], bool]
+) -> tuple[ReportDefinition, ...]:
+    """Return the reports of some owners that are wanted, judged by owner and name, of whichever shard."""
     with context.catalog.transaction() as session:
-        return catalog.fingerprint(session)
+        names = catalog.names_of_reports(session, owner_ids)
+        ids = [id_ for id_, owner_id, name in names if is_wanted(owner_id, name)]
+        return tuple(_report(row) for row in catalog.reports_by_id(session, ids))
+
+
+def _report(row: Row[Any]) -> ReportDefinition:
+    values = dict(row._mapping)
+    values["schedules"] = tuple(ScheduleDefinition(**schedule) for schedule in values["schedules"])
+    values["datasets"] = dict(sorted(values["datasets"].items()))
+    return ReportDefinition(**values)
+
+
+# what the code locations loaded
 
 
 def note_loaded(context: Context, location: str, fingerprint: str) -> None:
@@ -134,21 +153,57 @@ def note_loaded(context: Context, location: str, fingerprint: str) -> None:
         catalog.note_loaded(session, location, fingerprint)
 
 
-def note_problem(context: Context, location: str, problem: str) -> None:
-    """Write why a Dagster code location could not load its definitions."""
+def changed_locations(context: Context) -> list[str]:
+    """Return the code locations whose definitions are not those of the catalog, or could not be loaded the last time."""
+    shards = context.settings.shards
     with context.catalog.transaction() as session:
-        catalog.note_problem(session, location, problem)
+        wanted = catalog.fingerprints(session, shards)
+        known = {name: catalog.loaded(session, name) for name in locations(shards)}
+    return [
+        name
+        for fingerprint, (name, found) in zip(wanted, known.items(), strict=True)
+        if found is None or found.fingerprint != fingerprint or found.problem is not None
+    ]
 
 
-def loaded_fingerprint(context: Context, location: str) -> str | None:
-    """Return which fingerprint a Dagster code location last built its definitions from; None: never."""
+def is_resting(context: Context, location: str) -> bool:
+    """Tell whether a location was reloaded a moment ago: it then rests as long as that took, at least 5 s."""
+    with context.catalog.transaction() as session:
+        return catalog.is_resting(session, location, LEAST_PAUSE_SECONDS)
+
+
+@contextmanager
+def reload_lock(context: Context) -> Iterator[bool]:
+    """Let one process reload at a time, of all gateways; tells whether it is this one.
+
+    Raises:
+        UnavailableError: If the database is away.
+    """
+    with context.catalog.exclusive(RELOAD_LOCK) as is_ours:
+        yield is_ours
+
+
+def note_reloaded(context: Context, location: str, seconds: float, problem: str | None) -> bool:
+    """Write how a reload of a code location ended.
+
+    Args:
+        context: The installation.
+        location: The code location.
+        seconds: How long it took.
+        problem: Why it failed, in words; None: it did not.
+
+    Returns:
+        Whether it failed in another way than the last time.
+    """
     with context.catalog.transaction() as session:
         found = catalog.loaded(session, location)
-    return found.fingerprint or None if found is not None else None
+        is_new = problem is not None and (found is None or found.problem != problem)
+        catalog.note_reloaded(session, location, seconds, problem)
+        return is_new
 
 
-def load_problem(context: Context, location: str) -> str | None:
-    """Return why a code location could not load its definitions the last time; None: it could."""
+def load_problems(context: Context) -> dict[str, str]:
+    """Return the code locations that could not load their definitions the last time, each with why."""
     with context.catalog.transaction() as session:
-        found = catalog.loaded(session, location)
-    return found.problem if found is not None else None
+        known = [catalog.loaded(session, name) for name in locations(context.settings.shards)]
+        return {found.location: found.problem for found in known if found is not None and found.problem}

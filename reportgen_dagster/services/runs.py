@@ -5,8 +5,6 @@ A run's way from accepted to its end is `attempts.py` and `reaper.py`.
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -20,16 +18,15 @@ from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import Artifact, Rejects, RulesetVersion, Run
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, ServiceError
-from reportgen_dagster.identity import new_id, slug, utc_now
+from reportgen_dagster.identity import ID_PATTERN, new_id, slug, utc_now
+from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_named, files_to_take, upload_at_hand
 from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text, new_version
 
 FORMATS = ("csv",)
-MAX_PAGE = 500
 CSV_TYPE = "text/csv"
-ID_PATTERN = re.compile(r"[0-9a-f]{32}")
 STANDARD_FILES = ("input", "reference")
 
 
@@ -235,28 +232,13 @@ def list_runs(
     Raises:
         BadRequestError: If limit or cursor cannot be used.
     """
-    if not 1 <= limit <= MAX_PAGE:
-        raise BadRequestError(f"limit: {limit} is not between 1 and {MAX_PAGE}.")
-    before = _read_cursor(cursor) if cursor else None
+    cursors.check_limit(limit)
+    before = cursors.decode(cursor) if cursor else None
     with context.catalog.transaction() as session:
         rows = queue.page(session, owner_id, limit=limit + 1, before=before)
         views = [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows[:limit]]
-    return views, _cursor(views[-1]) if len(rows) > limit else None
-
-
-def _cursor(last: RunView) -> str:
-    return base64.urlsafe_b64encode(f"{last.accepted_at.isoformat()} {last.id}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        moment, _, run_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        accepted_at = datetime.fromisoformat(moment)
-    except ValueError:
-        raise BadRequestError("cursor: this is not a cursor of this list.") from None
-    if accepted_at.tzinfo is None or not ID_PATTERN.fullmatch(run_id):
-        raise BadRequestError("cursor: this is not a cursor of this list.")
-    return accepted_at, run_id
+    last = views[-1] if len(rows) > limit else None
+    return views, cursors.encode(last.accepted_at, last.id) if last else None
 
 
 def report_file(context: Context, owner_id: str, run_id: str | None, format: str = "csv") -> FileView:  # noqa: A002 - the HTTP parameter's name

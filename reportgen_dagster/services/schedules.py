@@ -6,7 +6,7 @@ Each tick accepts a run with the versions of that moment. Pausing acts on the ne
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -21,14 +21,14 @@ from reportgen_dagster.catalog import schedules as calendar
 from reportgen_dagster.catalog.reports import Pinned, Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
 from reportgen_dagster.errors import BadRequestError, NotFoundError
-from reportgen_dagster.identity import utc_now
+from reportgen_dagster.identity import ID_PATTERN, location_name, utc_now
+from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, next_time, times
 from reportgen_dagster.services.fitting import Check, files_to_take, upload_at_hand
 from reportgen_dagster.services.names import checked_name
 from reportgen_dagster.services.reports import accept, find_own
 from reportgen_dagster.services.runs import (
-    ID_PATTERN,
     RunView,
     accepted_view,
     pin_files,
@@ -216,10 +216,36 @@ def list_schedules(context: Context, owner_id: str, report_name: str | None = No
     """
     with context.catalog.transaction() as session:
         found = calendar.of_owner(session, owner_id)
-        schedules = [one for one in found if report_name in (None, one.report.name)]
-        last_runs = queue.last_of_schedules(session, [schedule.id for schedule in schedules])
-        views = {key: run_view(run, has_rejects=rejects) for key, (run, rejects) in last_runs.items()}
-        return [_view(schedule, schedule.report, views.get(schedule.id)) for schedule in schedules]
+        return _views(session, [one for one in found if report_name in (None, one.report.name)])
+
+
+def page_of_schedules(
+    context: Context, owner_id: str, *, limit: int = 50, cursor: str | None = None
+) -> tuple[list[ScheduleView], str | None]:
+    """Return a page of the caller's schedules, oldest first, and the cursor of the next page.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        limit: At most so many, from 1 to 500.
+        cursor: Where the page begins, as the page before gave it.
+
+    Raises:
+        BadRequestError: If limit or cursor cannot be used.
+    """
+    cursors.check_limit(limit)
+    after = cursors.decode(cursor) if cursor else None
+    with context.catalog.transaction() as session:
+        found = calendar.of_owner(session, owner_id, after=after, limit=limit + 1)
+        views = _views(session, found[:limit])
+    last = views[-1] if len(found) > limit else None
+    return views, cursors.encode(last.created_at, last.id) if last else None
+
+
+def _views(session: Session, schedules: Sequence[Schedule]) -> list[ScheduleView]:
+    last_runs = queue.last_of_schedules(session, [schedule.id for schedule in schedules])
+    views = {key: run_view(run, has_rejects=rejects) for key, (run, rejects) in last_runs.items()}
+    return [_view(schedule, schedule.report, views.get(schedule.id)) for schedule in schedules]
 
 
 def pause(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
@@ -380,35 +406,41 @@ def _nothing_new(session: Session, report: Report, pinned: Pinned) -> str:
 # on and off, by the owner and by operators
 
 
-def contradicted_switches(context: Context) -> list[str]:
-    """Return the ids of schedules that owners paused or resumed after operators had switched them in Dagster by hand.
+def contradicted_switches(context: Context) -> list[tuple[str, str]]:
+    """Return schedules that owners paused or resumed after operators had switched them in Dagster by hand.
 
     A switch that was not taken over yet is not among them: it is the latest word.
+
+    Returns:
+        Code location and id of each.
     """
     with context.catalog.transaction() as session:
-        return calendar.contradicted(session)
+        found = calendar.contradicted(session, context.settings.shards)
+    return [(location_name(shard), schedule_id) for schedule_id, shard in found.items()]
 
 
 def forget_switch(context: Context, schedule_id: str) -> None:
-    """Write that Dagster shows a schedule as its definition says, as nobody had switched it by hand."""
+    """Write that Dagster shows a schedule as its definition says, as if nobody had switched it by hand."""
     with context.catalog.transaction() as session:
         calendar.note_statuses(session, {schedule_id: None})
 
 
-def take_over_switches(context: Context, seen: Mapping[str, str | None]) -> list[str]:
+def take_over_switches(context: Context, seen: Mapping[tuple[str, str], str]) -> list[str]:
     """Pause and resume schedules as operators switched them in Dagster since the last look.
 
     Args:
         context: The installation.
-        seen: For each schedule `RUNNING` or `STOPPED` as somebody set it by hand; None: as the definition says.
+        seen: `RUNNING` or `STOPPED` where somebody set it by hand, by code location and schedule. Locations that schedules
+            were in before the number of shards changed do not count.
 
     Returns:
         What was done, a sentence for each schedule.
     """
     told = []
     with context.catalog.transaction() as session:
-        known = calendar.statuses(session)
-        changed = {key: status for key, status in seen.items() if key in known and known[key] != status}
+        known = calendar.statuses(session, context.settings.shards)
+        present = {key: seen.get((location_name(shard), key)) for key, (shard, _) in known.items()}
+        changed = {key: status for key, status in present.items() if status != known[key][1]}
         for schedule_id, status in changed.items():
             if status is not None:
                 calendar.set_paused(session, schedule_id, paused=status == "STOPPED")

@@ -7,7 +7,7 @@ import socket
 
 from reportgen_dagster.errors import ConflictError, Problem
 from reportgen_dagster.settings import Settings
-from reportgen_dagster.supervisor.services import LOOPBACK
+from reportgen_dagster.supervisor.services import LOOPBACK, code_server_port
 
 
 def free_port() -> int:
@@ -23,14 +23,17 @@ def refuse_taken_ports(settings: Settings) -> None:
     Raises:
         ConflictError: With one problem for each port that is taken or named twice.
     """
-    wanted = {
-        "REPORTGEN_PORT": (settings.host, settings.port),
-        "REPORTGEN_DAGSTER_PORT": (LOOPBACK, settings.dagster_port),
-        "REPORTGEN_CODE_SERVER_PORT": (LOOPBACK, settings.code_server_port),
-    }
+    wanted = [
+        ("REPORTGEN_PORT", settings.host, settings.port),
+        ("REPORTGEN_DAGSTER_PORT", LOOPBACK, settings.dagster_port),
+    ]
+    code_servers = [
+        ("REPORTGEN_CODE_SERVER_PORT", LOOPBACK, code_server_port(settings, shard))
+        for shard in range(settings.shards)
+    ]
     problems = []
     seen: dict[int, str] = {}
-    for name, (host, port) in wanted.items():
+    for name, host, port in (*wanted, *code_servers):
         if port in seen:
             problems.append(Problem(f"port {port} is named by {seen[port]} too", path=name))
         elif reason := _why_not(host, port):

@@ -14,13 +14,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
+import yaml
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import ServiceError, UnavailableError
+from reportgen_dagster.identity import locations
 from reportgen_dagster.settings import Settings
-from reportgen_dagster.supervisor.services import PROJECT
+from reportgen_dagster.supervisor.services import PROJECT, code_server_port, workspace_path
 
 _PATIENCE_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
@@ -37,12 +39,29 @@ def prepare(settings: Settings) -> None:
     dagster_home = settings.home.absolute() / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     shutil.copyfile(PROJECT / "dagster.yaml", dagster_home / "dagster.yaml")
+    workspace_path(settings).write_text(yaml.safe_dump(_workspace(settings)))
     catalog = _plain(settings.catalog_url)
     dagster = _plain(settings.dagster_database_url)
     _make_database(catalog)
     _make_database(dagster)
     migrate(settings.catalog_url)
     _make_dagster_storage(settings, dagster, dagster_home / "version")
+
+
+def _workspace(settings: Settings) -> dict[str, object]:
+    """Return the code servers as Dagster's workspace.yaml names them: one code location for each shard."""
+    return {
+        "load_from": [
+            {
+                "grpc_server": {
+                    "host": settings.code_server_host,
+                    "port": code_server_port(settings, shard),
+                    "location_name": location,
+                }
+            }
+            for shard, location in enumerate(locations(settings.shards))
+        ]
+    }
 
 
 def _plain(url: str) -> str:

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reportgen_dagster.identity import location_name
 from reportgen_dagster.settings import Settings
 
 LOOPBACK = "127.0.0.1"
-LOCATION = "reports"
-SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS")
+SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS", "SHARDS")
 DAGSTER = (*SHARED, "DAGSTER_DATABASE_URL")
-CODE_SERVER = ("CODE_SERVER_HOST", "CODE_SERVER_PORT")
 
-# The project's top level: dagster.yaml, workspace.yaml and the examples in rules/ lie there.
+# The project's top level: dagster.yaml and the examples in rules/ lie there.
 PROJECT = Path(__file__).absolute().parents[2]
 
 
@@ -32,35 +30,41 @@ class Service:
         name: Its name in logs, in `docker-compose.yml` and in the documentation.
         command: The command's words; `{...}` are filled by `fill`.
         settings: The variables (without `REPORTGEN_`) that it needs to find the others.
+        shard: Which code server it is, if it is one.
     """
 
     name: str
     command: tuple[str, ...]
     settings: tuple[str, ...]
+    shard: int = 0
 
 
-PREPARE = Service("prepare", ("python", "-m", "reportgen_dagster.supervisor.prepare"), DAGSTER)
+PREPARE = Service(
+    "prepare",
+    ("python", "-m", "reportgen_dagster.supervisor.prepare"),
+    (*DAGSTER, "CODE_SERVER_HOST", "CODE_SERVER_PORT"),
+)
 
 _WORKSPACE = ("-w", "{workspace}")
 
-CODE_SERVER_SERVICE = Service(
-    "code-server",
-    (
-        *("python", "-m", "dagster", "code-server", "start", "-m", "reportgen_dagster.definitions"),
-        *("--location-name", LOCATION, "-h", "{listen}", "-p", "{code_server_port}"),
-    ),
-    DAGSTER,
-)
+
+def code_server(shard: int) -> Service:
+    """Return the code server of a shard."""
+    return Service(
+        f"code-server-{shard}" if shard else "code-server",
+        (
+            *("python", "-m", "dagster", "code-server", "start", "-m", "reportgen_dagster.definitions"),
+            *("--location-name", location_name(shard), "-h", "{listen}", "-p", "{code_server_port}"),
+        ),
+        (*DAGSTER, "SHARD"),
+        shard,
+    )
+
+
 WEBSERVER = Service(
-    "webserver",
-    ("dagster-webserver", *_WORKSPACE, "-h", "{listen}", "-p", "{dagster_port}"),
-    (*DAGSTER, *CODE_SERVER),
+    "webserver", ("dagster-webserver", *_WORKSPACE, "-h", "{listen}", "-p", "{dagster_port}"), DAGSTER
 )
-DAEMON = Service(
-    "daemon",
-    ("dagster-daemon", "run", *_WORKSPACE, "--log-level", "warning"),
-    (*DAGSTER, *CODE_SERVER),
-)
+DAEMON = Service("daemon", ("dagster-daemon", "run", *_WORKSPACE, "--log-level", "warning"), DAGSTER)
 WORKER = Service(
     "worker",
     (
@@ -79,14 +83,32 @@ GATEWAY = Service(
     (*SHARED, "SECRET_KEY", "DAGSTER_URL", "DAGSTER_PUBLIC_URL"),
 )
 
-SERVICES = (CODE_SERVER_SERVICE, WEBSERVER, DAEMON, WORKER, GATEWAY)
+
+def code_servers(settings: Settings) -> list[Service]:
+    """Return the code servers, one for each shard."""
+    return [code_server(shard) for shard in range(settings.shards)]
 
 
-def fill(command: Sequence[str], settings: Settings, *, listen: str, host: str, workspace: str) -> list[str]:
-    """Return the command's words with the settings filled in.
+def all_services(settings: Settings) -> list[Service]:
+    """Return everything that runs for as long as the product does."""
+    return [*code_servers(settings), WEBSERVER, DAEMON, WORKER, GATEWAY]
+
+
+def code_server_port(settings: Settings, shard: int) -> int:
+    """Return the port that the code server of a shard listens on."""
+    return settings.code_server_port + shard
+
+
+def workspace_path(settings: Settings) -> Path:
+    """Return where webserver and daemon read which code servers there are; `prepare.py` writes it."""
+    return settings.home.absolute() / "dagster" / "workspace.yaml"
+
+
+def fill(service: Service, settings: Settings, *, listen: str, host: str, workspace: str) -> list[str]:
+    """Return the words of a service's command with the settings filled in.
 
     Args:
-        command: Words of a `Service.command`.
+        service: The service.
         settings: Where ports and the number of workers come from.
         listen: Address that Dagster's servers listen on.
         host: Address that the gateway listens on.
@@ -98,29 +120,26 @@ def fill(command: Sequence[str], settings: Settings, *, listen: str, host: str, 
         "workspace": workspace,
         "port": settings.port,
         "dagster_port": settings.dagster_port,
-        "code_server_port": settings.code_server_port,
+        "code_server_port": code_server_port(settings, service.shard),
         "workers": settings.workers,
     }
-    return [word.format_map(values) for word in command]
+    return [word.format_map(values) for word in service.command]
 
 
 def local_command(service: Service, settings: Settings) -> list[str]:
     """Return the command for this machine, its program taken from the running Python's environment."""
     words = fill(
-        service.command,
+        service,
         settings,
         listen=LOOPBACK,
         host=settings.host,
-        workspace=str(PROJECT / "workspace.yaml"),
+        workspace=str(workspace_path(settings)),
     )
     program = sys.executable if words[0] == "python" else str(Path(sysconfig.get_path("scripts")) / words[0])
     return [program, *words[1:]]
 
 
-def local_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment in which the services of this machine find each other."""
-    return {
-        **settings.environment(),
-        "REPORTGEN_CODE_SERVER_HOST": LOOPBACK,
-        "PYTHONUNBUFFERED": "1",
-    }
+def local_environment(settings: Settings, service: Service | None = None) -> dict[str, str]:
+    """Return the environment in which the services of this machine find each other, a code server its shard too."""
+    here = {"code_server_host": LOOPBACK, "shard": service.shard if service else 0}
+    return {**settings.model_copy(update=here).environment(), "PYTHONUNBUFFERED": "1"}

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from pydantic import SecretStr
 
@@ -185,16 +186,20 @@ class _Up:
 
     async def _start_services(self) -> None:
         """Start the code server first: webserver and daemon load definitions from it as they start."""
-        children = {service.name: self._add(self._program(service)) for service in services.SERVICES}
-        code_server = services.CODE_SERVER_SERVICE.name
-        for name in (code_server, services.WORKER.name, services.GATEWAY.name):
-            children.pop(name).start()
-        port = self._settings.code_server_port
-        await self._patiently(lambda: is_listening(port), "the code server does not listen")
+        settings = self._settings
+        children = {
+            service.name: self._add(self._program(service)) for service in services.all_services(settings)
+        }
+        code_servers = services.code_servers(settings)
+        for service in (*code_servers, services.WORKER, services.GATEWAY):
+            children.pop(service.name).start()
+        for service in code_servers:
+            port = services.code_server_port(settings, service.shard)
+            await self._patiently(partial(is_listening, port), f"the {service.name} does not listen")
         for child in children.values():
             child.start()
-        port = self._settings.dagster_port
-        await self._patiently(lambda: is_listening(port), "the Dagster webserver does not listen")
+        port = settings.dagster_port
+        await self._patiently(partial(is_listening, port), "the Dagster webserver does not listen")
 
     async def _wait_until_ready(self) -> None:
         reason = ""
@@ -235,7 +240,7 @@ class _Up:
         return Program(
             name=service.name,
             command=services.local_command(service, self._settings),
-            environment=services.local_environment(self._settings),
+            environment=services.local_environment(self._settings, service),
             folder=self._home.path,  # not where `up` was typed: Dagster reads files there
         )
 

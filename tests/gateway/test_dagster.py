@@ -32,11 +32,15 @@ RELOADED = {
         "locationOrLoadError": {"__typename": "RepositoryLocation"},
     }
 }
-LOADED = {
-    "workspaceLocationEntryOrError": {
-        "locationOrLoadError": {"repositories": [{"jobs": [{"name": "generate_report"}]}]}
-    }
-}
+RUNNING = {"schedulesOrError": {"results": [{"name": "s_1"}, {"name": "s_2"}]}}
+
+
+def _locations(**known: dict[str, Any] | None) -> dict[str, Any]:
+    entries = [{"name": name, "locationOrLoadError": answer} for name, answer in known.items()]
+    return {"workspaceOrError": {"locationEntries": entries}}
+
+
+LOADED = {"__typename": "RepositoryLocation", "repositories": [{"name": "__repository__"}]}
 
 
 class StandIn:
@@ -44,7 +48,13 @@ class StandIn:
 
     def __init__(self) -> None:
         self.asked: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.answers: dict[str, Any] = {"launchRun": LAUNCHED, "reloadRepo": RELOADED, "workspaceL": LOADED}
+        self.answers: dict[str, Any] = {
+            "launchRun": LAUNCHED,
+            "reloadRepo": RELOADED,
+            "workspaceO": _locations(reports=LOADED),
+            "schedulesOrError": RUNNING,
+            "resetSchedule": {"resetSchedule": {}},
+        }
         self.app = FastAPI()
         self.app.add_api_route("/graphql", self._answer, methods=["POST"])
 
@@ -61,7 +71,7 @@ def dagster() -> Iterator[tuple[StandIn, str]]:
         yield stand_in, url
 
 
-def _ask(url: str, call: str, *arguments: str) -> Any:
+def _ask(url: str, call: str, *arguments: Any) -> Any:
     async def ask() -> Any:
         client = DagsterClient(f"{url}/graphql")
         try:
@@ -72,7 +82,7 @@ def _ask(url: str, call: str, *arguments: str) -> Any:
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("name", ["_LAUNCH", "_RELOAD", "_LOADED", "_SCHEDULE_STATE", "_RESET_SCHEDULE"])
+@pytest.mark.parametrize("name", ["_LAUNCH", "_RELOAD", "_LOCATIONS", "_RESET_SCHEDULE"])
 def test_dagsters_own_schema_accepts_what_is_asked(name: str) -> None:
     schema = create_schema().graphql_schema
     assert graphql.validate(schema, graphql.parse(getattr(dagster_client, name))) == []
@@ -110,27 +120,41 @@ def test_a_refused_launch_is_told_without_dagsters_stack(dagster) -> None:
 def test_definitions_that_do_not_load_are_a_failed_reload(dagster, answer: dict[str, Any]) -> None:
     stand_in, url = dagster
     stand_in.answers["reloadRepo"] = {"reloadRepositoryLocation": answer}
-    with pytest.raises(ServiceError):
-        _ask(url, "reload")
+    with pytest.raises(ServiceError, match="reports"):
+        _ask(url, "reload", "reports")
 
 
 @pytest.mark.parametrize(
-    ("answer", "loaded"),
+    ("answer", "unloaded"),
     [
-        (LOADED, True),
-        ({"workspaceLocationEntryOrError": {}}, False),
-        ({"workspaceLocationEntryOrError": {"locationOrLoadError": None}}, False),
-        ({"workspaceLocationEntryOrError": {"locationOrLoadError": {"repositories": []}}}, False),
+        (_locations(reports=LOADED, reports_1=LOADED, other=None), {}),
         (
-            {"workspaceLocationEntryOrError": {"locationOrLoadError": {"repositories": [{"jobs": []}]}}},
-            False,
+            _locations(reports={"__typename": "PythonError", "message": "Boom\n  File x.py"}),
+            {"reports": "PythonError: Boom", "reports_1": "Dagster does not know it yet"},
+        ),
+        (_locations(reports=None, reports_1=LOADED), {"reports": "Dagster does not know it yet"}),
+        (
+            {"workspaceOrError": {}},
+            dict.fromkeys(("reports", "reports_1"), "Dagster does not know it yet"),
         ),
     ],
 )
-def test_loaded_means_that_the_job_is_there(dagster, answer: dict[str, Any], *, loaded: bool) -> None:
+def test_what_is_not_loaded_is_told_with_why(
+    dagster, answer: dict[str, Any], unloaded: dict[str, str]
+) -> None:
     stand_in, url = dagster
-    stand_in.answers["workspaceL"] = answer
-    assert _ask(url, "is_loaded") is loaded
+    stand_in.answers["workspaceO"] = answer
+    assert _ask(url, "unloaded", ["reports", "reports_1"]) == unloaded
+
+
+def test_a_schedule_is_reset_in_its_location(dagster) -> None:
+    stand_in, url = dagster
+    _ask(url, "reset_schedule", "reports_1", "2")
+    assert stand_in.asked.get_nowait()["variables"]["selector"] == {
+        "repositoryLocationName": "reports_1",
+        "repositoryName": "__repository__",
+        "scheduleName": "s_2",
+    }
 
 
 def test_dagster_away_is_unavailable() -> None:

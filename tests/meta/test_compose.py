@@ -18,12 +18,16 @@ from pydantic import SecretStr
 from reportgen_dagster.settings import Settings
 from reportgen_dagster.supervisor.postgres import MAJOR_VERSION, EmbeddedPostgres
 from reportgen_dagster.supervisor.services import (
+    DAEMON,
     PREPARE,
-    SERVICES,
+    WEBSERVER,
     Service,
+    all_services,
+    code_server,
     fill,
     local_command,
     local_environment,
+    workspace_path,
 )
 from reportgen_dagster.supervisor.valkey import EmbeddedValkey
 
@@ -31,11 +35,13 @@ EVERYWHERE = str(IPv4Address(0))
 ROOT = Path(__file__).parents[2]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 COMPOSED: dict[str, Any] = FILE["services"]
+SERVICES = all_services(Settings(home=Path("unused"), shards=1))
 OURS = (PREPARE, *SERVICES)
 SERVERS = ("postgres", "valkey")
 SECRETS = {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "REPORTGEN_SECRET_KEY"}
-# Variables that Dagster's YAML files read; everything else is a field of Settings.
-OF_DAGSTER = {"DAGSTER_DATABASE_URL", "CODE_SERVER_HOST"}
+# A variable that Dagster's YAML file reads; everything else is a field of Settings.
+OF_DAGSTER = {"DAGSTER_DATABASE_URL"}
+HOME = "/var/lib/reportgen"
 # What `up` leaves to its default, because the processes share a machine.
 DERIVED = {"SECRET_KEY", "DAGSTER_URL", "DAGSTER_PUBLIC_URL"}
 
@@ -61,14 +67,13 @@ def test_the_services_are_those_that_up_starts() -> None:
 
 @each_of_ours
 def test_the_command_is_that_of_up(service: Service) -> None:
-    wanted = fill(
-        service.command,
-        Settings(home=Path("unused")),
-        listen=EVERYWHERE,
-        host=EVERYWHERE,
-        workspace="/app/workspace.yaml",
-    )
-    assert [_interpolated(word) for word in COMPOSED[service.name]["command"]] == wanted
+    assert [_interpolated(word) for word in COMPOSED[service.name]["command"]] == _command(service)
+
+
+def _command(service: Service) -> list[str]:
+    settings = Settings(home=Path(HOME))
+    workspace = str(workspace_path(settings))
+    return fill(service, settings, listen=EVERYWHERE, host=EVERYWHERE, workspace=workspace)
 
 
 @each_of_ours
@@ -95,9 +100,10 @@ def test_the_settings_are_valid_and_agree_with_each_other() -> None:
     settings = Settings(database_url=SecretStr(environment["REPORTGEN_DATABASE_URL"]))
     assert environment["REPORTGEN_DAGSTER_DATABASE_URL"] == settings.dagster_database_url
     assert environment["DAGSTER_HOME"] == f"{environment['REPORTGEN_HOME']}/dagster"
-    daemon = _environment("daemon")
-    assert daemon["REPORTGEN_CODE_SERVER_HOST"] in COMPOSED
-    assert daemon["REPORTGEN_CODE_SERVER_PORT"] == str(settings.code_server_port)
+    assert environment["REPORTGEN_HOME"] == HOME
+    prepare = _environment("prepare")
+    assert prepare["REPORTGEN_CODE_SERVER_HOST"] in COMPOSED
+    assert prepare["REPORTGEN_CODE_SERVER_PORT"] == str(settings.code_server_port)
     assert _environment("gateway")["REPORTGEN_DAGSTER_URL"] == f"http://webserver:{settings.dagster_port}"
 
 
@@ -140,7 +146,7 @@ def test_nothing_starts_before_what_it_needs() -> None:
     needs = {name: set(service.get("depends_on", {})) for name, service in COMPOSED.items()}
     assert needs["prepare"] == {"postgres"}
     assert all("prepare" in needs[service.name] for service in SERVICES)
-    assert "code-server" in needs["webserver"] & needs["daemon"]
+    assert code_server(0).name in needs[WEBSERVER.name] & needs[DAEMON.name]
 
 
 def test_the_servers_are_those_that_come_along() -> None:

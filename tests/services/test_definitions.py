@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from reportgen_dagster.identity import digest_text
+from reportgen_dagster.identity import digest_text, location_name
 from reportgen_dagster.services import datasets, definitions, reports, rulesets, schedules, uploads
+from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.reports import Pick, ReportWish
 from reportgen_dagster.services.uploads import RulesText
 from tests.services.conftest import RULES, World, fits
@@ -39,15 +40,16 @@ def test_last_uploads_and_what_was_deleted_are_no_definitions(world: World) -> N
 
 
 def test_the_fingerprint_changes_exactly_when_definitions_do(world: World) -> None:
-    seen = [definitions.fingerprint(world.context)]
-
     def changed() -> bool:
-        seen.append(definitions.fingerprint(world.context))
-        return seen[-1] != seen[-2]
+        is_changed = definitions.changed_locations(world.context) == ["reports"]
+        definitions.note_loaded(world.context, "reports", definitions.everything(world.context).fingerprint)
+        assert definitions.changed_locations(world.context) == []
+        return is_changed
+
+    assert changed(), "nothing was loaded yet"
 
     schedule, run = put(world)
     assert changed()
-    assert definitions.everything(world.context).fingerprint == seen[-1]
     world.publish(world.claim(run.id))
     schedules.accept_tick(world.context, schedule.id, DUE, now=DUE)
     put(world, files=world.files() | {"input": world.file(b"key,price\nZ,9\n")})
@@ -83,14 +85,73 @@ def test_a_report_that_follows_shows_the_latest_rules(world: World) -> None:
     assert (report.ruleset_version, report.rules_text, report.is_pinned) == (2, changed.text, False)
 
 
-def test_what_a_location_loaded_is_remembered(world: World) -> None:
-    assert definitions.loaded_fingerprint(world.context, "reports") is None
-    definitions.note_problem(world.context, "reports", "the code server is away")
-    assert definitions.loaded_fingerprint(world.context, "reports") is None
-    for fingerprint in ("a" * 64, "b" * 64):
-        definitions.note_loaded(world.context, "reports", fingerprint)
-        assert definitions.loaded_fingerprint(world.context, "reports") == fingerprint
-        assert definitions.load_problem(world.context, "reports") is None
-    definitions.note_problem(world.context, "reports", "broken")
-    assert definitions.loaded_fingerprint(world.context, "reports") == "b" * 64
-    assert definitions.load_problem(world.context, "reports") == "broken"
+def _load(world: World, shard: int = 0, shards: int = 1) -> None:
+    loaded = definitions.everything(world.context, shard, shards)
+    definitions.note_loaded(world.context, location_name(shard), loaded.fingerprint)
+
+
+def test_a_reload_that_failed_is_remembered_and_tried_again_until_one_succeeds(world: World) -> None:
+    _load(world)
+    assert definitions.note_reloaded(world.context, "reports", 0.1, "the code server is away")
+    assert not definitions.note_reloaded(world.context, "reports", 0.1, "the code server is away"), (
+        "told once"
+    )
+    assert definitions.note_reloaded(world.context, "reports", 0.1, "it is broken")
+    assert definitions.load_problems(world.context) == {"reports": "it is broken"}
+    assert definitions.changed_locations(world.context) == ["reports"]
+    assert not definitions.note_reloaded(world.context, "reports", 0.1, None)
+    assert (definitions.load_problems(world.context), definitions.changed_locations(world.context)) == (
+        {},
+        [],
+    )
+
+
+def test_a_location_rests_after_a_reload_as_long_as_that_took_but_at_least_five_seconds(world: World) -> None:
+    def rested(seconds: int) -> bool:
+        world.sql(
+            "UPDATE loaded_definitions SET reloaded_at = clock_timestamp() - make_interval(secs => :s)",
+            s=seconds,
+        )
+        return not definitions.is_resting(world.context, "reports")
+
+    assert not definitions.is_resting(world.context, "reports"), "it was never reloaded"
+    definitions.note_reloaded(world.context, "reports", 0.1, None)
+    assert definitions.is_resting(world.context, "reports")
+    assert not rested(4)
+    assert rested(6)
+    definitions.note_reloaded(world.context, "reports", 20.0, None)
+    assert not rested(18)
+    assert rested(22)
+
+
+def test_one_process_reloads_at_a_time(world: World) -> None:
+    with definitions.reload_lock(world.context) as first, definitions.reload_lock(world.context) as second:
+        assert (first, second) == (True, False)
+    with definitions.reload_lock(world.context) as again:
+        assert again
+
+
+def test_shards_share_everything_out_and_a_change_concerns_the_one_it_falls_to(world: World) -> None:
+    for number in range(12):
+        put(world, report_name=f"report {number}")
+    whole = definitions.everything(world.context)
+    parts = [definitions.everything(world.context, shard, 3) for shard in range(3)]
+    for kind in ("reports", "datasets", "rulesets"):
+        ids = [one.id for part in parts for one in getattr(part, kind)]
+        assert sorted(ids) == [one.id for one in getattr(whole, kind)]
+    context = Context.open(world.context.settings.model_copy(update={"shards": 3}))
+    for shard in range(3):
+        _load(world, shard, 3)
+    assert definitions.changed_locations(context) == []
+    shard, changed = next((shard, part.reports[0]) for shard, part in enumerate(parts) if part.reports)
+    schedules.pause(world.context, world.ann, changed.schedules[0].id)
+    assert definitions.changed_locations(context) == [location_name(shard)]
+    context.close()
+
+
+def test_reports_of_a_run_are_found_in_whichever_shard(world: World) -> None:
+    put(world, report_name="one")
+    put(world, report_name="two")
+    put(world, world.bob, report_name="one")
+    found = definitions.some_reports(world.context, {world.ann}, lambda _, name: name == "one")
+    assert [(report.owner_id, report.name) for report in found] == [(world.ann, "one")]

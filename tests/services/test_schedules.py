@@ -55,6 +55,18 @@ def test_a_new_schedule_runs_once_at_once(world: World) -> None:
     assert claimed.ruleset_name == "daily"
 
 
+def test_schedules_come_in_pages(world: World) -> None:
+    ids = [put(world, report_name=f"report {number}")[0].id for number in range(5)]
+    found, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        page, cursor = schedules.page_of_schedules(world.context, world.ann, limit=2, cursor=cursor)
+        found += [view.id for view in page]
+        pages += 1
+    assert (found, pages) == (ids, 3)
+    with pytest.raises(BadRequestError, match="cursor"):
+        schedules.page_of_schedules(world.context, world.ann, cursor="nonsense")
+
+
 def test_a_schedule_without_a_name_gets_one(world: World) -> None:
     schedule, _ = put(world, report_name=None)
     assert re.fullmatch(r"report_[0-9a-f]{6}", schedule.report_name)
@@ -307,16 +319,17 @@ def test_what_operators_switch_reaches_the_catalog_once(world: World) -> None:
     def is_paused() -> bool:
         return schedules.list_schedules(world.context, world.ann)[0].paused
 
-    assert schedules.take_over_switches(world.context, {}) == []
-    told = schedules.take_over_switches(world.context, {schedule.id: "STOPPED", new_id(): "STOPPED"})
+    here = ("reports", schedule.id)
+    assert schedules.take_over_switches(world.context, {("reports_1", schedule.id): "STOPPED"}) == []
+    told = schedules.take_over_switches(world.context, {here: "STOPPED", ("reports", new_id()): "STOPPED"})
     assert (told, is_paused()) == ([f"An operator switched the schedule {schedule.id} off."], True)
     schedules.resume(world.context, world.ann, schedule.id)
-    assert schedules.take_over_switches(world.context, {schedule.id: "STOPPED"}) == [], "seen already"
+    assert schedules.take_over_switches(world.context, {here: "STOPPED"}) == [], "seen already"
     assert not is_paused()
-    assert schedules.contradicted_switches(world.context) == [schedule.id]
+    assert schedules.contradicted_switches(world.context) == [here]
     schedules.forget_switch(world.context, schedule.id)
     assert schedules.contradicted_switches(world.context) == []
-    schedules.take_over_switches(world.context, {schedule.id: "STOPPED"})
+    schedules.take_over_switches(world.context, {here: "STOPPED"})
     assert is_paused()
-    schedules.take_over_switches(world.context, {schedule.id: "RUNNING"})
+    schedules.take_over_switches(world.context, {here: "RUNNING"})
     assert not is_paused()
