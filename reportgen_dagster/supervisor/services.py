@@ -17,7 +17,7 @@ from reportgen_dagster.settings import Settings
 LOOPBACK = "127.0.0.1"
 LOCATION = "reports"
 SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS")
-DAGSTER = (*SHARED, "DAGSTER_DATABASE_URL")
+DAGSTER = (*SHARED, "DAGSTER_DATABASE_URL", "RUNS_PER_USER")
 CODE_SERVER = ("CODE_SERVER_HOST", "CODE_SERVER_PORT")
 
 # The project's top level: dagster.yaml, workspace.yaml and the examples in rules/ lie there.
