@@ -1,6 +1,7 @@
-"""What the gateway does beside answering: asks Dagster to launch accepted runs and to reload changed definitions, reaps.
+"""What the gateway does beside answering: asks Dagster to launch and end runs and to reload changed definitions, reaps.
 
-A launch is a hint to be quick: the catalog holds what is to be done, and Dagster's sensor launches what is left.
+To launch or end a run is a hint to be quick: the catalog holds what is to be done. A sensor launches what is left, and the
+worker of a cancelled run finds that out by itself.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import ExitStack, asynccontextmanager
 
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from api_gateway.dagster_client import DagsterClient
 from reportgen_dagster.errors import ReportgenError
 from reportgen_dagster.identity import locations
-from reportgen_dagster.services import definitions, reaper, schedules
+from reportgen_dagster.services import cancelling, definitions, launching, reaper, schedules
 from reportgen_dagster.services.context import Context
 
 RELOAD_CHECK_SECONDS = 1.0
@@ -28,29 +29,51 @@ _log = logging.getLogger(__name__)
 
 
 class Launcher:
-    """Asks Dagster to launch accepted runs, beside the request that accepted them."""
+    """Asks Dagster to launch accepted runs and to end cancelled ones, beside the request that did so."""
 
     def __init__(self, context: Context, dagster: DagsterClient) -> None:
-        """Prepare to launch runs of the catalog of `context` through `dagster`."""
+        """Prepare to launch and end runs of the catalog of `context` through `dagster`."""
         self._context = context
         self._dagster = dagster
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def launch_soon(self, run_id: str, owner_id: str) -> None:
-        """Launch a run without waiting for it. Call it on the event loop."""
-        task = asyncio.create_task(self.launch(run_id, owner_id))
+    def launch_soon(self, run_id: str) -> None:
+        """Launch an accepted run without waiting for it. Call it on the event loop."""
+        self._begin(self.launch(run_id))
+
+    def end_soon(self, run_id: str) -> None:
+        """End the Dagster run of a cancelled run without waiting for it. Call it on the event loop."""
+        self._begin(self.end(run_id))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def launch(self, run_id: str, owner_id: str) -> None:
+    async def launch(self, run_id: str) -> None:
         """Launch a run; if that fails it is logged, and Dagster's sensor launches the run later."""
         try:
-            dagster_run_id = await self._dagster.launch(run_id, owner_id)
-            await run_in_threadpool(reaper.mark_launched, self._context, run_id, dagster_run_id)
+            launch = await run_in_threadpool(launching.launch_of, self._context, run_id)
+            if launch is None:
+                return
+            dagster_run_id = await self._dagster.launch(launch)
+            launched = await run_in_threadpool(reaper.mark_launched, self._context, run_id, dagster_run_id)
+            if not launched and await run_in_threadpool(cancelling.is_cancelled, self._context, run_id):
+                await self._dagster.terminate([dagster_run_id])  # it was cancelled before it was launched
         except ReportgenError as error:
             _log.warning("run %s is accepted and launched later: %s", run_id, error.detail)
         except Exception:
             _log.exception("run %s is accepted and launched later", run_id)
+
+    async def end(self, run_id: str) -> None:
+        """End the Dagster run of a cancelled run; if that fails it is logged, and whoever carries it out ends it."""
+        try:
+            if dagster_run_ids := await self._dagster.live_runs(run_id):
+                await self._dagster.terminate(dagster_run_ids)
+        except ReportgenError as error:
+            _log.warning("run %s is cancelled, but Dagster was not told: %s", run_id, error.detail)
+        except Exception:
+            _log.exception("run %s is cancelled, but Dagster was not told", run_id)
 
     async def close(self) -> None:
         """Wait for what is under way."""

@@ -1,20 +1,22 @@
-"""The only speaker of Dagster's GraphQL: launch a run, reload a code location, ask which are loaded."""
+"""The only speaker of Dagster's GraphQL: launch and terminate runs, reload code locations, ask which are loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import httpx2
 
 from reportgen_dagster.errors import ServiceError, UnavailableError
 from reportgen_dagster.identity import location_name
+from reportgen_dagster.services.launching import RUN_ID_TAG, Launch
 
 LOCATION = location_name(0)  # each location has the job; the gateway launches in the first one
 REPOSITORY = "__repository__"
 JOB = "generate_report"
 TIMEOUT_SECONDS = 10.0
 RELOAD_SECONDS = 120.0  # 1,000 reports take 6 s
+_LIVE_STATUSES = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")
 
 _LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -23,6 +25,16 @@ mutation Launch($params: ExecutionParams!) {
     ... on LaunchRunSuccess { run { runId } }
     ... on Error { message }
   }
+}
+"""
+_LIVE_RUNS = """
+query LiveRuns($filter: RunsFilter!) {
+  runsOrError(filter: $filter) { ... on Runs { results { runId } } }
+}
+"""
+_TERMINATE = """
+mutation Terminate($runIds: [String!]!) {
+  terminateRuns(runIds: $runIds, terminatePolicy: MARK_AS_CANCELED_IMMEDIATELY) { __typename ... on Error { message } }
 }
 """
 _RELOAD = """
@@ -65,7 +77,7 @@ class DagsterClient:
         self._url = graphql_url
         self._http = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
 
-    async def launch(self, run_id: str, owner_id: str) -> str:
+    async def launch(self, launch: Launch) -> str:
         """Ask for a Dagster run of an accepted run and return the Dagster run's id.
 
         Raises:
@@ -78,18 +90,36 @@ class DagsterClient:
                 "repositoryName": REPOSITORY,
                 "jobName": JOB,
             },
-            "runConfigData": {"ops": {"claim": {"config": {"run_id": run_id}}}},
+            "runConfigData": {"ops": {"claim": {"config": {"run_id": launch.run_id}}}},
             "executionMetadata": {
-                "tags": [
-                    {"key": "reportgen/run_id", "value": run_id},
-                    {"key": "reportgen/owner", "value": owner_id},
-                ]
+                "tags": [{"key": key, "value": value} for key, value in launch.tags.items()]
             },
         }
         result = (await self._ask(_LAUNCH, {"params": params}))["launchRun"]
         if result["__typename"] != "LaunchRunSuccess":
             raise ServiceError(f"Dagster does not launch: {_refusal(result)}")
         return str(result["run"]["runId"])
+
+    async def live_runs(self, run_id: str) -> list[str]:
+        """Return the ids of the Dagster runs of a run that wait or work; mostly one.
+
+        Raises:
+            UnavailableError: If Dagster does not answer.
+        """
+        live = {"tags": [{"key": RUN_ID_TAG, "value": run_id}], "statuses": _LIVE_STATUSES}
+        data = await self._ask(_LIVE_RUNS, {"filter": live})
+        return [str(run["runId"]) for run in data["runsOrError"].get("results", ())]
+
+    async def terminate(self, dagster_run_ids: Sequence[str]) -> None:
+        """Ask Dagster to end runs, also those that just start; those that are over by then are left as they are.
+
+        Raises:
+            UnavailableError: If Dagster does not answer.
+            ServiceError: If it fails to.
+        """
+        result = (await self._ask(_TERMINATE, {"runIds": list(dagster_run_ids)}))["terminateRuns"]
+        if result["__typename"] != "TerminateRunsResult":
+            raise ServiceError(f"Dagster does not terminate: {_refusal(result)}")
 
     async def reload(self, location: str) -> None:
         """Have a code location build its definitions again.

@@ -79,6 +79,7 @@ _PROBLEM_MEANINGS: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "Invalid or missing input; `errors` lists every problem.",
     HTTPStatus.UNAUTHORIZED: "No valid token.",
     HTTPStatus.NOT_FOUND: "There is none, or it is somebody else's.",
+    HTTPStatus.CONFLICT: "The present state does not allow it.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A file, field or body exceeds its bound.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of another media type.",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The byte range lies outside of the file.",

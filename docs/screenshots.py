@@ -27,9 +27,16 @@ from tests.stack import Stack
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 COOKBOOK = ROOT / "rules" / "cookbook"
+PASSWORD = "pass123"  # noqa: S105 - of a throw-away account
 PATIENCE_SECONDS = 90
 SETTLED_SECONDS = 2.0  # the UI fades its pages in
-ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1500,950")
+ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--window-size=1500,950",
+)
 GOOD, BAD = "02_lookup_with_defaults", "21_data_quality_gate"
 FINAL = ("succeeded", "failed", "cancelled")
 
@@ -39,7 +46,7 @@ class World:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        signed_in = accounts.register(context, email="ann@example.com", name="Ann", password="pass123")
+        signed_in = accounts.register(context, email="ann@example.com", name="Ann", password=PASSWORD)
         self.owner_id = signed_in.user["id"] if isinstance(signed_in.user, dict) else signed_in.user.id
 
     def fill(self) -> None:

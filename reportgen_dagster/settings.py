@@ -84,6 +84,12 @@ class Settings(BaseSettings):
         None, description="Signs access tokens; empty: made on first start and kept in HOME/secret_key."
     )
     workers: int = Field(2, ge=1, le=64, description="Reports that run at the same time on this machine.")
+    runs_per_user: int = Field(
+        0,
+        ge=0,
+        description="Reports of one user that run at the same time, where the user has no number of their own;"
+        " 0: as many as WORKERS.",
+    )
     memory_limit: ByteSize = Field(
         "1GB", description="Memory of one run for DuckDB's buffers; it takes about 300 MB more."
     )

@@ -151,6 +151,12 @@ class Stack:
         """The processes that make reports right now: what the worker forked and the kernel filters the calls of."""
         return [process for process in self._tree("worker") if _is_filtered(process)]
 
+    def attempts(self) -> list[psutil.Process]:
+        """The processes that carry out runs right now: each leads a session that the worker forked."""
+        tree = self._tree("worker")
+        ids = {process.pid for process in tree}
+        return [process for process in tree if _leads_a_session(process, ids)]
+
     def fsck(self) -> list[str]:
         """What `reportgen fsck` finds wrong; why it could not look, if so."""
         done = subprocess.run(
@@ -190,6 +196,12 @@ class Stack:
             self._up = None
         for instance in self._instances:
             end_instance(self._home.path, instance)
+
+
+def _leads_a_session(process: psutil.Process, parents: set[int]) -> bool:
+    with suppress(ProcessLookupError, psutil.NoSuchProcess):
+        return os.getsid(process.pid) == process.pid and process.ppid() in parents and is_alive(process)
+    return False
 
 
 def _is_filtered(process: psutil.Process) -> bool:

@@ -98,7 +98,7 @@ async def generate_report(
         rules=form.rules,
         parameters=form.objects.get(PARAMETERS),
     )
-    launcher.launch_soon(run.id, caller.user_id)
+    launcher.launch_soon(run.id)
     return TaskAccepted(
         task_id=run.id, status=run.state, status_url=status_path(run.id), download_url=download_path(run.id)
     )
@@ -175,7 +175,7 @@ async def trigger_scheduled_report(
     """
     form = await read_form(request, context, SCHEDULE_SHAPE)
     schedule, run = await run_in_threadpool(_put_schedule, context, caller, form)
-    launcher.launch_soon(run.id, caller.user_id)
+    launcher.launch_soon(run.id)
     return ScheduleAccepted(
         message="Scheduled; a first report is being made.",
         task_id=run.id,

@@ -1,4 +1,4 @@
-"""Runs as a resource: list them, download what they rejected."""
+"""Runs as a resource: list them, cancel one, download what they rejected."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
+from starlette.concurrency import run_in_threadpool
 
-from api_gateway.dependencies import CallerDep, ContextDep
+from api_gateway.dependencies import CallerDep, ContextDep, LauncherDep
 from api_gateway.documentation import problems
 from api_gateway.downloads import file_response
 from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
 from api_gateway.reports.schemas import RunItem, run_item
-from reportgen_dagster.services import runs
+from reportgen_dagster.services import cancelling, runs
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
@@ -31,6 +32,23 @@ def list_runs(
         items=[run_item(run, context.settings) for run in found],
         next=next_link(request.scope["path"], limit, cursor),
     )
+
+
+@router.post(
+    "/{run_id}/cancel",
+    response_description="The run, cancelled.",
+    responses=problems(
+        401, 404, 409, 503, status_409="It is finished: succeeded, failed or cancelled before."
+    ),
+)
+async def cancel_run(run_id: str, caller: CallerDep, context: ContextDep, launcher: LauncherDep) -> RunItem:
+    """Cancel a run, whether it waits or works.
+
+    Nothing of it is published from now on; its process ends within two seconds.
+    """
+    run = await run_in_threadpool(cancelling.cancel_run, context, caller.user_id, run_id)
+    launcher.end_soon(run.id)
+    return run_item(run, context.settings)
 
 
 @router.get(

@@ -33,6 +33,12 @@ def find_user(transaction: Transaction, email: str) -> User | None:
     ).one_or_none()
 
 
+def users(transaction: Transaction, email: str | None = None) -> list[User]:
+    """Return the users by e-mail, or the one with this e-mail."""
+    statement = select(User).order_by(User.email)
+    return list(transaction.scalars(statement if email is None else statement.where(User.email == email)))
+
+
 def set_password_hash(transaction: Transaction, user_id: str, password_hash: str) -> None:
     """Store a password's new hash."""
     transaction.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))

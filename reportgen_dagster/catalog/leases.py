@@ -86,6 +86,11 @@ def is_alive(session: Session, dagster_run_id: str) -> bool | None:
     return session.scalar(select(is_live()).where(Lease.dagster_run_id == dagster_run_id))
 
 
+def lock(session: Session, key: int) -> None:
+    """Take an advisory lock until the end of the transaction, after whoever holds it."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
 def try_lock(session: Session, key: int) -> bool:
     """Take an advisory lock until the end of the transaction; False if another session holds it."""
     return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key}))

@@ -5,23 +5,25 @@ Who may ask and what follows from a state belongs to the services. Times are the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import leases
-from reportgen_dagster.catalog.tables import Artifact, Lease, Rejects, Run
+from reportgen_dagster.catalog.tables import Artifact, Lease, Rejects, Ruleset, RulesetVersion, Run, User
 from reportgen_dagster.identity import new_id
 
 # The wait before a run is launched again grows with each launch that led to nothing, up to this many times the first.
 LONGEST_WAIT = 6
 BATCH = 100
+UNFINISHED = ("accepted", "running")
 
 RunRow = tuple[Run, bool]
+LaunchRow = tuple[Run, int, str, int]  # with its owner's priority, name and version of its rules
 
 
 def _rows() -> Select[Run, bool]:
@@ -74,7 +76,7 @@ def last_of_schedules(session: Session, schedule_ids: Sequence[str]) -> dict[str
 
 
 def accept(session: Session, **values: Any) -> str:
-    """Insert an accepted run and return its id.
+    """Insert an accepted run, with the turn that its owner has next, and return its id.
 
     A run that is there already by its schedule and due time, or by its origin in Dagster, is not inserted again:
     its id is returned.
@@ -83,7 +85,8 @@ def accept(session: Session, **values: Any) -> str:
         session: The transaction.
         values: Columns of the run.
     """
-    statement = insert(Run).values({"id": new_id(), **values}).on_conflict_do_nothing().returning(Run.id)
+    columns = {"id": new_id(), "turn": _next_turn(values["owner_id"]), **values}
+    statement = insert(Run).values(columns).on_conflict_do_nothing().returning(Run.id)
     inserted = session.scalar(statement)
     if inserted is not None:
         return inserted
@@ -92,6 +95,13 @@ def accept(session: Session, **values: Any) -> str:
     else:
         same = and_(Run.schedule_id == values["schedule_id"], Run.due_at == values["due_at"])
     return session.scalars(select(Run.id).where(same)).one()
+
+
+def _next_turn(owner_id: str) -> ColumnElement[int]:
+    """Return the turn after an owner's last, but none that has been: who comes late or seldom owns no past turns."""
+    own = select(func.max(Run.turn) + 1).where(Run.owner_id == owner_id, Run.state != "cancelled")
+    begun = select(func.max(Run.turn)).where(Run.started_at.is_not(None))
+    return func.greatest(own.scalar_subquery(), begun.scalar_subquery(), 0)  # nulls do not count
 
 
 def claim(session: Session, run_id: str, dagster_run_id: str) -> int | None:
@@ -140,13 +150,35 @@ def cancel(session: Session, dagster_run_id: str, run_id: str | None, error: dic
     launched_for = and_(Run.id == run_id, Run.state == "accepted", Run.dagster_run_id.is_(None))
     cancelled = session.execute(
         update(Run)
-        .where(
-            Run.state.in_(("accepted", "running")), or_(Run.dagster_run_id == dagster_run_id, launched_for)
-        )
+        .where(Run.state.in_(UNFINISHED), or_(Run.dagster_run_id == dagster_run_id, launched_for))
         .values(state="cancelled", finished_at=func.clock_timestamp(), error=error)
         .returning(Run.id)
     )
     return cancelled.first() is not None
+
+
+def cancel_own(session: Session, owner_id: str, run_id: str, error: dict[str, Any]) -> bool:
+    """Cancel an owner's unfinished run; False if there is none.
+
+    Args:
+        session: The transaction.
+        owner_id: Whose it has to be.
+        run_id: Which run.
+        error: What the owner is told.
+    """
+    cancelled = session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.owner_id == owner_id, Run.state.in_(UNFINISHED))
+        .values(state="cancelled", finished_at=func.clock_timestamp(), error=error)
+        .returning(Run.id)
+    )
+    return cancelled.first() is not None
+
+
+def is_cancelled(session: Session, dagster_run_id: str, run_id: str | None) -> bool:
+    """Tell whether the run that a Dagster run carries out, or was launched for, was cancelled."""
+    carried_out = or_(Run.dagster_run_id == dagster_run_id, Run.id == run_id)
+    return bool(session.scalar(select(exists().where(carried_out, Run.state == "cancelled"))))
 
 
 def fail_attempt(session: Session, dagster_run_id: str, error: dict[str, Any]) -> bool:
@@ -209,8 +241,13 @@ def dead(session: Session) -> list[tuple[Run, str | None]]:
     return list(session.execute(statement))
 
 
-def launchable(session: Session, older_than: timedelta) -> list[tuple[str, str]]:
-    """Return id and owner of accepted runs that wait for a launch, longest waiting first.
+def to_launch(session: Session, run_ids: Collection[str]) -> list[LaunchRow]:
+    """Return those of the runs that are accepted, each with its owner's priority and its rules, in the order of their turns."""
+    return list(session.execute(_launches().where(Run.id.in_(run_ids)).order_by(Run.turn)))
+
+
+def launchable(session: Session, older_than: timedelta) -> list[LaunchRow]:
+    """Return accepted runs that wait for a launch, those first whose turn it is.
 
     Args:
         session: The transaction.
@@ -221,12 +258,22 @@ def launchable(session: Session, older_than: timedelta) -> list[tuple[str, str]]
     given_back = and_(Run.fence > 0, Run.launched_at.is_(None))
     waited = asked_at <= func.clock_timestamp() - waits
     statement = (
-        select(Run.id, Run.owner_id)
-        .where(Run.state == "accepted", or_(given_back, waited), ~has_live_lease())
-        .order_by(asked_at)
+        _launches()
+        .where(or_(given_back, waited), ~has_live_lease())
+        .order_by(User.priority.desc(), Run.turn, asked_at)
         .limit(BATCH)
     )
     return list(session.execute(statement))
+
+
+def _launches() -> Select[Run, int, str, int]:
+    return (
+        select(Run, User.priority, Ruleset.name, RulesetVersion.number)
+        .join(Run.owner)
+        .join(Run.ruleset_version)
+        .join(RulesetVersion.ruleset)
+        .where(Run.state == "accepted")
+    )
 
 
 def mark_launched(session: Session, run_id: str, dagster_run_id: str | None) -> tuple[int, int] | None:
@@ -241,3 +288,65 @@ def mark_launched(session: Session, run_id: str, dagster_run_id: str | None) -> 
         )
         .returning(Run.fence, Run.launches)
     ).first()
+
+
+def mark_waiting(session: Session, run_ids: Sequence[str]) -> None:
+    """Write that Dagster still has these accepted runs, so that they are not looked at again at once."""
+    session.execute(
+        update(Run)
+        .where(Run.id.in_(run_ids), Run.state == "accepted")
+        .values(launched_at=func.clock_timestamp())
+    )
+
+
+def is_due(session: Session, run_id: str, *, workers: int, default: int) -> bool:
+    """Tell whether a run may begin now: its owner has room, and a worker is left after those that work or go before it.
+
+    What waits counts only as far as its owner may have it working: the rest does not stand before anybody.
+
+    Args:
+        session: The transaction.
+        run_id: The run.
+        workers: How many runs may work at the same time.
+        default: How many of one owner, for owners without a number of their own.
+    """
+    limit = func.coalesce(User.max_runs, default)
+    this = (
+        select(Run.owner_id, Run.turn, Run.accepted_at, Run.id, User.priority, limit.label("limit"))
+        .join(Run.owner)
+        .where(Run.id == run_id)
+        .cte("this")
+    )
+    order, this_order = (
+        tuple_(-columns.priority, run.turn, run.accepted_at, run.id)
+        for columns, run in ((User, Run), (this.c, this.c))
+    )
+    working = func.count().filter(Run.state == "running")
+    before = func.count().filter(Run.state == "accepted", order < this_order)
+    taken = (
+        select(
+            (Run.owner_id == this.c.owner_id).label("is_own"),
+            (working + func.least(before, func.greatest(limit - working, 0))).label("count"),
+        )
+        .join(Run.owner)
+        .join(this, true())
+        .where(Run.state.in_(UNFINISHED))
+        .group_by(Run.owner_id, this.c.owner_id, User.max_runs)
+        .cte("taken")
+    )
+    of_all = func.coalesce(func.sum(taken.c.count), 0)
+    own = func.coalesce(func.sum(taken.c.count).filter(taken.c.is_own), 0)
+    limit_of_owner = select(this.c.limit).scalar_subquery()
+    return bool(session.scalar(select(and_(of_all < workers, own < limit_of_owner)).select_from(taken)))
+
+
+def limits(session: Session, default: int) -> dict[str, int]:
+    """Return, for each owner of unfinished runs, how many may run at the same time.
+
+    Args:
+        session: The transaction.
+        default: For owners without a number of their own.
+    """
+    owners = exists().where(Run.owner_id == User.id, Run.state.in_(UNFINISHED))
+    rows = session.execute(select(User.id, func.coalesce(User.max_runs, default)).where(owners))
+    return {owner_id: limit for owner_id, limit in rows}  # noqa: C416 - rows are no tuples to the type checker

@@ -64,6 +64,10 @@ class User(Base):
     email: Mapped[str] = mapped_column(Text, unique=True)  # lower case
     name: Mapped[str] = mapped_column(Text)
     password_hash: Mapped[str] = mapped_column(Text)
+    priority: Mapped[int] = mapped_column(
+        server_default=text("0")
+    )  # whose runs go first; higher before lower
+    max_runs: Mapped[int | None]  # runs at the same time; None: what the service is set to
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     disabled_at: Mapped[datetime | None]
 
@@ -260,6 +264,9 @@ class Run(Base):
         CheckConstraint("state in ('accepted', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
         Index("ix_runs_owner_accepted", "owner_id", "accepted_at", "id"),  # read backwards: the newest first
         Index("ix_runs_unfinished", "state", postgresql_where=text("state in ('accepted', 'running')")),
+        # What the turn of an owner's next run follows from.
+        Index("ix_runs_owner_turn", "owner_id", "turn", postgresql_where=text("state <> 'cancelled'")),
+        Index("ix_runs_begun_turn", "turn", postgresql_where=text("started_at is not null")),
         Index(
             "ix_runs_unreported",
             "finished_at",
@@ -288,6 +295,7 @@ class Run(Base):
     stage: Mapped[str] = mapped_column(String(16), default="waiting")
     progress: Mapped[int] = mapped_column(default=0)  # percent
     accepted_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    turn: Mapped[int] = mapped_column(server_default=text("0"))  # in which round of all owners it is due
     launched_at: Mapped[datetime | None]  # when Dagster was last asked to run it
     launches: Mapped[int] = mapped_column(default=0)  # how often it was asked since it was last claimed
     started_at: Mapped[datetime | None]

@@ -23,6 +23,7 @@ from reportgen_dagster.cli.infer import infer_command
 from reportgen_dagster.cli.preview import preview_command
 from reportgen_dagster.cli.run import run_command
 from reportgen_dagster.cli.up import up_command
+from reportgen_dagster.cli.users import users_command
 from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, ServiceError
 
 # Modules make many objects that stay. Looking for garbage among them every 700 objects, as Python does by itself, takes a
@@ -45,6 +46,7 @@ app.command("preview")(preview_command)
 app.command("infer")(infer_command)
 app.command("functions")(functions_command)
 app.command("fsck")(fsck_command)
+app.command("users")(users_command)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from dagster._core.utils import is_valid_email
 
 from reportgen_dagster.defs import events
 from reportgen_dagster.defs.descriptions import report_description, rules_description
-from reportgen_dagster.defs.failures import telling_failures
+from reportgen_dagster.defs.failures import end_if_cancelled, telling_failures
 from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
     CONTRACT_CHECK,
@@ -163,6 +163,7 @@ def _materialize(
     run_id = reports.accept_from_dagster(catalog, report.id, origin)
     claimed = attempts.claim(catalog, run_id, context.run.run_id)
     if claimed is None:
+        end_if_cancelled(context, catalog, run_id)
         context.log.info(f"run {run_id} is claimed or finished already; nothing to do")
         return
     work = service.work / report.id
@@ -174,6 +175,8 @@ def _materialize(
         published = generation.publish(catalog, generation.transform(catalog, planned, work))
     if published:
         yield _result(context, catalog, run_id)
+    else:
+        end_if_cancelled(context, catalog, run_id)
 
 
 def _result(context: AssetExecutionContext, catalog: Context, run_id: str) -> MaterializeResult[None]:

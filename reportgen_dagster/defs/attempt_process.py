@@ -15,13 +15,12 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from types import FrameType
-from typing import Literal
+from typing import Literal, Self
 
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._cli.api import _execute_run_command_body
 
 from reportgen_dagster.defs import scope
@@ -34,7 +33,10 @@ from reportgen_dagster.services.generation import run_limits
 from reportgen_dagster.settings import Settings
 
 PR_SET_PDEATHSIG = 1
-# A process that nobody wants any more is asked to end at the second beat, and killed at the fifth.
+# A run that was cancelled is over in two seconds: its process is asked to end at the first look, and killed at the third.
+LOOK_SECONDS = 0.5
+LOOKS_TO_KILL = 3
+# A process that Dagster does not want any more is asked to end at the second beat, and killed at the fifth.
 BEATS_TO_END = 2
 BEATS_TO_KILL = 5
 OVERDUE_SECONDS = 60
@@ -42,6 +44,34 @@ REPORT_TRIES = 60  # after that Dagster's run monitoring ends the run
 REPORT_PAUSE_SECONDS = 1
 
 logger = logging.getLogger(__name__)
+
+
+class _Sigterm:
+    """What SIGTERM to this process does: Celery ends a revoked task by it, and means the forked process.
+
+    Passed on once, since a second one would disturb the process while it cleans up. Without a process it is dropped: the next
+    look at the catalog tells the same.
+    """
+
+    def __init__(self) -> None:
+        self.process_id: int | None = None
+        self._is_passed_on = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGTERM, self._receive)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def pass_on_once(self) -> None:
+        """Ask the forked process to end, if that is not done."""
+        if self.process_id is not None and not self._is_passed_on:
+            self._is_passed_on = True
+            os.kill(self.process_id, signal.SIGTERM)
+
+    def _receive(self, _signal: int, _frame: FrameType | None) -> None:
+        self.pass_on_once()
 
 
 @cache
@@ -68,9 +98,12 @@ def run_in_fresh_process(dagster_run_id: str) -> None:
         return
     if not attempts.begin(_context(), dagster_run_id, f"{socket.gethostname()}:{os.getpid()}"):
         return
-    process_id = _fork(run)
-    exit_code = _watch(process_id, dagster_run_id)
-    _report_end(dagster_run_id, exit_code)
+    with _Sigterm() as sigterm:
+        process_id = _fork(run)
+        sigterm.process_id = process_id
+        exit_code = _watch(process_id, run, sigterm)
+        sigterm.process_id = None
+        _report_end(dagster_run_id, exit_code)
 
 
 def _fork(run: DagsterRun) -> int:
@@ -104,25 +137,53 @@ def _become_attempt(run: DagsterRun) -> None:
     scope.narrow_to(run.asset_selection or frozenset())
 
 
-def _watch(process_id: int, dagster_run_id: str) -> int:
+def _watch(process_id: int, run: DagsterRun, sigterm: _Sigterm) -> int:
     """Renew the lease until the process ends; return its exit code (negative: the signal that killed it).
 
     The engine minds the time limit itself. A process that is `OVERDUE_SECONDS` past it hangs: it is killed, its run failed.
     """
-    unwanted = 0
-    overdue_at = time.monotonic() + Settings().time_limit_seconds + OVERDUE_SECONDS
+    cancelled = unwanted = 0
+    beaten_at = time.monotonic()
+    overdue_at = beaten_at + Settings().time_limit_seconds + OVERDUE_SECONDS
     descriptor = os.pidfd_open(process_id)
-    with _forwarding_sigterm(process_id):
-        try:
-            while not select.select([descriptor], [], [], attempts.BEAT_SECONDS)[0]:
-                if time.monotonic() > overdue_at:
-                    _give_up(process_id, dagster_run_id)
-                unwanted = 0 if _is_to_go_on(dagster_run_id) else unwanted + 1
-                if unwanted >= BEATS_TO_END:
-                    os.kill(process_id, signal.SIGTERM if unwanted < BEATS_TO_KILL else signal.SIGKILL)
-        finally:
-            os.close(descriptor)
+    try:
+        while not select.select([descriptor], [], [], LOOK_SECONDS)[0]:
+            if _is_cancelled(run):
+                cancelled += 1
+                _tell_of_cancellation(run)
+                sigterm.pass_on_once()
+                if cancelled >= LOOKS_TO_KILL:
+                    os.kill(process_id, signal.SIGKILL)
+            if time.monotonic() < beaten_at + attempts.BEAT_SECONDS:
+                continue
+            beaten_at = time.monotonic()
+            if beaten_at > overdue_at:
+                _give_up(process_id, run.run_id)
+            unwanted = 0 if _is_to_go_on(run.run_id) else unwanted + 1
+            if unwanted >= BEATS_TO_END:
+                os.kill(process_id, signal.SIGTERM if unwanted < BEATS_TO_KILL else signal.SIGKILL)
+    finally:
+        os.close(descriptor)
     return os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
+
+
+def _is_cancelled(run: DagsterRun) -> bool:
+    """Look whether the run was cancelled in the catalog. A re-execution is tagged with the run of before, which may have been."""
+    launched_for = run.tags.get(RUN_ID_TAG) if run.parent_run_id is None else None
+    try:
+        return attempts.is_cancelled(_context(), run.run_id, launched_for)
+    except UnavailableError:
+        return False
+
+
+def _tell_of_cancellation(run: DagsterRun) -> None:
+    """Let Dagster take the end of the process for a cancellation, where it does not know of it yet."""
+    try:
+        known = _instance().get_run_by_id(run.run_id)
+        if known is not None and not known.is_finished and known.status != DagsterRunStatus.CANCELING:
+            _instance().report_run_canceling(known, "The run was cancelled in the catalog.")
+    except Exception:
+        logger.warning("could not tell Dagster that run %s is cancelled", run.run_id, exc_info=True)
 
 
 def _give_up(process_id: int, dagster_run_id: str) -> None:
@@ -135,20 +196,6 @@ def _give_up(process_id: int, dagster_run_id: str) -> None:
             LimitError(f"The run took longer than its limit of {seconds} seconds."),
         )
         os.kill(process_id, signal.SIGKILL)
-
-
-@contextmanager
-def _forwarding_sigterm(process_id: int) -> Iterator[None]:
-    """Celery ends a revoked task by SIGTERM to this process; it is meant for the forked one."""
-
-    def forward(_signal: int, _frame: FrameType | None) -> None:
-        os.kill(process_id, signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, forward)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _is_to_go_on(dagster_run_id: str) -> bool:
@@ -196,15 +243,26 @@ def _finish_in_dagster(dagster_run_id: str, exit_code: int) -> None:
     run = _instance().get_run_by_id(dagster_run_id)
     if run is None:
         return
-    if run.status in (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED):
+    if run.status == DagsterRunStatus.SUCCESS:
+        return
+    if _was_cancelled(run):
         _report_cancelled(run)
     elif not run.is_finished:
         _instance().report_run_failed(run, f"The run's process ended unexpectedly ({_words(exit_code)}).")
 
 
+def _was_cancelled(run: DagsterRun) -> bool:
+    """Tell whether the run was cancelled. Dagster takes a process that is interrupted while it starts for a failure."""
+    return (
+        run.status in (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED)
+        or _is_cancelled(run)
+        or bool(_instance().get_records_for_run(run.run_id, of_type=DagsterEventType.RUN_CANCELING).records)
+    )
+
+
 def _report_cancelled(run: DagsterRun) -> None:
     attempts.cancel(_context(), run.run_id, run.tags.get(RUN_ID_TAG))
-    if not run.is_finished:
+    if run.status != DagsterRunStatus.CANCELED:
         _instance().report_run_canceled(run)
 
 

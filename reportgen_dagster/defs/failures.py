@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dagster import AssetExecutionContext, Failure, MetadataValue, OpExecutionContext
+from dagster import AssetExecutionContext, DagsterRunStatus, Failure, MetadataValue, OpExecutionContext
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from reportgen_dagster.defs import events
@@ -20,7 +20,7 @@ from reportgen_dagster.errors import (
     ServiceError,
     UnavailableError,
 )
-from reportgen_dagster.services import attempts, generation
+from reportgen_dagster.services import attempts, cancelling, generation
 from reportgen_dagster.services.context import Context
 
 
@@ -54,6 +54,7 @@ def telling_failures(
             attempts.release(service, claim)
         raise _failure(error) from error
     except ConflictError as error:
+        end_if_cancelled(context, service, claim.run_id)
         raise _failure(error) from error
     except ReportgenError as error:
         reject_count = _fail(service, claim, error, work)
@@ -74,6 +75,23 @@ def telling_failures(
         fault = ServiceError(f"The run failed for a reason that is ours to find (run {claim.run_id}).")
         _fail(service, claim, fault, None)
         raise _failure(fault) from None
+
+
+def end_if_cancelled(
+    context: OpExecutionContext | AssetExecutionContext, service: Context, run_id: str
+) -> None:
+    """End the op if the run that it works on was cancelled; its Dagster run then ends as canceled, not as failed.
+
+    Raises:
+        DagsterExecutionInterruptedError: If it was.
+    """
+    if not cancelling.is_cancelled(service, run_id):
+        return
+    instance = context.instance
+    run = instance.get_run_by_id(context.run_id)
+    if run is not None and not run.is_finished and run.status != DagsterRunStatus.CANCELING:
+        instance.report_run_canceling(run, "The run was cancelled in the catalog.")
+    raise DagsterExecutionInterruptedError("The run was cancelled.")
 
 
 def _fail(service: Context, claim: attempts.Claim, error: ReportgenError, work: Path | None) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dagster import AssetKey
 
 from reportgen_dagster.identity import slug
+from reportgen_dagster.services import launching
 
 JOB_NAME = "generate_report"
-RUN_ID_TAG = "reportgen/run_id"
-OWNER_TAG = "reportgen/owner"
+RUN_ID_TAG = launching.RUN_ID_TAG
+OWNER_TAG = launching.OWNER_TAG
 ARTIFACT_TAG = "reportgen/artifact"
 CONTRACT_CHECK = "output_contract"
 INPUT_CHECK = "input_contract"

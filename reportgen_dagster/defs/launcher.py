@@ -76,7 +76,7 @@ class LeaseRunLauncher(CeleryRunLauncher):
         )
 
     def terminate(self, run_id: str) -> bool:
-        """Ask the worker to end the run; its supervisor sees the state CANCELING even if the message is lost."""
+        """Ask the worker to end the run; its supervisor sees by itself that it was cancelled, should the message be lost."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dagster import Config, In, OpExecutionContext, Out, Output, op
 
 from reportgen_dagster.defs import events
-from reportgen_dagster.defs.failures import telling_failures
+from reportgen_dagster.defs.failures import end_if_cancelled, telling_failures
 from reportgen_dagster.defs.origin import accepted_run_id
 from reportgen_dagster.defs.service import Service
 from reportgen_dagster.services import attempts, generation
@@ -33,6 +33,7 @@ def claim(context: OpExecutionContext, config: ClaimConfig) -> Iterator[Output[a
     run_id = accepted_run_id(context, catalog, config.run_id)
     claimed = attempts.claim(catalog, run_id, context.run_id)
     if claimed is None:
+        end_if_cancelled(context, catalog, run_id)
         context.log.info(f"run {run_id} is claimed or finished already; nothing to do")
         return
     yield Output(claimed)
@@ -71,6 +72,7 @@ def publish(context: OpExecutionContext, produced: Produced) -> None:
     with telling_failures(context, service.context, produced.claim):
         published = generation.publish(service.context, produced)
     if not published:
+        end_if_cancelled(context, service.context, produced.claim.run_id)
         context.log.warning("the run was taken over by another attempt; this result is dropped")
         return
     for event in events.of_run(service.context, produced.claim.run_id, context.instance):

@@ -12,10 +12,10 @@ from dagster import (
     SkipReason,
 )
 
-from reportgen_dagster.defs.jobs import generate_report, run_config
-from reportgen_dagster.defs.keys import OWNER_TAG, RUN_ID_TAG, schedule_name
+from reportgen_dagster.defs.jobs import generate_report, run_request
+from reportgen_dagster.defs.keys import OWNER_TAG, schedule_name
 from reportgen_dagster.defs.process import context_of_process
-from reportgen_dagster.services import definitions, schedules
+from reportgen_dagster.services import definitions, launching, schedules
 from reportgen_dagster.services.cron import in_words
 from reportgen_dagster.services.definitions import ReportDefinition
 
@@ -48,11 +48,11 @@ def _schedule(report: ReportDefinition, schedule: definitions.ScheduleDefinition
 
 def _tick(schedule_id: str) -> Callable[[ScheduleEvaluationContext], Iterator[RunRequest | SkipReason]]:
     def tick(context: ScheduleEvaluationContext) -> Iterator[RunRequest | SkipReason]:
-        told = schedules.accept_tick(context_of_process(), schedule_id, context.scheduled_execution_time)
+        service = context_of_process()
+        told = schedules.accept_tick(service, schedule_id, context.scheduled_execution_time)
         if told.reason:
             yield SkipReason(told.reason)
-        for run_id in told.run_ids:
-            tags = {RUN_ID_TAG: run_id, OWNER_TAG: told.owner_id}
-            yield RunRequest(run_key=run_id, run_config=run_config(run_id), tags=tags)
+        for launch in launching.launches_of(service, told.run_ids):
+            yield run_request(launch, run_key=launch.run_id)
 
     return tick

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from dagster import (
     DagsterInstance,
@@ -21,10 +21,10 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from reportgen_dagster.defs import events
-from reportgen_dagster.defs.jobs import generate_report, run_config
-from reportgen_dagster.defs.keys import ARTIFACT_TAG, OWNER_TAG, RUN_ID_TAG, SCHEDULE_PREFIX, report_key
+from reportgen_dagster.defs.jobs import generate_report, run_request
+from reportgen_dagster.defs.keys import ARTIFACT_TAG, RUN_ID_TAG, SCHEDULE_PREFIX, report_key
 from reportgen_dagster.defs.process import context_of_process
-from reportgen_dagster.services import attempts, reaper, reports, schedules
+from reportgen_dagster.services import attempts, launching, reaper, reports, schedules
 from reportgen_dagster.services.attempts import Reportable
 from reportgen_dagster.services.context import Context
 
@@ -39,22 +39,22 @@ RECENT_MATERIALIZATIONS = 50
     description="Launches accepted runs that have no live Dagster run: the gateway or Dagster was away.",
 )
 def launch_accepted_runs(context: SensorEvaluationContext) -> Iterator[RunRequest]:
-    """Ask for a Dagster run for each accepted run that has none."""
+    """Ask for a Dagster run for each accepted run that has none; those that wait in Dagster's queue step back for others."""
     service = context_of_process()
-    for launch in reaper.launchable(service):
-        if _has_live_dagster_run(context.instance, launch.run_id):
-            continue
-        launched = reaper.mark_launched(service, launch.run_id, None)
-        yield RunRequest(
-            run_key=f"{launch.run_id}:{launched}",
-            run_config=run_config(launch.run_id),
-            tags={RUN_ID_TAG: launch.run_id, OWNER_TAG: launch.owner_id},
-        )
+    launches = reaper.launchable(service)
+    in_dagster = _with_live_dagster_run(context.instance, [launch.run_id for launch in launches])
+    reaper.mark_waiting(service, sorted(in_dagster))
+    for launch in launches:
+        if launch.run_id not in in_dagster:
+            launched = reaper.mark_launched(service, launch.run_id, None)
+            yield run_request(launch, run_key=f"{launch.run_id}:{launched}")
 
 
-def _has_live_dagster_run(instance: DagsterInstance, run_id: str) -> bool:
-    living = RunsFilter(tags={RUN_ID_TAG: run_id}, statuses=NOT_FINISHED_STATUSES)
-    return bool(instance.get_runs_count(living))
+def _with_live_dagster_run(instance: DagsterInstance, run_ids: Collection[str]) -> set[str]:
+    if not run_ids:
+        return set()
+    living = RunsFilter(tags={RUN_ID_TAG: list(run_ids)}, statuses=NOT_FINISHED_STATUSES)
+    return {run.tags[RUN_ID_TAG] for run in instance.get_runs(living)}
 
 
 @sensor(
@@ -127,11 +127,9 @@ def run_on_new_data(_context: SensorEvaluationContext) -> Iterator[RunRequest | 
     accepted = reports.accept_on_new_data(service)
     if not accepted:
         yield SkipReason("No dataset that a report waits for has a new version.")
-    for run_id, owner_id in accepted.items():
-        reaper.mark_launched(service, run_id, None)
-        yield RunRequest(
-            run_key=run_id, run_config=run_config(run_id), tags={RUN_ID_TAG: run_id, OWNER_TAG: owner_id}
-        )
+    for launch in launching.launches_of(service, accepted):
+        reaper.mark_launched(service, launch.run_id, None)
+        yield run_request(launch, run_key=launch.run_id)
 
 
 @sensor(

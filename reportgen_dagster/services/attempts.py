@@ -45,6 +45,7 @@ __all__ = [
     "fail",
     "give_up",
     "is_alive",
+    "is_cancelled",
     "mark_reported",
     "publish",
     "release",
@@ -168,6 +169,18 @@ def end(context: Context, dagster_run_id: str, ending: Ending) -> None:
     """
     with context.catalog.transaction() as session:
         leases.end(session, [dagster_run_id], ending)
+
+
+def is_cancelled(context: Context, dagster_run_id: str, run_id: str | None) -> bool:
+    """Tell whether the run that a Dagster run carries out was cancelled.
+
+    Args:
+        context: The installation.
+        dagster_run_id: The attempt.
+        run_id: The run that it was launched for, if it may not have claimed it yet.
+    """
+    with context.catalog.transaction() as session:
+        return queue.is_cancelled(session, dagster_run_id, run_id)
 
 
 def is_alive(context: Context, dagster_run_id: str) -> bool | None:

@@ -5,7 +5,7 @@ Called every few seconds by a Dagster sensor and by the gateway; of two at once,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import func
@@ -15,18 +15,11 @@ from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import Run
 from reportgen_dagster.errors import WorkerLostError
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.launching import Launch, as_launch
 
 MAX_LOST_ATTEMPTS = 3
 LAUNCH_AFTER_SECONDS = 10
 REAPER_LOCK = 7_301_002  # key of the advisory lock
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """An accepted run that is to be launched in Dagster."""
-
-    run_id: str
-    owner_id: str
 
 
 def reap(context: Context) -> list[str]:
@@ -82,7 +75,7 @@ def _fail(run: Run, error: WorkerLostError) -> None:
 
 
 def launchable(context: Context, *, older_than_seconds: float = LAUNCH_AFTER_SECONDS) -> list[Launch]:
-    """Return accepted runs that nobody asked Dagster for lately, longest waiting first.
+    """Return accepted runs that nobody asked Dagster for lately, those first whose turn it is.
 
     Args:
         context: The installation.
@@ -91,7 +84,7 @@ def launchable(context: Context, *, older_than_seconds: float = LAUNCH_AFTER_SEC
     """
     with context.catalog.transaction() as session:
         rows = queue.launchable(session, timedelta(seconds=older_than_seconds))
-    return [Launch(run_id, owner_id) for run_id, owner_id in rows]
+    return [as_launch(row) for row in rows]
 
 
 def mark_launched(context: Context, run_id: str, dagster_run_id: str | None) -> str:
@@ -108,3 +101,9 @@ def mark_launched(context: Context, run_id: str, dagster_run_id: str | None) -> 
     with context.catalog.transaction() as session:
         launched = queue.mark_launched(session, run_id, dagster_run_id)
     return "-".join(map(str, launched)) if launched else ""
+
+
+def mark_waiting(context: Context, run_ids: Sequence[str]) -> None:
+    """Write that Dagster still has accepted runs in its queue, so that others are looked at before them."""
+    with context.catalog.transaction() as session:
+        queue.mark_waiting(session, run_ids)

@@ -80,7 +80,8 @@ def _bounds(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Make the report of the request that comes in."""
+    """Make the report of the request that comes in, for the process whose id is the argument."""
+    confined.die_with(int(sys.argv[1]))
     request = json.loads(sys.stdin.readline())
     channel = socket.socket(fileno=sys.stdout.fileno())
     confined.carry_out(partial(make, request), channel, **_bounds(request))

@@ -16,7 +16,7 @@ from reportgen_dagster.settings import Settings
 
 LOOPBACK = "127.0.0.1"
 SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS", "SHARDS")
-DAGSTER = (*SHARED, "DAGSTER_DATABASE_URL")
+DAGSTER = (*SHARED, "DAGSTER_DATABASE_URL", "RUNS_PER_USER")
 
 # The project's top level: dagster.yaml and the examples in rules/ lie there.
 PROJECT = Path(__file__).absolute().parents[2]

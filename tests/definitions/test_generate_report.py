@@ -3,6 +3,7 @@
 from dagster import (
     AssetCheckKey,
     DagsterInstance,
+    DagsterRunStatus,
     ExecuteInProcessResult,
     OpExecutionContext,
     job,
@@ -19,7 +20,7 @@ from reportgen_dagster.defs.keys import (
     ruleset_key,
 )
 from reportgen_dagster.errors import ContractError, Problem
-from reportgen_dagster.services import attempts
+from reportgen_dagster.services import attempts, cancelling
 from tests.definitions.conftest import EXAMPLE, Ann
 
 
@@ -96,6 +97,38 @@ def test_who_comes_second_ends_quietly(ann: Ann, instance: DagsterInstance) -> N
     assert second.success
     assert [event.step_key for event in second.get_step_success_events()] == ["claim"]
     assert ann.run(run_id).finished_at == etag
+
+
+def test_a_run_that_was_cancelled_before_it_was_claimed_ends_as_canceled(
+    ann: Ann, instance: DagsterInstance
+) -> None:
+    run_id = ann.accept()
+    cancelling.cancel_run(ann.context, ann.id, run_id)
+    assert _status(_execute(run_id, instance), instance) == DagsterRunStatus.CANCELED
+    assert ann.run(run_id).state == "cancelled"
+
+
+def test_a_run_that_is_cancelled_on_its_way_ends_as_canceled(ann: Ann, instance: DagsterInstance) -> None:
+    run_id = ann.accept()
+
+    @op
+    def work(context: OpExecutionContext) -> None:
+        claim = attempts.claim(ann.context, run_id, context.run_id)
+        with telling_failures(context, ann.context, claim):
+            cancelling.cancel_run(ann.context, ann.id, run_id)
+            attempts.enter_stage(ann.context, claim, "transform", 50)
+
+    @job
+    def cancelled_on_its_way() -> None:
+        work()
+
+    result = cancelled_on_its_way.execute_in_process(instance=instance, raise_on_error=False)
+    assert _status(result, instance) == DagsterRunStatus.CANCELED
+    assert "You cancelled" in ann.run(run_id).error["detail"]
+
+
+def _status(result: ExecuteInProcessResult, instance: DagsterInstance) -> DagsterRunStatus:
+    return instance.get_run_by_id(result.run_id).status
 
 
 def test_data_that_allows_no_report_fails_with_the_reason_in_both_views(

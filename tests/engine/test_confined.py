@@ -135,3 +135,10 @@ time.sleep(600)
 
     assert select.select([process], [], [], 20)[0]
     os.close(process)
+
+
+def test_a_program_of_its_own_ends_if_the_one_who_started_it_is_gone_already() -> None:
+    """Its standard input stays open: it is not that which ends it."""
+    arguments = [sys.executable, "-m", "reportgen_dagster.services.report_child", "1"]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE) as process:
+        assert process.wait(60) == 1

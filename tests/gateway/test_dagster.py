@@ -20,11 +20,13 @@ from api_gateway.dagster_client import DagsterClient
 from api_gateway.main import create_app
 from reportgen_dagster.catalog.session import create_database
 from reportgen_dagster.errors import ServiceError, UnavailableError
+from reportgen_dagster.services.launching import Launch
 from reportgen_dagster.settings import Settings
 from tests.conftest import database_beside
 from tests.gateway.conftest import User, serve
 from tests.gateway.test_schedules import FILES
 
+LAUNCH = Launch("r1", "u1", "trades", "api", "margin@3", -3)
 LAUNCHED = {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "d-1"}}}
 RELOADED = {
     "reloadRepositoryLocation": {
@@ -82,7 +84,9 @@ def _ask(url: str, call: str, *arguments: Any) -> Any:
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("name", ["_LAUNCH", "_RELOAD", "_LOCATIONS", "_RESET_SCHEDULE"])
+@pytest.mark.parametrize(
+    "name", ["_LAUNCH", "_LIVE_RUNS", "_TERMINATE", "_RELOAD", "_LOCATIONS", "_RESET_SCHEDULE"]
+)
 def test_dagsters_own_schema_accepts_what_is_asked(name: str) -> None:
     schema = create_schema().graphql_schema
     assert graphql.validate(schema, graphql.parse(getattr(dagster_client, name))) == []
@@ -90,14 +94,20 @@ def test_dagsters_own_schema_accepts_what_is_asked(name: str) -> None:
 
 def test_the_launch_names_job_run_and_owner_as_the_schema_wants(dagster) -> None:
     stand_in, url = dagster
-    assert _ask(url, "launch", "r1", "u1") == "d-1"
+    assert _ask(url, "launch", LAUNCH) == "d-1"
     params = stand_in.asked.get_nowait()["variables"]["params"]
     kind = create_schema().graphql_schema.get_type("ExecutionParams")
     assert graphql.utilities.coerce_input_value(params, kind)
     assert params["selector"]["jobName"] == "generate_report"
     assert params["runConfigData"] == {"ops": {"claim": {"config": {"run_id": "r1"}}}}
     tags = {tag["key"]: tag["value"] for tag in params["executionMetadata"]["tags"]}
-    assert tags == {"reportgen/run_id": "r1", "reportgen/owner": "u1"}
+    assert tags == {
+        "reportgen/run_id": "r1",
+        "reportgen/owner": "u1",
+        "reportgen/report": "trades",
+        "reportgen/trigger": "api",
+        "dagster/priority": "-3",
+    }
 
 
 def test_a_refused_launch_is_told_without_dagsters_stack(dagster) -> None:
@@ -106,7 +116,30 @@ def test_a_refused_launch_is_told_without_dagsters_stack(dagster) -> None:
         "launchRun": {"__typename": "PythonError", "message": "Boom\n  File x.py, line 1"}
     }
     with pytest.raises(ServiceError, match=r"PythonError: Boom$"):
-        _ask(url, "launch", "r1", "u1")
+        _ask(url, "launch", LAUNCH)
+
+
+def test_live_runs_are_looked_for_as_the_schema_wants_and_ended_together(dagster) -> None:
+    stand_in, url = dagster
+    stand_in.answers["runsOrError"] = {"runsOrError": {"results": [{"runId": "d-1"}, {"runId": "d-2"}]}}
+    stand_in.answers["terminateRuns"] = {"terminateRuns": {"__typename": "TerminateRunsResult"}}
+    assert _ask(url, "live_runs", "r1") == ["d-1", "d-2"]
+    wanted = stand_in.asked.get_nowait()["variables"]["filter"]
+    kind = create_schema().graphql_schema.get_type("RunsFilter")
+    assert graphql.utilities.coerce_input_value(wanted, kind)["tags"] == [
+        {"key": "reportgen/run_id", "value": "r1"}
+    ]
+    _ask(url, "terminate", ["d-1", "d-2"])
+    assert stand_in.asked.get_nowait()["variables"] == {"runIds": ["d-1", "d-2"]}
+
+
+def test_a_failed_termination_is_told_without_dagsters_stack(dagster) -> None:
+    stand_in, url = dagster
+    stand_in.answers["terminateRuns"] = {
+        "terminateRuns": {"__typename": "PythonError", "message": "Boom\n  File x.py, line 1"}
+    }
+    with pytest.raises(ServiceError, match=r"PythonError: Boom$"):
+        _ask(url, "terminate", ["d-1"])
 
 
 @pytest.mark.parametrize(
@@ -159,7 +192,7 @@ def test_a_schedule_is_reset_in_its_location(dagster) -> None:
 
 def test_dagster_away_is_unavailable() -> None:
     with pytest.raises(UnavailableError):
-        _ask("http://127.0.0.1:9", "launch", "r1", "u1")
+        _ask("http://127.0.0.1:9", "launch", LAUNCH)
 
 
 @pytest.fixture
@@ -183,3 +216,16 @@ def test_an_accepted_run_is_launched_at_once_and_a_new_schedule_reloads(dagster,
         asked += stand_in.asked.get(timeout=15)["query"]
     status = user.http.get(f"/api/task-status/{accepted.json()['task_id']}/")
     assert status.status_code == 200
+
+
+def test_a_cancelled_run_is_ended_in_dagster_too(dagster, user: User) -> None:
+    stand_in, _ = dagster
+    stand_in.answers["runsOrError"] = {"runsOrError": {"results": [{"runId": "d-1"}]}}
+    stand_in.answers["terminateRuns"] = {"terminateRuns": {"__typename": "TerminateRunsResult"}}
+    user.upload()
+    task = user.generate()
+    assert user.http.post(f"/api/v1/runs/{task}/cancel").status_code == 200
+    asked = {"query": ""}
+    while "terminateRuns" not in asked["query"]:
+        asked = stand_in.asked.get(timeout=15)
+    assert asked["variables"] == {"runIds": ["d-1"]}
