@@ -106,6 +106,7 @@ def test_the_launch_names_job_run_and_owner_as_the_schema_wants(dagster) -> None
         "reportgen/owner": "u1",
         "reportgen/report": "trades",
         "reportgen/trigger": "api",
+        "reportgen/rules": "margin@3",
         "dagster/priority": "-3",
     }
 

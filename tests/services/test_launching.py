@@ -30,6 +30,7 @@ def test_whoever_launches_a_run_says_the_same_of_it(world: World) -> None:
         "reportgen/owner": world.ann,
         "reportgen/report": "default",
         "reportgen/trigger": "api",
+        "reportgen/rules": f"run-{run_id}@1",
         "dagster/priority": "0",
     }
     assert reaper.launchable(world.context, older_than_seconds=0) == [_launch(world, run_id)]
