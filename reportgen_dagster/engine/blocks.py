@@ -194,7 +194,7 @@ class Blocks:
         keys = [
             FirstOfKeys(
                 key.rule,
-                self._count(key.duplicates),
+                reading.row_count(self._given.connection, key.duplicates),
                 only_counts=plan.rules[key.rule].severity == "warn",
             )
             for key in plan.unique
@@ -212,10 +212,6 @@ class Blocks:
         )
         self._sieves.append(sieve)
         return sieve
-
-    def _count(self, table: str) -> int:
-        query = exp.select(exp.Count(this=exp.Star())).from_(reading.table(table))
-        return int(self._given.connection.execute(query.sql("duckdb")).fetchall()[0][0])
 
     def _width(self, plan: Plan, block: Block) -> int:
         """Return how many columns of the first block are not hidden."""

@@ -114,8 +114,7 @@ def infer_rules(file: Path, *, work: Path, limits: Limits | None = None) -> str:
 def _unreadable_rows(source: TextFile, deadline: Deadline, work: Path, limits: Limits) -> int:
     with closing(open_connection([source.path], work=work, limits=limits)) as connection:
         reading.create_views(connection, source)
-        query = exp.select(call("count", exp.Star())).from_(exp.to_identifier(reading.SURVEY))
-        if all_read(source, int(connection.execute(query.sql(DIALECT)).fetchall()[0][0])):
+        if all_read(source, reading.row_count(connection, reading.SURVEY)):
             return 0
     return sum(int((~rows.readable).sum()) for rows in rows_of(source, deadline))
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from tabulate import tabulate
 
 PREVIEW_ROWS = 10
+_SHOWN = 1_000  # characters of a cell in a table for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +95,8 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> st
 
 
 def _cell(value: str | None) -> str:
-    """Write a text so that it stays inside its cell."""
-    return "" if value is None else value.replace("|", "\\|").replace("\r", " ").replace("\n", " ")
+    """Write a text so that it stays inside its cell, the beginning of a very long one."""
+    if value is None:
+        return ""
+    shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
+    return shown.replace("|", "\\|").replace("\r", " ").replace("\n", " ")

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from reportgen_dagster.engine.records import MAX_RECORD_BYTES
 from reportgen_dagster.engine.text_files import TextFile
 from reportgen_dagster.rules.compiling.plan import ParsedInput, Reading
 
@@ -65,6 +66,8 @@ class PieceParser:
         return read
 
     def _read(self, piece: bytes) -> pa.RecordBatch | None:
+        if _may_hold_long_line(piece):
+            return None
         # One block, so that the rows are one batch.
         options = csv.ReadOptions(use_threads=False, column_names=self._names, block_size=len(piece) + 1)
         try:
@@ -89,6 +92,12 @@ def can_parse(file: TextFile) -> bool:
     dialect = file.header.dialect
     # A blank line is a row where there is one column, and no row where there are more.
     return len(file.header.columns) > 1 and dialect.escape in ("", dialect.quote)
+
+
+def _may_hold_long_line(piece: bytes) -> bool:
+    """Tell whether a line may be longer than is read: one would leave half of its length without a line end."""
+    half = MAX_RECORD_BYTES // 2
+    return any(piece.find(b"\n", start, start + half) < 0 for start in range(0, len(piece) - half, half))
 
 
 def _cast(cells: pa.Array, reading: Reading) -> pa.Array:

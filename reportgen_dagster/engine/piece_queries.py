@@ -64,6 +64,7 @@ class PieceQuery:
             self._cursor.register(PARSED, self)
             self._relation = self._cursor.sql(self._parsed_sql)
         yield from _in_order(self._relation.to_arrow_reader(self._batch_rows))
+        self._rows = None  # as large as the piece; the next one may be long in coming
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Give DuckDB the rows that were parsed; it asks each time that it runs the query."""

@@ -8,6 +8,7 @@ ahead. What does not: SQL.
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,9 +43,15 @@ class Piece:
     start: int
     end: int
 
+    @property
+    def mark(self) -> bytes:
+        """What readers take away at the beginning, a byte order mark, where it is no mark but the beginning of a cell."""
+        is_cell = self.start and os.pread(self.source, len(BOM_UTF8), self.start) == BOM_UTF8
+        return BOM_UTF8 if is_cell else b""
+
     def read(self) -> bytes:
-        """Return its bytes."""
-        return os.pread(self.source, self.end - self.start, self.start)
+        """Return its bytes, as they are to be read."""
+        return self.mark + os.pread(self.source, self.end - self.start, self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Window:
         """Copy a piece into the window."""
         os.ftruncate(self.descriptor, 0)
         os.lseek(self.descriptor, 0, os.SEEK_SET)
+        os.write(self.descriptor, piece.mark)
         start = piece.start
         while start < piece.end:
             start += os.sendfile(self.descriptor, piece.source, start, piece.end - start)

@@ -17,8 +17,7 @@ from reportgen_dagster.engine.blocks import Blocks
 from reportgen_dagster.engine.connection import engine_errors
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import PREVIEW_ROWS, Preview
-from reportgen_dagster.engine.rejects import MisquotedRowsError
-from reportgen_dagster.engine.rows import all_read, rows_of
+from reportgen_dagster.engine.rows import MisquotedRowsError, refuse_lost_rows
 from reportgen_dagster.engine.spool import REJECTED_FILE, Spool
 from reportgen_dagster.engine.verdict import refuse_failures
 from reportgen_dagster.errors import BadRequestError
@@ -117,7 +116,7 @@ def _shown(plan: report.Plan, count: int, *, whole: bool) -> StepPreview:
                     break
         refuse_failures(blocks.failures, compiled.rules)
         if whole and not (first.is_full and len(compiled.blocks) == 1):
-            _refuse_lost_rows(given, blocks.read_count)
+            refuse_lost_rows(given.input, blocks.read_count, given.deadline)
         names = [column.name for column in compiled.columns]
         return StepPreview(
             columns=[{"name": column.name, "type": str(column.type)} for column in compiled.columns],
@@ -125,17 +124,3 @@ def _shown(plan: report.Plan, count: int, *, whole: bool) -> StepPreview:
             preview=first.markdown(names),
             reject_count=spool.count,
         )
-
-
-def _refuse_lost_rows(given: ingest.Ingested, read_count: int) -> None:
-    """See that quotes keep no rows from being read.
-
-    Raises:
-        UnreadableFileError: If a quote never closes, or swallows rows.
-        MisquotedRowsError: If DuckDB needs a file in which misquoted rows are masked.
-    """
-    if all_read(given.input, read_count):
-        return
-    for rows in rows_of(given.input, given.deadline):
-        if rows.misquoted.any() and not given.input.is_masked:
-            raise MisquotedRowsError

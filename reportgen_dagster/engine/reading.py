@@ -18,6 +18,7 @@ from reportgen_dagster.engine.records import MAX_RECORD_BYTES
 from reportgen_dagster.engine.text_files import TextFile
 
 SURVEY = "input:survey"  # a colon: no reference is called so
+_LINE_BYTES = MAX_RECORD_BYTES + 1  # whether DuckDB reads a line of just its limit depends on its place
 
 
 def create_views(connection: duckdb.DuckDBPyConnection, file: TextFile) -> None:
@@ -38,7 +39,12 @@ def create_piece_view(cursor: duckdb.DuckDBPyConnection, file: TextFile, path: P
 def create_table(connection: duckdb.DuckDBPyConnection, file: TextFile) -> int:
     """Load the rows of a file that can be read into a table that is called as the file, and return how many there are."""
     _create(connection, "TABLE", file.name, _read_csv(file, file.path, parallel=True))
-    query = exp.select("count(*)").from_(table(file.name))
+    return row_count(connection, file.name)
+
+
+def row_count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Count the rows of a table or view."""
+    query = exp.select("count(*)").from_(table(name))
     return int(connection.execute(query.sql("duckdb")).fetchall()[0][0])
 
 
@@ -80,8 +86,8 @@ def _read_csv(file: TextFile, path: Path, *, parallel: bool, header: bool = True
         "columns": columns,
         "strict_mode": exp.true(),
         "ignore_errors": exp.true(),
-        "max_line_size": exp.Literal.number(MAX_RECORD_BYTES),
-        "buffer_size": exp.Literal.number(MAX_RECORD_BYTES),
+        "max_line_size": exp.Literal.number(_LINE_BYTES),
+        "buffer_size": exp.Literal.number(_LINE_BYTES),
         "compression": exp.Literal.string("none"),
         "hive_partitioning": exp.false(),
         "parallel": exp.true() if parallel else exp.false(),

@@ -206,6 +206,7 @@ def blocks(
             block, physical_lines = _block(data, offset, line, dialect, last=not chunk)
             used = 0
             if block is not None:
+                _refuse_long_records(block, name)
                 block, wants_header = _with_header(block, wanted=wants_header)
                 yield block
                 used = len(block.data)
@@ -224,6 +225,12 @@ def _with_header(block: Block, *, wanted: bool) -> tuple[Block, bool]:
     if not len(records):
         return block, True
     return replace(block, header=int(records[0])), False
+
+
+def _refuse_long_records(block: Block, name: str) -> None:
+    if len(block.data) > MAX_RECORD_BYTES:
+        for record in np.flatnonzero(block.ends - block.starts > MAX_RECORD_BYTES).tolist():
+            raise _too_long(name, int(block.lines[record]))
 
 
 def _too_long(name: str, line: int) -> UnreadableFileError:

@@ -19,7 +19,13 @@ import pyarrow as pa
 
 from reportgen_dagster.engine.limits import Deadline
 from reportgen_dagster.engine.records import Positions
-from reportgen_dagster.engine.rows import Rows, all_read, rows_of
+from reportgen_dagster.engine.rows import (
+    MisquotedRowsError,
+    Rows,
+    all_read,
+    refuse_other_count,
+    rows_of,
+)
 from reportgen_dagster.engine.sieve import SAMPLES, Part, parts_of
 from reportgen_dagster.engine.text_files import TextFile, unreadable
 from reportgen_dagster.errors import AccountingError
@@ -29,10 +35,6 @@ REJECT_COLUMNS = ("_line", "_column", "_rule", "_value", "_reason", "_original")
 MAX_VALUE_SHOWN = 200
 REASON_JOINT = "; "
 _REJECTING = BROKEN + ERROR + FATAL
-
-
-class MisquotedRowsError(Exception):
-    """Rows have text after a closing quote; DuckDB needs a file in which they are masked. Never leaves the engine."""
 
 
 def refuse_unreadable_rows(file: TextFile, readable_count: int, deadline: Deadline) -> None:
@@ -187,7 +189,7 @@ class _Search:
         for rows in rows_of(self._file, deadline):
             if rows.misquoted.any() and not self._file.is_masked:
                 raise MisquotedRowsError
-            self._quoted = self._quoted or b'"' in rows.block.data
+            self._quoted = self._quoted or rows.has_quotes
             readable_places = np.flatnonzero(rows.readable)
             end = self._readable_count + len(readable_places)
             states = {
@@ -216,14 +218,9 @@ class _Search:
             UnreadableFileError: If they differ and there are quotes: a quote that opens after spaces and never closes, and worse.
             AccountingError: If they differ otherwise.
         """
-        if self._readable_count == readable_count and self._told.exhausted:
-            return
-        if self._quoted:
-            what = "quotes stand where they can be read in more than one way; rows cannot be told apart"
-            raise unreadable(self._file.name, what)
-        raise AccountingError(
-            f"{self._readable_count:,} rows of the input can be read where {readable_count:,} were read"
-        )
+        refuse_other_count(self._file, self._readable_count, readable_count, is_quoted=self._quoted)
+        if not self._told.exhausted:
+            raise AccountingError(f"there are more rejects than the {readable_count:,} rows that were read")
 
     def _row(self, rows: Rows, place: int, state: str | None) -> list[str]:
         original = rows.text(place)

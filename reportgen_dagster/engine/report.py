@@ -27,8 +27,8 @@ from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import Outcome, Preview
 from reportgen_dagster.engine.output_keys import OutputKeys
 from reportgen_dagster.engine.references import check_references
-from reportgen_dagster.engine.rejects import Accounts, MisquotedRowsError
-from reportgen_dagster.engine.rows import all_read
+from reportgen_dagster.engine.rejects import Accounts
+from reportgen_dagster.engine.rows import MisquotedRowsError, all_read
 from reportgen_dagster.engine.spool import REJECTED_FILE, Spool
 from reportgen_dagster.engine.transform import progress_of, write_rows
 from reportgen_dagster.engine.writers.csv import CsvWriter

@@ -1,7 +1,7 @@
 """The rows of a file and which of them DuckDB reads, found without DuckDB.
 
-What belongs here: from records to rows, and refusing a file in which quotes swallow rows. What does not: bytes (`records.py`),
-the rejects file (`rejects.py`).
+What belongs here: from records to rows, and refusing a file in which quotes swallow or hide rows. What does not: bytes
+(`records.py`), the rejects file (`rejects.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ import numpy as np
 from reportgen_dagster.engine.limits import Deadline
 from reportgen_dagster.engine.records import MIN_SWALLOWED_LINES, Block, Flags, Positions, blocks
 from reportgen_dagster.engine.text_files import TextFile, unreadable
+from reportgen_dagster.errors import AccountingError
+
+
+class MisquotedRowsError(Exception):
+    """Rows have text after a closing quote; DuckDB needs a file in which they are masked. Never leaves the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,12 @@ class Rows:
     misquoted: Flags
     readable: Flags
 
+    @property
+    def has_quotes(self) -> bool:
+        """Tell whether there are quotes somewhere among them."""
+        quote = self.block.dialect.quote.encode()
+        return bool(quote) and quote in self.block.data
+
     def text(self, place: int) -> str:
         """Return a row as it was written."""
         return self.block.data[int(self.starts[place]) : int(self.ends[place])].decode()
@@ -51,6 +62,47 @@ def all_read(file: TextFile, readable_count: int) -> bool:
     A row takes one line or more, so as many rows as lines leave no room for one that is missing.
     """
     return readable_count == file.most_rows
+
+
+def refuse_lost_rows(file: TextFile, read_count: int, deadline: Deadline) -> None:
+    """See that quotes keep no row of a file from being read, for who needs no rejects of it.
+
+    Args:
+        file: The file.
+        read_count: How many rows DuckDB read.
+        deadline: When to give up.
+
+    Raises:
+        UnreadableFileError: If a quote never closes, swallows rows, or can be read in more than one way.
+        MisquotedRowsError: If there are misquoted rows and DuckDB read a file in which they are not masked.
+        AccountingError: If DuckDB did not read exactly the rows that can be read.
+    """
+    if all_read(file, read_count):
+        return
+    readable_count, is_quoted = 0, False
+    for rows in rows_of(file, deadline):
+        if rows.misquoted.any() and not file.is_masked:
+            raise MisquotedRowsError
+        readable_count += int(rows.readable.sum())
+        is_quoted = is_quoted or rows.has_quotes
+    refuse_other_count(file, readable_count, read_count, is_quoted=is_quoted)
+
+
+def refuse_other_count(file: TextFile, readable_count: int, read_count: int, *, is_quoted: bool) -> None:
+    """Compare how many rows can be read with what DuckDB read.
+
+    Raises:
+        UnreadableFileError: If they differ and there are quotes: a quote that opens after spaces and never closes, and worse.
+        AccountingError: If they differ otherwise.
+    """
+    if readable_count == read_count:
+        return
+    if is_quoted:
+        what = "quotes stand where they can be read in more than one way; rows cannot be told apart"
+        raise unreadable(file.name, what)
+    raise AccountingError(
+        f"{readable_count:,} rows of {file.name} can be read where {read_count:,} were read"
+    )
 
 
 def rows_of(file: TextFile, deadline: Deadline) -> Iterator[Rows]:

@@ -13,9 +13,11 @@ from pathlib import Path
 from reportgen_dagster.engine import reading
 from reportgen_dagster.engine.connection import engine_errors, open_connection
 from reportgen_dagster.engine.limits import Deadline, Limits
-from reportgen_dagster.engine.text_files import open_text
+from reportgen_dagster.engine.rejects import refuse_unreadable_rows
+from reportgen_dagster.engine.rows import MisquotedRowsError, refuse_lost_rows
+from reportgen_dagster.engine.text_files import TextFile, mask_misquoted, open_text
 from reportgen_dagster.rules.compiling.kinds import ColumnKind, find_kinds
-from reportgen_dagster.rules.compiling.plan import Asked
+from reportgen_dagster.rules.compiling.plan import INPUT, Asked
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 _EVERYTHING: frozenset[Asked] = frozenset(("type", "cell"))
@@ -48,17 +50,31 @@ def survey(
 def _kinds(
     ruleset: Ruleset, name: str, path: Path, *, work: Path, limits: Limits, deadline: Deadline
 ) -> Mapping[str, ColumnKind]:
-    described = ruleset.file(name)
-    schema = described.schema_ if described else None
+    described, contract = ruleset.file(name), ruleset.contract(name)
     text = open_text(
         path,
         name=name,
         work=work,
         deadline=deadline,
         dialect=described.dialect if described else None,
-        names=tuple(field.name for field in schema.fields) if schema else None,
+        names=tuple(field.name for field in contract.fields) if contract else None,
+        missing=contract.missing_values if contract else (),
     )
+    try:
+        return _surveyed(text, work=work, limits=limits, deadline=deadline)
+    except MisquotedRowsError:
+        masked = mask_misquoted(text, work=work, deadline=deadline)
+        return _surveyed(masked, work=work, limits=limits, deadline=deadline)
+
+
+def _surveyed(text: TextFile, *, work: Path, limits: Limits, deadline: Deadline) -> Mapping[str, ColumnKind]:
+    """Survey the columns of a file of which all rows are there that a run reads: a run refuses any other."""
     with closing(open_connection([text.path], work=work, limits=limits)) as connection:
         reading.create_views(connection, text)
+        read_count = reading.row_count(connection, reading.SURVEY)
+        if text.name == INPUT:
+            refuse_lost_rows(text, read_count, deadline)
+        else:
+            refuse_unreadable_rows(text, read_count, deadline)
         asked = dict.fromkeys(text.header.columns, _EVERYTHING)
         return find_kinds(reading.first_row(connection), reading.SURVEY, asked)

@@ -11,6 +11,7 @@ import pytest
 from backports import zstd
 
 from reportgen_dagster.engine.limits import Limits
+from reportgen_dagster.engine.records import MAX_RECORD_BYTES
 from reportgen_dagster.engine.report import ingest, make_report
 from reportgen_dagster.errors import (
     DuplicateKeyError,
@@ -293,3 +294,16 @@ def test_every_unknown_column_is_told_at_once(tmp_path: Path) -> None:
         (True, False),
         (False, True),
     ]
+
+
+@pytest.mark.parametrize("rows_before", [0, 300_000])
+def test_a_line_may_be_as_long_as_is_told_wherever_it_stands(rows_before: int, tmp_path: Path) -> None:
+    before = "key,name\n" + "k1,x\n" * rows_before
+    longest = "k2," + "y" * (MAX_RECORD_BYTES - 3)
+    made = make(tmp_path, f"{before}{longest}\nk1,z\n", out="name")
+    assert (made.outcome.row_count, made.outcome.reject_count) == (rows_before + 2, 0)
+    assert len(made.outcome.to_json()["preview"]) < 20_000
+    with pytest.raises(
+        UnreadableFileError, match=f"line {rows_before + 2}: .* is longer than 20,000,000 bytes"
+    ):
+        make(tmp_path, f"{before}{longest}yy\nk1,z\n", out="label")

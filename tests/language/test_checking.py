@@ -10,7 +10,7 @@ import pytest
 from reportgen_dagster.errors import RulesError
 from reportgen_dagster.rules.reading.document import rules_schema
 from reportgen_dagster.services.check_child import answer
-from tests.language.asking import Asking, Command
+from tests.language.asking import Asking, Command, Told
 
 ROOT = Path(__file__).parents[2]
 WRONG = """version: 1
@@ -191,3 +191,33 @@ def test_the_examples_name_the_schema_in_their_first_line() -> None:
         assert (
             named.startswith("http") or (path.parent / named).resolve() == ROOT / "rules" / "schema.json"
         ), path
+
+
+UNTERMINATED = 'k,amount\na,1\nb,"2\nc,3\n'
+SWALLOWED = 'k,amount\na,"1\n' + "b,2\n" * 30 + 'c,3"\n'
+HIDDEN = 'k,amount\na,1\nb,"2"x\nc,three\n'
+
+
+@pytest.mark.parametrize("data", [UNTERMINATED, SWALLOWED, "k,amount\na," + "1" * 20_000_001 + "\n"])
+def test_files_whose_rows_cannot_be_told_apart_are_refused_as_by_a_run(data: str, reportgen: Command) -> None:
+    rules = "version: 1\nsteps:\n  - derive: {a: k}\n"
+    told = reportgen("run", "rules.yaml", "--input", "input.csv", "--output", "o", rules=rules, input=data)
+    assert told.code == 3
+    assert "input.csv" in told.err
+    for command in ("check", "explain"):
+        assert reportgen(command, "rules.yaml", "--input", "input.csv") == Told(3, "", told.err)
+
+
+def test_a_reference_with_a_row_that_cannot_be_read_is_refused_as_by_a_run(reportgen: Command) -> None:
+    rules = "version: 1\nsteps:\n  - lookup: {reference: r, match: [k]}\n"
+    files = ("rules.yaml", "--input", "input.csv", "--reference", "r=r.csv")
+    told = reportgen("run", *files, "--output", "o", rules=rules, input="k,a\na,1\n", r="k,v\na,1\nb\n")
+    assert told.code == 3
+    assert "too few cells" in told.err
+    assert reportgen("check", *files) == Told(3, "", told.err)
+
+
+def test_types_are_those_of_the_rows_behind_a_misquoted_one_as_well(reportgen: Command) -> None:
+    rules = "version: 1\nsteps:\n  - derive: {a: amount}\n"
+    told = reportgen("check", "rules.yaml", "--input", "input.csv", rules=rules, input=HIDDEN)
+    assert (told.code, "amount: text" in told.out) == (0, True)

@@ -43,6 +43,7 @@ from reportgen_dagster.rules.values.typed import (
     cast,
     column,
     false,
+    has_columns,
     is_null,
     is_present,
     negated,
@@ -262,7 +263,7 @@ class OpenBlock:
         """Return a value as a column of the rows that the next block begins with."""
         if self.row is not None and key_of(value) == key_of(self.row):
             return column(ROW, BASE)
-        return value if value.find(exp.Column) is None else column(self.offer(value, wish), BASE)
+        return column(self.offer(value, wish), BASE) if has_columns(value) else value
 
     def order_of_rows(self) -> list[SortKey]:
         """Return what orders the rows that the next block begins with, to the last."""

@@ -23,6 +23,7 @@ from reportgen_dagster.rules.values.typed import (
     call,
     case,
     cast,
+    has_columns,
     is_null,
     null_value,
     text,
@@ -185,7 +186,7 @@ def mapped(value: Value, naming: Naming, name: str, *, also_constants: bool = Fa
     def part(sql: Expr | None, wish: str) -> Expr | None:
         if sql is None or isinstance(sql, (exp.Literal, exp.Null)):
             return sql
-        return naming(sql, wish) if also_constants or sql.find(exp.Column) is not None else sql
+        return naming(sql, wish) if also_constants or has_columns(sql) else sql
 
     is_whole = value.is_whole
     return replace(

@@ -14,7 +14,16 @@ from typing import Literal
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules.values.typed import DIALECT, all_of, binary, column, whole
+from reportgen_dagster.rules.values.typed import (
+    DIALECT,
+    all_of,
+    binary,
+    column,
+    columns_of,
+    has_columns,
+    place_of,
+    whole,
+)
 
 BASE = "i"  # what a query calls the rows that it begins with
 JoinKind = Literal["left", "inner", "full"]
@@ -209,14 +218,14 @@ class Layers:
 
     def _level_for(self, value: Expr, lowest: int = 1) -> int:
         levels = [
-            self._visible[found.table] if found.table else self._level_of[found.name] + 1
-            for found in value.find_all(exp.Column)
+            self._visible[table] if table else self._level_of[name] + 1
+            for table, name in map(place_of, columns_of(value))
         ]
         return max(levels, default=lowest)
 
     def constant(self, value: Expr) -> Expr | None:
         """Return a value with all names replaced by what they stand for, None if it depends on rows or gets too long."""
-        if not any(True for _ in value.find_all(exp.Column)):
+        if not has_columns(value):
             return value
         copied = value.copy()
         root = exp.Paren(this=copied)
@@ -339,11 +348,11 @@ class Layers:
 def key_of(value: Expr) -> str:
     """Return what tells an expression from others."""
     # Most are columns, and writing one as SQL takes a while.
-    return f"{value.table}.{value.name}" if isinstance(value, exp.Column) else value.sql(DIALECT)
+    return ".".join(place_of(value)) if isinstance(value, exp.Column) else value.sql(DIALECT)
 
 
 def _columns(value: Expr) -> set[tuple[str, str]]:
-    return {(found.table, found.name) for found in value.find_all(exp.Column)}
+    return {place_of(found) for found in columns_of(value)}
 
 
 def _handing(names: Sequence[str] | None, below: str | None) -> list[Expr]:
@@ -363,4 +372,4 @@ def _qualified(value: Expr, table: str) -> Expr:
 
 def _aliased(item: tuple[str, Expr]) -> Expr:
     name, value = item
-    return exp.Alias(this=value, alias=exp.to_identifier(name, quoted=True))
+    return exp.Alias(this=value, alias=exp.Identifier(this=name, quoted=True))

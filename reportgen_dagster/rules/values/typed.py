@@ -95,6 +95,22 @@ def column(name: str, table: str | None = None) -> Expr:
     )
 
 
+def place_of(found: exp.Column) -> tuple[str, str]:
+    """Return table, if any, and name of a column of the compiler's making; sqlglot's properties take several times as long."""
+    table: exp.Identifier | None = found.args.get("table")
+    return "" if table is None else table.args["this"], found.args["this"].args["this"]
+
+
+def columns_of(value: Expr) -> Iterable[exp.Column]:
+    """Return the columns that an expression is made of; most expressions are one themselves, and a search takes a while."""
+    return (value,) if isinstance(value, exp.Column) else value.find_all(exp.Column)
+
+
+def has_columns(value: Expr) -> bool:
+    """Tell whether an expression is made of columns."""
+    return any(True for _ in columns_of(value))
+
+
 def _wrapped(node: Expr) -> Expr:
     return exp.Paren(this=node) if isinstance(node, (exp.Binary, exp.Not, exp.Neg, exp.Between)) else node
 
