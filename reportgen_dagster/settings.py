@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         None, description="Valkey or Redis for Celery, as redis://host:6379/0; empty: an embedded server."
     )
     storage_url: str = Field("", description="Where files are kept, as file:///path; empty: HOME/storage.")
+    inbox: str = Field(
+        "",
+        description="The watched inbox, as a folder; files in <user>/<dataset>/ in it become versions of that dataset;"
+        " empty: HOME/inbox.",
+    )
     secret_key: Annotated[SecretStr | None, AfterValidator(_strong)] = Field(
         None, description="Signs access tokens; empty: made on first start and kept in HOME/secret_key."
     )
@@ -100,6 +105,11 @@ class Settings(BaseSettings):
         if not self.storage_url.startswith("file://"):
             raise ValueError(f"REPORTGEN_STORAGE_URL must begin with file://, not {self.storage_url!r}")
         return Path(self.storage_url.removeprefix("file://"))
+
+    @property
+    def inbox_path(self) -> Path:
+        """The folder behind INBOX."""
+        return Path(self.inbox).absolute() if self.inbox else self.home.absolute() / "inbox"
 
     @property
     def dagster_graphql_url(self) -> str:
@@ -150,6 +160,7 @@ class Settings(BaseSettings):
             if value is not None and value != ""
         }
         own["REPORTGEN_HOME"] = str(self.home.absolute())
+        own["REPORTGEN_INBOX"] = str(self.inbox_path)
         own["DAGSTER_HOME"] = str(self.home.absolute() / "dagster")
         if self.database_url is not None:
             own["REPORTGEN_DAGSTER_DATABASE_URL"] = self.dagster_database_url

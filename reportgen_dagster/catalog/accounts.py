@@ -33,6 +33,13 @@ def find_user(transaction: Transaction, email: str) -> User | None:
     ).one_or_none()
 
 
+def find_user_by_id(transaction: Transaction, user_id: str) -> User | None:
+    """Return the enabled user with this id."""
+    return transaction.scalars(
+        select(User).where(User.id == user_id, User.disabled_at.is_(None))
+    ).one_or_none()
+
+
 def set_password_hash(transaction: Transaction, user_id: str, password_hash: str) -> None:
     """Store a password's new hash."""
     transaction.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))

@@ -1,4 +1,4 @@
-"""What has to stand before the services start: databases, the catalog's tables, Dagster's storage and configuration.
+"""What has to stand before the services start: databases, the catalog's tables, Dagster's storage and configuration, the inbox.
 
 `reportgen up` and the compose service `prepare` run it as `python -m reportgen_dagster.supervisor.prepare`; it changes
 nothing where all is there. The tables themselves belong to `catalog/`.
@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import ServiceError, UnavailableError
 from reportgen_dagster.settings import Settings
+from reportgen_dagster.storage.inbox_folder import make_inbox
 from reportgen_dagster.supervisor.services import PROJECT
 
 _PATIENCE_SECONDS = 60.0
@@ -37,6 +38,7 @@ def prepare(settings: Settings) -> None:
     dagster_home = settings.home.absolute() / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     shutil.copyfile(PROJECT / "dagster.yaml", dagster_home / "dagster.yaml")
+    make_inbox(settings.inbox_path)
     catalog = _plain(settings.catalog_url)
     dagster = _plain(settings.dagster_database_url)
     _make_database(catalog)
