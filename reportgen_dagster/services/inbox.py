@@ -2,7 +2,7 @@
 
 One `sweep` does what there is to do at this moment. It may be killed anywhere: a file is claimed first and its claim's id
 is the version's id, so the next sweep finishes what this one began and adds nothing twice. How files are found, claimed
-and put away is the storage's (`storage/inbox_folder.py`).
+and put away is the storage's (`storage/inbox_folder.py`, `inbox_bucket.py`).
 """
 
 from __future__ import annotations
@@ -132,6 +132,12 @@ def sweep(context: Context, cursor: str = "", *, limit: int = FILES_A_SWEEP) -> 
 
 
 def _opened(settings: Settings) -> AbstractContextManager[OpenInbox]:
+    if settings.inbox_bucket:
+        from reportgen_dagster.storage.inbox_bucket import (
+            open_bucket,
+        )  # loads a client that few installations need
+
+        return open_bucket(settings.inbox_bucket)
     return open_folder(settings.inbox_path)
 
 

@@ -38,7 +38,8 @@ def prepare(settings: Settings) -> None:
     dagster_home = settings.home.absolute() / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     shutil.copyfile(PROJECT / "dagster.yaml", dagster_home / "dagster.yaml")
-    make_inbox(settings.inbox_path)
+    if not settings.inbox_bucket:
+        make_inbox(settings.inbox_path)
     catalog = _plain(settings.catalog_url)
     dagster = _plain(settings.dagster_database_url)
     _make_database(catalog)

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.inbox import Swept
 from reportgen_dagster.storage.inbox_folder import open_folder
 from tests.services.conftest import World
+from tests.services.killed_sweeps import Killed
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 CONTENT = b"key,price\nA,1\n"
@@ -472,35 +472,9 @@ def test_the_inbox_is_private(dropped: Inbox) -> None:
     assert modes == dict.fromkeys(("inbox", ".claimed", "archive", "refused"), 0o700)
 
 
-class Killed:
-    """Sweeps in processes that are killed before their n-th call of the file system."""
-
-    def __init__(self, dropped: Inbox) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.services.sweeping"],
-            env=dropped.context.settings.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def sweep(self, step: int, cursor: str) -> bool:
-        """Return whether the sweep came to its end."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(f"{step} {cursor}\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline().strip()
-        assert answer in ("finished", "killed")
-        return answer == "finished"
-
-    def close(self) -> None:
-        self._process.communicate(timeout=30)
-
-
 @pytest.mark.parametrize("kind", ["taken", "refused", "marked"])
 def test_a_sweep_killed_anywhere_loses_nothing_and_repeats_nothing(dropped: Inbox, kind: str) -> None:
-    killed = Killed(dropped)
+    killed = Killed(dropped.context.settings)
     step, finished, expected = 0, False, list[str]()
     while not finished:
         step += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 
 from reportgen_dagster.services import inbox
@@ -28,6 +29,32 @@ def die_at(step: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
+
+
+class Killed:
+    """Sweeps in processes that are killed before their n-th call of the file system: the other side of this module's `main`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.services.killed_sweeps"],
+            env=settings.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def sweep(self, step: int, cursor: str) -> bool:
+        """Return whether the sweep came to its end."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{step} {cursor}\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline().strip()
+        assert answer in ("finished", "killed")
+        return answer == "finished"
+
+    def close(self) -> None:
+        self._process.communicate(timeout=30)
 
 
 def main() -> None:
