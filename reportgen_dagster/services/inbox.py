@@ -18,9 +18,16 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from reportgen_dagster.catalog import accounts, datasets
-from reportgen_dagster.errors import ConflictError, ReportgenError, ServiceError, UnavailableError
+from reportgen_dagster.errors import (
+    BadRequestError,
+    ConflictError,
+    ReportgenError,
+    ServiceError,
+    UnavailableError,
+)
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import judge_as_text
+from reportgen_dagster.services.names import checked_name
 from reportgen_dagster.services.uploads import Receiver, new_version
 from reportgen_dagster.settings import Settings
 from reportgen_dagster.storage.inbox import Claimed, Found, OpenInbox, shown
@@ -28,7 +35,6 @@ from reportgen_dagster.storage.inbox_folder import open_folder
 
 FILES_A_SWEEP = 100
 SECONDS_A_SWEEP = 20.0  # then it begins no further file: Dagster waits a minute for a sensor
-MAX_DATASET_NAME = 100
 MAX_REMEMBERED = 10_000
 _SHOWN = 20
 
@@ -180,18 +186,16 @@ class _Sweep:
 
     def _belongs(self, found: Found) -> bool:
         """Whether a file lies in the folder of a user and a dataset; told once for each folder otherwise."""
+        try:
+            _dataset(found)
+            why = ""
+        except BadRequestError as error:
+            why = f"{shown(f'{found.user}/{found.dataset}')}: {error.detail}"
         if self._owner_of(found.user) is None:
             why = f"{shown(found.user)}: nobody with this e-mail or id has an account."
-        elif not _is_name(_dataset(found)):
-            why = (
-                f"{shown(f'{found.user}/{found.dataset}')}: a dataset's name has 1 to {MAX_DATASET_NAME}"
-                " printable characters and no space at its ends."
-            )
-        else:
-            return True
-        if why not in self._swept.left_alone:
+        if why and why not in self._swept.left_alone:
             self._swept.left_alone.append(why)
-        return False
+        return not why
 
     def _owner_of(self, folder: str) -> str | None:
         """Return the id of the user that a folder is called after: by e-mail, whatever the case, or by id."""
@@ -274,12 +278,12 @@ def _why(error: Exception) -> str:
 
 
 def _dataset(found: Found) -> str:
-    """Return the name of the dataset that a folder stands for, as other systems write its letters."""
-    return unicodedata.normalize("NFC", found.dataset)
+    """Return the name of the dataset that a folder stands for, whichever way its system spells letters with accents.
 
-
-def _is_name(name: str) -> bool:
-    return len(name) <= MAX_DATASET_NAME and name.isprintable() and name == name.strip()
+    Raises:
+        BadRequestError: If no dataset can be called so.
+    """
+    return checked_name(unicodedata.normalize("NFC", found.dataset), "dataset")
 
 
 def _age(found: Found) -> tuple[int, str]:

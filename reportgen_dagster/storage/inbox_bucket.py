@@ -33,11 +33,12 @@ from reportgen_dagster.storage.inbox import (
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
+    from obstore.store import ClientConfig
 
 CHUNK_BYTES = 1024 * 1024
 _LIST_PAGE = 1000
-_TIMEOUT = "1h"  # of one request with all of its answer, which may be the largest file
-_CONNECT_TIMEOUT = "10s"
+# One request with all of its answer may be the largest file. Plain HTTP is spoken only where AWS_ENDPOINT_URL says so.
+_CLIENT: ClientConfig = {"timeout": "1h", "connect_timeout": "10s", "allow_http": True}
 
 
 @contextmanager
@@ -51,9 +52,7 @@ def open_bucket(url: str) -> Iterator[InboxBucket]:
         ServiceError: If the URL cannot be used.
     """
     with _told_as_ours():
-        store = S3Store.from_url(
-            url, client_options={"timeout": _TIMEOUT, "connect_timeout": _CONNECT_TIMEOUT}
-        )
+        store = S3Store.from_url(url, client_options=_CLIENT)
     yield InboxBucket(store)
 
 
