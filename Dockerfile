@@ -14,7 +14,7 @@ RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --editable . \
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin reportgen \
-    && install -d -o reportgen -g reportgen -m 0700 /var/lib/reportgen
+    && install -d -o reportgen -g reportgen -m 0700 /var/lib/reportgen /var/lib/reportgen/inbox
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 # The root file system may be read-only: what is written goes to REPORTGEN_HOME (a volume) and /tmp.

@@ -8,6 +8,7 @@ from dagster import AssetKey, Definitions, in_process_executor, mem_io_manager
 
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.assets import dataset_specs, report_assets, ruleset_specs
+from reportgen_dagster.defs.inbox import watch_inbox
 from reportgen_dagster.defs.jobs import generate_report
 from reportgen_dagster.defs.keys import report_key
 from reportgen_dagster.defs.process import context_of_process
@@ -36,6 +37,7 @@ SENSORS = (
     run_on_new_data,
     take_over_switches,
     remove_old_files,
+    watch_inbox,
 )
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from reportgen_dagster.sizes import byte_count
 
 MINIMUM_SECRET_BYTES = 32
+BUCKET = "s3://"
 
 
 def _strong(secret: SecretStr | None) -> SecretStr | None:
@@ -34,6 +35,13 @@ def _byte_size(text: str) -> str:
     """Refuse what is not a whole number with B, KB, MB or GB."""
     byte_count(text)
     return text
+
+
+def _inbox(place: str) -> str:
+    """Refuse a URL that is not of a bucket."""
+    if "://" in place and not place.startswith(BUCKET):
+        raise ValueError(f"must be a folder or begin with {BUCKET}")
+    return place
 
 
 ByteSize = Annotated[str, AfterValidator(_byte_size)]
@@ -80,6 +88,11 @@ class Settings(BaseSettings):
         None, description="Valkey or Redis for Celery, as redis://host:6379/0; empty: an embedded server."
     )
     storage_url: str = Field("", description="Where files are kept, as file:///path; empty: HOME/storage.")
+    inbox: Annotated[str, AfterValidator(_inbox)] = Field(
+        "",
+        description="The watched inbox: a folder, or s3://bucket/prefix with the usual AWS_... variables. Files in"
+        " <user>/<dataset>/ in it become versions of that dataset. Empty: HOME/inbox.",
+    )
     secret_key: Annotated[SecretStr | None, AfterValidator(_strong)] = Field(
         None, description="Signs access tokens; empty: made on first start and kept in HOME/secret_key."
     )
@@ -130,6 +143,16 @@ class Settings(BaseSettings):
         return Path(self.storage_url.removeprefix("file://"))
 
     @property
+    def inbox_bucket(self) -> str:
+        """The URL of the prefix behind INBOX; empty if it is a folder."""
+        return self.inbox if self.inbox.startswith(BUCKET) else ""
+
+    @property
+    def inbox_path(self) -> Path:
+        """The folder behind INBOX, unless it is a bucket."""
+        return Path(self.inbox).absolute() if self.inbox else self.home.absolute() / "inbox"
+
+    @property
     def dagster_graphql_url(self) -> str:
         """Where the gateway asks Dagster."""
         return f"{(self.dagster_url or f'http://127.0.0.1:{self.dagster_port}').rstrip('/')}/graphql"
@@ -178,6 +201,7 @@ class Settings(BaseSettings):
             if value is not None and value != ""
         }
         own["REPORTGEN_HOME"] = str(self.home.absolute())
+        own["REPORTGEN_INBOX"] = self.inbox_bucket or str(self.inbox_path)
         own["DAGSTER_HOME"] = str(self.home.absolute() / "dagster")
         if self.database_url is not None:
             own["REPORTGEN_DAGSTER_DATABASE_URL"] = self.dagster_database_url

@@ -58,6 +58,18 @@ class Stack:
         }
 
     @property
+    def home(self) -> Path:
+        """The folder of everything that it keeps."""
+        return self._home.path
+
+    @property
+    def database_url(self) -> str:
+        """Where its catalog is reached while it runs."""
+        runtime = self._home.runtime()
+        assert runtime is not None, "it does not run"
+        return runtime.database_url
+
+    @property
     def log(self) -> str:
         """Everything that `up` has shown in all its starts."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""

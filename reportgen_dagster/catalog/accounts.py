@@ -39,6 +39,13 @@ def users(transaction: Transaction, email: str | None = None) -> list[User]:
     return list(transaction.scalars(statement if email is None else statement.where(User.email == email)))
 
 
+def find_user_by_id(transaction: Transaction, user_id: str) -> User | None:
+    """Return the enabled user with this id."""
+    return transaction.scalars(
+        select(User).where(User.id == user_id, User.disabled_at.is_(None))
+    ).one_or_none()
+
+
 def set_password_hash(transaction: Transaction, user_id: str, password_hash: str) -> None:
     """Store a password's new hash."""
     transaction.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))

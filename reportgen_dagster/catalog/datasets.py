@@ -23,6 +23,7 @@ class NewVersion:
         filename: The client's name for it, for show only.
         header: Its column names.
         encoding: How its bytes are to be decoded.
+        id: The version's id, where adding it may be repeated after a kill: it is added once.
     """
 
     digest: str
@@ -30,6 +31,7 @@ class NewVersion:
     filename: str
     header: list[str]
     encoding: str
+    id: str | None = None
 
 
 def add_version(session: Session, owner_id: str, name: str, new: NewVersion) -> DatasetVersion:
@@ -51,7 +53,11 @@ def add_version(session: Session, owner_id: str, name: str, new: NewVersion) -> 
         session.flush()
         session.refresh(last)
         return last
+    added = session.get(DatasetVersion, new.id) if new.id else None
+    if added is not None:
+        return added
     version = DatasetVersion(
+        id=new.id or new_id(),
         dataset_id=dataset_id,
         number=last.number + 1 if last else 1,
         digest=new.digest,

@@ -212,14 +212,15 @@ def shown_filename(filename: str, default: str) -> str:
     return shown[-MAX_FILENAME:] if shown.strip(".") else default
 
 
-def new_version(upload: Upload) -> datasets.NewVersion:
-    """Return what the catalog keeps of an upload."""
+def new_version(upload: Upload, *, version_id: str | None = None) -> datasets.NewVersion:
+    """Return what the catalog keeps of an upload; `version_id` where adding it may be repeated after a kill."""
     return datasets.NewVersion(
         digest=upload.stored.digest,
         size_bytes=upload.stored.size_bytes,
         filename=upload.filename,
         header=list(upload.header.columns),
         encoding=upload.header.encoding,
+        id=version_id,
     )
 
 

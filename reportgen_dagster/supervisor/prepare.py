@@ -1,4 +1,4 @@
-"""What has to stand before the services start: databases, the catalog's tables, Dagster's storage and configuration.
+"""What has to stand before the services start: databases, the catalog's tables, Dagster's storage and configuration, the inbox.
 
 `reportgen up` and the compose service `prepare` run it as `python -m reportgen_dagster.supervisor.prepare`; it changes
 nothing where all is there. The tables themselves belong to `catalog/`.
@@ -22,6 +22,7 @@ from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import ServiceError, UnavailableError
 from reportgen_dagster.identity import locations
 from reportgen_dagster.settings import Settings
+from reportgen_dagster.storage.inbox_folder import make_inbox
 from reportgen_dagster.supervisor.services import PROJECT, code_server_port, workspace_path
 
 _PATIENCE_SECONDS = 60.0
@@ -40,6 +41,8 @@ def prepare(settings: Settings) -> None:
     dagster_home.mkdir(parents=True, exist_ok=True, mode=0o700)
     shutil.copyfile(PROJECT / "dagster.yaml", dagster_home / "dagster.yaml")
     workspace_path(settings).write_text(yaml.safe_dump(_workspace(settings)))
+    if not settings.inbox_bucket:
+        make_inbox(settings.inbox_path)
     catalog = _plain(settings.catalog_url)
     dagster = _plain(settings.dagster_database_url)
     _make_database(catalog)

@@ -107,6 +107,11 @@ def test_the_settings_are_valid_and_agree_with_each_other() -> None:
     assert _environment("gateway")["REPORTGEN_DAGSTER_URL"] == f"http://webserver:{settings.dagster_port}"
 
 
+def test_the_inbox_is_where_the_services_look() -> None:
+    home = Path(_environment("code-server")["REPORTGEN_HOME"])
+    assert f"inbox:{Settings(home=home).inbox_path}" in COMPOSED["code-server"]["volumes"]
+
+
 def test_only_the_gateway_is_published_and_the_dagster_ui_on_loopback() -> None:
     published = {name: service["ports"] for name, service in COMPOSED.items() if "ports" in service}
     assert published == {"gateway": ["8000:8000"], "webserver": ["127.0.0.1:3000:3000"]}
@@ -137,7 +142,7 @@ def test_our_own_run_without_rights_on_a_read_only_root(service: Service) -> Non
     composed = COMPOSED[service.name]
     assert composed["read_only"] is True
     assert composed["cap_drop"] == ["ALL"]
-    assert composed["volumes"] == ["home:/var/lib/reportgen"]
+    assert composed["volumes"] == ["home:/var/lib/reportgen", "inbox:/var/lib/reportgen/inbox"]
     assert "user" not in composed, "the image's user counts"
     assert re.search(r"^USER reportgen$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
