@@ -31,8 +31,8 @@ def put(session: Session, *, report_id: str, name: str, **values: Any) -> Schedu
     return session.get_one(Schedule, schedule_id, populate_existing=True)
 
 
-def of_owner(session: Session, owner_id: str) -> list[Schedule]:
-    """Return an owner's schedules, oldest first."""
+def of_owner(session: Session, owner_id: str, *, report_id: str | None = None) -> list[Schedule]:
+    """Return an owner's schedules, or those of one of the owner's reports, oldest first."""
     statement = (
         select(Schedule)
         .join(Schedule.report)
@@ -40,6 +40,8 @@ def of_owner(session: Session, owner_id: str) -> list[Schedule]:
         .options(joinedload(Schedule.report))
         .order_by(Schedule.created_at, Schedule.id)
     )
+    if report_id is not None:
+        statement = statement.where(Schedule.report_id == report_id)
     return list(session.scalars(statement))
 
 
