@@ -25,7 +25,14 @@ from reportgen_dagster.services import datasets, rulesets
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_to_take
 from reportgen_dagster.services.names import RESERVED, checked_name, may_exist, nearest_name
-from reportgen_dagster.services.runs import RunView, accepted_view, run_view
+from reportgen_dagster.services.runs import (
+    ID_PATTERN,
+    FileView,
+    RunView,
+    accepted_view,
+    report_file,
+    run_view,
+)
 from reportgen_dagster.services.uploads import as_rules_text
 
 MAX_SECONDS = 366 * 24 * 3600
@@ -207,6 +214,27 @@ def report_runs(context: Context, owner_id: str, name: str, *, limit: int = 20) 
         report = find_own(session, owner_id, name)
         rows = queue.page(session, owner_id, limit=limit, report_id=report.id)
         return [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows]
+
+
+def made_file(context: Context, owner_id: str, name: str, run_id: str | None = None) -> FileView:
+    """Return what a run of a report of the caller's made; without an id, the last that made anything.
+
+    Raises:
+        NotFoundError: If there is no such report, or no such run of it.
+        ConflictError: If the run has made nothing, or none has.
+        ServiceError: If the file is gone from storage.
+    """
+    with context.catalog.transaction() as session:
+        report = find_own(session, owner_id, name)
+        found = queue.find(session, run_id, owner_id) if run_id and ID_PATTERN.fullmatch(run_id) else None
+        run = found[0] if found else None
+        if run_id is None:
+            run = catalog.last_run(session, report.id, states=("succeeded",))
+            if run is None:
+                raise ConflictError(f"No run of the report {name} has made it yet.")
+    if run is None or run.report_id != report.id:
+        raise NotFoundError(f"The report {name} has no such run.")
+    return report_file(context, owner_id, run.id)
 
 
 def pause_report(context: Context, owner_id: str, name: str) -> ReportView:

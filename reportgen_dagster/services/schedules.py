@@ -86,14 +86,15 @@ class ScheduleView:
         """When it runs next, in UTC; None while it is paused."""
         return None if self.paused else next_time(self.cron, self.timezone, utc_now())
 
-    def next_runs(self, after: datetime | None = None) -> list[datetime]:
-        """Return its next ten times in its time zone, also of a paused one: those that it would run at.
+    def next_runs(self, count: int = NEXT_RUNS, *, after: datetime | None = None) -> list[datetime]:
+        """Return its next times in its time zone; of a paused one those that it would run at.
 
         Args:
+            count: How many.
             after: Times after that; default: the present time.
         """
         zone = ZoneInfo(self.timezone)
-        following = islice(times(self.cron, self.timezone, after or utc_now()), NEXT_RUNS)
+        following = islice(times(self.cron, self.timezone, after or utc_now()), count)
         return [moment.astimezone(zone) for moment in following]
 
 
