@@ -44,8 +44,10 @@ def add_command(
     from reportgen_dagster.errors import FileRefusedError
     from reportgen_dagster.services import datasets
     from reportgen_dagster.services.fitting import judge_as_text
+    from reportgen_dagster.services.names import checked_name
     from reportgen_dagster.services.uploads import Receiver, judge_plainly
 
+    checked_name(name, "dataset")
     refusals: list[str] = []
 
     def judge(head: bytes, role: str) -> Header:
