@@ -208,7 +208,7 @@ def find_version(session: Session, dataset: Dataset, number: int | None = None) 
     found = datasets.version(session, dataset.id, number)
     if found is None:
         last = datasets.version(session, dataset.id)
-        known = f"; it has 1 to {last.number}" if last else ""
+        known = f"; the latest is {last.number}" if last else ""
         raise NotFoundError(f"The dataset {dataset.name} has no version {number}{known}.")
     return found
 

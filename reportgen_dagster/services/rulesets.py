@@ -157,7 +157,7 @@ def find_version(session: Session, ruleset: Ruleset, number: int | None) -> Rule
     found = rulesets.version(session, ruleset.id, number)
     if found is None:
         last = rulesets.version(session, ruleset.id)
-        known = f"; it has 1 to {last.number}" if last else ""
+        known = f"; the latest is {last.number}" if last else ""
         raise NotFoundError(f"The ruleset {ruleset.name} has no version {number}{known}.")
     return found
 

@@ -191,7 +191,7 @@ def test_what_is_wrong_with_a_report_is_told_at_once(world: World, terminal: Ter
     make_report(world)
     put = ("reports", "put", "daily", "--ruleset")
     refusal = terminal.refused(*put, "doubled@7", "--input", "trade", "--reference", "nosuch=products")
-    assert "ruleset  The ruleset doubled has no version 7; it has 1 to 1." in refusal
+    assert "ruleset  The ruleset doubled has no version 7; the latest is 1." in refusal
     assert "inputs.input  There is no dataset trade. Did you mean trades?" in refusal
     twice = ("--reference", "products", "--reference", "trades")
     assert "Two datasets are given for reference" in terminal.refused(

@@ -61,7 +61,7 @@ def test_each_version_keeps_its_bytes(world: World) -> None:
             "input.csv",
         )
     assert datasets.version_file(world.context, world.ann, "trades").path.read_bytes() == contents[-1]
-    with pytest.raises(NotFoundError, match="trades has no version 4; it has 1 to 3"):
+    with pytest.raises(NotFoundError, match="trades has no version 4; the latest is 3"):
         datasets.version_file(world.context, world.ann, "trades", 4)
 
 

@@ -91,7 +91,7 @@ def test_everything_that_is_not_there_is_told_at_once_with_the_nearest_name(worl
     assert [(problem.path, problem.message) for problem in refusal.value.problems] == [
         ("ruleset", "There is no ruleset double. Did you mean doubled?"),
         ("inputs.input", "There is no dataset trade. Did you mean trades?"),
-        ("inputs.reference", "The dataset products has no version 7; it has 1 to 1."),
+        ("inputs.reference", "The dataset products has no version 7; the latest is 1."),
     ]
 
 

@@ -36,7 +36,7 @@ def test_another_text_is_a_new_version_and_the_same_text_is_none(world: World) -
     assert [(version.number, version.rules) for version in found] == [(3, RULES), (2, OTHER), (1, RULES)]
     assert rulesets.get_version(world.context, world.ann, "doubled") == found[0]
     assert rulesets.get_version(world.context, world.ann, "doubled", 2) == found[1]
-    with pytest.raises(NotFoundError, match="doubled has no version 4; it has 1 to 3"):
+    with pytest.raises(NotFoundError, match="doubled has no version 4; the latest is 3"):
         rulesets.get_version(world.context, world.ann, "doubled", 4)
 
 
