@@ -46,6 +46,7 @@ def make_report(world: World, name: str = "daily", **wishes: Any) -> ReportView:
 def wait_for_a_blocked_session(world: World) -> None:
     """Wait until another session waits for a lock of ours."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while world.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [(0,)]:
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    while world.sql(blocked) == [(0,)]:
         assert time.monotonic() < deadline, "nobody waits"
         time.sleep(0.01)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -174,29 +173,23 @@ def test_a_deleted_name_is_free_again(world: World) -> None:
     assert datasets.list_datasets(world.context, world.ann) == []
 
 
-@pytest.fixture
-def deletion(world: World) -> Iterator[Future[None]]:
-    """A deletion that begins while a report of the dataset is about to be written."""
+def test_a_report_that_is_just_being_made_keeps_its_dataset(world: World) -> None:
     make_report(world, "daily")
     add(world, "late")
-    with ThreadPoolExecutor(1) as pool, world.context.catalog.transaction() as session:
-        daily = report_catalog.of_owner(session, world.ann)[0]
-        dataset = datasets.find_own(session, world.ann, "late")
-        report_catalog.put(
-            session,
-            owner_id=world.ann,
-            name="second",
-            ruleset_id=daily.ruleset_id,
-            ruleset_version_id=None,
-            parameters={},
-            sources={"input": Source(dataset.id)},
-        )
-        begun = pool.submit(datasets.delete_dataset, world.context, world.ann, "late")
-        wait_for_a_blocked_session(world)
-        session.commit()
-        yield begun
-
-
-def test_a_report_that_is_just_being_made_keeps_its_dataset(deletion: Future[None]) -> None:
-    with pytest.raises(ConflictError, match="second"):
-        deletion.result(timeout=60)
+    with ThreadPoolExecutor(1) as pool:
+        with world.context.catalog.transaction() as session:
+            daily = report_catalog.of_owner(session, world.ann)[0]
+            dataset = datasets.find_own(session, world.ann, "late")
+            report_catalog.put(
+                session,
+                owner_id=world.ann,
+                name="second",
+                ruleset_id=daily.ruleset_id,
+                ruleset_version_id=None,
+                parameters={},
+                sources={"input": Source(dataset.id)},
+            )
+            deletion = pool.submit(datasets.delete_dataset, world.context, world.ann, "late")
+            wait_for_a_blocked_session(world)
+        with pytest.raises(ConflictError, match="second"):
+            deletion.result(timeout=60)
