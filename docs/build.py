@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +134,51 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     return f"## `{method.upper()} {path}`\n\n{text} ({token})\n\n{statuses}"
 
 
+def commands_page() -> str:
+    """Return every command with its arguments and options, as `--help` tells them."""
+    from typer.main import get_command
+
+    from reportgen_dagster.cli.main import app
+
+    sections = [
+        f"# Commands\n\n{NOTICE}\n\n`reportgen COMMAND --help` tells the same. `datasets`, `rulesets`, `reports`, `schedules` and"
+        " `fsck` work on the servers that\n`REPORTGEN_DATABASE_URL` names, else on those of the running `reportgen up`;"
+        " run them as the account that runs the service,\nfor they write into its storage."
+    ]
+    sections.extend(
+        _command(words, command) for words, command in _commands(get_command(app), ("reportgen",))
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command that is no group, with the words that call it."""
+    if not hasattr(command, "list_commands"):
+        yield words, command
+        return
+    for name in command.list_commands(None):
+        yield from _commands(command.get_command(None, name), (*words, name))
+
+
+def _command(words: tuple[str, ...], command: Any) -> str:
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    options = [param for param in command.params if param.param_type_name == "option"]
+    called = " ".join([*words, *(param.metavar or param.name.upper() for param in arguments)])
+    parts = [f"## `{called}`", re.sub(r"[ \n]*\n *(?=\S)", "\n", (command.help or "").strip())]
+    if options:
+        parts.append(_table(("option", "meaning"), [_option(param) for param in options]))
+    return "\n\n".join(parts)
+
+
+def _option(param: Any) -> tuple[str, str]:
+    names = ", ".join(f"`{name}`" for name in [*param.opts, *param.secondary_opts])
+    value = "" if param.is_flag else f" `{param.metavar or 'VALUE'}`"
+    told = [param.help or ""]
+    told += ["Needed."] if param.required else []
+    told += [f"Default: {param.default}."] if param.default not in (None, "", False, True) else []
+    return f"{names}{value}", " ".join(told)
+
+
 def rules_schema() -> str:
     """Return the JSON Schema of rules files."""
     from reportgen_dagster.rules.reading.document import rules_schema as schema
@@ -207,6 +252,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "settings.md": settings_page,
     DOCS / "errors.md": errors_page,
     DOCS / "api.md": api_page,
+    DOCS / "commands.md": commands_page,
     DOCS / "rules" / "functions.md": functions_page,
     DOCS / "rules" / "cookbook.md": cookbook_page,
     DOCS.parent / "rules" / "schema.json": rules_schema,

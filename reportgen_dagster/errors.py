@@ -165,6 +165,13 @@ class ConflictError(BadRequestError):
     title = "Not possible in the present state"
 
 
+class CancelledError(BadRequestError):
+    """Somebody cancelled the run."""
+
+    code = "cancelled"
+    title = "The run was cancelled"
+
+
 class AuthenticationError(BadRequestError):
     """Nobody valid is asking: no token, or one that is wrong, expired or revoked."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -17,8 +17,16 @@ class ScheduleItem(BaseModel):
 
     id: str
     report_name: str
+    name: str = Field(description="What it is called among the schedules of its report.")
     cron: str
+    words: str = Field(description="The cron expression in plain English.")
     timezone: str
+    missed: Literal["skip", "last", "all"] = Field(
+        description="What becomes of times while Dagster was away: none of them runs, the last one, or all."
+    )
+    unchanged: Literal["run", "skip"] = Field(
+        description="Whether it runs where rules and data are those of the last report."
+    )
     parameters: dict[str, Any] = Field(description="What each of its runs is given.")
     paused: bool
     next_run: datetime | None = Field(description="Null while it is paused.")
@@ -31,8 +39,12 @@ def schedule_item(schedule: ScheduleView, settings: Settings) -> ScheduleItem:
     return ScheduleItem(
         id=schedule.id,
         report_name=schedule.report_name,
+        name=schedule.name,
         cron=schedule.cron,
+        words=schedule.words,
         timezone=schedule.timezone,
+        missed=schedule.missed,
+        unchanged=schedule.unchanged,
         parameters=schedule.parameters,
         paused=schedule.paused,
         next_run=schedule.next_run,

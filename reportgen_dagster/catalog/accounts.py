@@ -46,6 +46,12 @@ def find_user_by_id(transaction: Transaction, user_id: str) -> User | None:
     ).one_or_none()
 
 
+def enabled_users(transaction: Transaction, *, limit: int) -> list[User]:
+    """Return the users who may sign in, oldest first, at most so many."""
+    statement = select(User).where(User.disabled_at.is_(None)).order_by(User.created_at, User.id)
+    return list(transaction.scalars(statement.limit(limit)))
+
+
 def set_password_hash(transaction: Transaction, user_id: str, password_hash: str) -> None:
     """Store a password's new hash."""
     transaction.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))

@@ -93,9 +93,17 @@ def named_versions(session: Session, version_ids: Collection[str]) -> dict[str, 
     return {version.id: (name, version) for name, version in rows}
 
 
-def find(session: Session, owner_id: str, name: str) -> Dataset | None:
-    """Return an owner's dataset."""
-    return session.scalars(select(Dataset).where(Dataset.owner_id == owner_id, Dataset.name == name)).first()
+def find(session: Session, owner_id: str, name: str, *, lock: bool = False) -> Dataset | None:
+    """Return an owner's dataset.
+
+    Args:
+        session: The transaction.
+        owner_id: Whose it is.
+        name: What it is called.
+        lock: Nobody renames it or makes a report of it before the transaction ends.
+    """
+    statement = select(Dataset).where(Dataset.owner_id == owner_id, Dataset.name == name)
+    return session.scalars(statement.with_for_update() if lock else statement).first()
 
 
 def with_latest(session: Session, owner_id: str) -> list[tuple[Dataset, DatasetVersion]]:
@@ -114,6 +122,14 @@ def versions(session: Session, dataset_id: str) -> list[DatasetVersion]:
     """Return a dataset's versions, the latest first."""
     statement = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset_id)
     return list(session.scalars(statement.order_by(DatasetVersion.number.desc())))
+
+
+def version(session: Session, dataset_id: str, number: int | None = None) -> DatasetVersion | None:
+    """Return a version of a dataset; the latest without a number."""
+    statement = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset_id)
+    if number is not None:
+        statement = statement.where(DatasetVersion.number == number)
+    return session.scalars(statement.order_by(DatasetVersion.number.desc()).limit(1)).first()
 
 
 def rename(session: Session, dataset_id: str, name: str) -> None:

@@ -11,9 +11,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
-from reportgen_dagster.catalog.tables import DatasetVersion, Report, ReportInput, RulesetVersion, Run
+from reportgen_dagster.catalog.tables import (
+    DatasetVersion,
+    Report,
+    ReportInput,
+    RulesetVersion,
+    Run,
+    Schedule,
+)
 from reportgen_dagster.identity import new_id
 
 # Versions are compared, not times: a version may become visible only after a run that was accepted later than it.
@@ -64,14 +71,15 @@ class Pinned:
 def put(
     session: Session, *, owner_id: str, name: str, sources: Mapping[str, Source], **values: Any
 ) -> Report:
-    """Insert an owner's report by its name, or replace what it says; its id and its schedules stay."""
-    replaced = {**values, "paused_at": None, "updated_at": func.now()}
+    """Insert an owner's report by its name, or replace what it says; its id and its schedules stay. A paused one goes on."""
+    replaced = {**values, "updated_at": func.now()}
     report_id = session.execute(
         insert(Report)
         .values(id=new_id(), owner_id=owner_id, name=name, **values)
         .on_conflict_do_update(index_elements=["owner_id", "name"], set_=replaced)
         .returning(Report.id)
     ).scalar_one()
+    set_paused(session, report_id, paused=False)
     session.execute(delete(ReportInput).where(ReportInput.report_id == report_id))
     for file, source in sorted(sources.items()):
         session.add(
@@ -91,7 +99,8 @@ def find(session: Session, owner_id: str, name: str) -> Report | None:
 def of_owner(session: Session, owner_id: str) -> list[Report]:
     """Return an owner's reports in the order of their names."""
     statement = select(Report).where(Report.owner_id == owner_id).order_by(Report.name)
-    return list(session.scalars(statement.options(selectinload(Report.inputs), selectinload(Report.ruleset))))
+    inputs = selectinload(Report.inputs).joinedload(ReportInput.dataset)
+    return list(session.scalars(statement.options(inputs, joinedload(Report.ruleset))))
 
 
 def lock(session: Session, report_id: str) -> Report | None:
@@ -100,9 +109,17 @@ def lock(session: Session, report_id: str) -> Report | None:
 
 
 def set_paused(session: Session, report_id: str, *, paused: bool) -> None:
-    """Pause or resume a report. Repeating it changes nothing."""
-    at = func.coalesce(Report.paused_at, func.clock_timestamp()) if paused else None
-    session.execute(update(Report).where(Report.id == report_id).values(paused_at=at))
+    """Pause or resume a report. Repeating it changes nothing; times of the pause do not count as missed by its schedules."""
+    if paused:
+        at = func.coalesce(Report.paused_at, func.clock_timestamp())
+        session.execute(update(Report).where(Report.id == report_id).values(paused_at=at))
+        return
+    resumed = (
+        update(Report).where(Report.id == report_id, Report.paused_at.is_not(None)).values(paused_at=None)
+    )
+    if session.execute(resumed.returning(Report.id)).first() is not None:
+        of_report = update(Schedule).where(Schedule.report_id == report_id)
+        session.execute(of_report.values(handled_until=func.clock_timestamp()))
 
 
 def remove(session: Session, report_id: str) -> None:

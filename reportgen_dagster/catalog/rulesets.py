@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select, update
@@ -73,9 +74,17 @@ def named_version(session: Session, version_id: str) -> tuple[str, RulesetVersio
     return name, version
 
 
-def find(session: Session, owner_id: str, name: str) -> Ruleset | None:
-    """Return an owner's ruleset."""
-    return session.scalars(select(Ruleset).where(Ruleset.owner_id == owner_id, Ruleset.name == name)).first()
+def find(session: Session, owner_id: str, name: str, *, lock: bool = False) -> Ruleset | None:
+    """Return an owner's ruleset.
+
+    Args:
+        session: The transaction.
+        owner_id: Whose it is.
+        name: What it is called.
+        lock: Nobody renames it or makes a report by it before the transaction ends.
+    """
+    statement = select(Ruleset).where(Ruleset.owner_id == owner_id, Ruleset.name == name)
+    return session.scalars(statement.with_for_update() if lock else statement).first()
 
 
 def with_latest(session: Session, owner_id: str) -> list[tuple[Ruleset, RulesetVersion]]:
@@ -94,6 +103,20 @@ def versions(session: Session, ruleset_id: str) -> list[RulesetVersion]:
     """Return a ruleset's versions, the latest first."""
     statement = select(RulesetVersion).where(RulesetVersion.ruleset_id == ruleset_id)
     return list(session.scalars(statement.order_by(RulesetVersion.number.desc())))
+
+
+def version(session: Session, ruleset_id: str, number: int | None = None) -> RulesetVersion | None:
+    """Return a version of a ruleset; the latest without a number."""
+    statement = select(RulesetVersion).where(RulesetVersion.ruleset_id == ruleset_id)
+    if number is not None:
+        statement = statement.where(RulesetVersion.number == number)
+    return session.scalars(statement.order_by(RulesetVersion.number.desc()).limit(1)).first()
+
+
+def numbers(session: Session, version_ids: Collection[str]) -> dict[str, int]:
+    """Return the number of each version that exists, by its id."""
+    statement = select(RulesetVersion.id, RulesetVersion.number).where(RulesetVersion.id.in_(version_ids))
+    return dict(session.execute(statement).all())
 
 
 def rename(session: Session, ruleset_id: str, name: str) -> None:

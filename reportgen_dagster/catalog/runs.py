@@ -46,7 +46,12 @@ def find(session: Session, run_id: str, owner_id: str | None) -> RunRow | None:
 
 
 def page(
-    session: Session, owner_id: str, *, limit: int, before: tuple[datetime, str] | None = None
+    session: Session,
+    owner_id: str,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+    report_id: str | None = None,
 ) -> list[RunRow]:
     """Return an owner's runs, most recently accepted first.
 
@@ -55,12 +60,27 @@ def page(
         owner_id: Whose runs.
         limit: At most so many.
         before: Only runs that come after this (accepted_at, id) in the list.
+        report_id: Only runs of this report.
     """
     statement = _rows().where(Run.owner_id == owner_id)
+    if report_id is not None:
+        statement = statement.where(Run.report_id == report_id)
     if before is not None:
         statement = statement.where(tuple_(Run.accepted_at, Run.id) < before)
     statement = statement.order_by(Run.accepted_at.desc(), Run.id.desc()).limit(limit)
     return list(session.execute(statement))
+
+
+def last_of_reports(session: Session, report_ids: Sequence[str]) -> dict[str, RunRow]:
+    """Return the most recently accepted run of each report that has one."""
+    statement = (
+        _rows()
+        .where(Run.report_id.in_(report_ids))
+        .ext(distinct_on(Run.report_id))
+        .order_by(Run.report_id, Run.accepted_at.desc(), Run.id.desc())
+    )
+    rows = list(session.execute(statement))
+    return {run.report_id: (run, rejects) for run, rejects in rows if run.report_id}
 
 
 def last_of_schedules(session: Session, schedule_ids: Sequence[str]) -> dict[str, RunRow]:

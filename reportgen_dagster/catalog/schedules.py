@@ -38,17 +38,25 @@ def put(session: Session, *, report_id: str, name: str, **values: Any) -> Schedu
 
 
 def of_owner(
-    session: Session, owner_id: str, *, after: tuple[datetime, str] | None = None, limit: int | None = None
+    session: Session,
+    owner_id: str,
+    *,
+    report_id: str | None = None,
+    after: tuple[datetime, str] | None = None,
+    limit: int | None = None,
 ) -> list[Schedule]:
     """Return an owner's schedules, oldest first.
 
     Args:
         session: The transaction.
         owner_id: Whose schedules.
+        report_id: Only those of this report.
         after: Only schedules that come after this (created_at, id) in the list.
         limit: At most so many.
     """
     statement = select(Schedule).join(Schedule.report).where(Report.owner_id == owner_id)
+    if report_id is not None:
+        statement = statement.where(Schedule.report_id == report_id)
     if after is not None:
         statement = statement.where(tuple_(Schedule.created_at, Schedule.id) > after)
     ordered = statement.order_by(Schedule.created_at, Schedule.id).limit(limit)

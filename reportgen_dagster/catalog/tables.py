@@ -6,7 +6,7 @@ Times are aware and in UTC. Ids are 32 hex digits (`identity.new_id`). JSON colu
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -237,10 +237,10 @@ class Schedule(Base):
     name: Mapped[str] = mapped_column(Text)
     cron: Mapped[str] = mapped_column(Text)  # five fields, as the user wrote them
     timezone: Mapped[str] = mapped_column(Text)  # an IANA name
-    missed: Mapped[str] = mapped_column(
+    missed: Mapped[Literal["skip", "last", "all"]] = mapped_column(
         String(8), server_default=text("'last'")
     )  # ticks while Dagster was away
-    unchanged: Mapped[str] = mapped_column(
+    unchanged: Mapped[Literal["run", "skip"]] = mapped_column(
         String(8), server_default=text("'run'")
     )  # where rules and data are the same
     paused_at: Mapped[datetime | None]

@@ -29,7 +29,7 @@ def check_command(
     reference: ReferenceOption = None,
     parameter: ParameterOption = None,
     date: DateOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
+    as_json: JsonOption = False,
 ) -> None:
     """Find every problem in rules; with files, also the columns, keys and types that do not fit.
 

@@ -23,7 +23,7 @@ def explain_command(
     reference: ReferenceOption = None,
     parameter: ParameterOption = None,
     date: DateOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
+    as_json: JsonOption = False,
 ) -> None:
     """Show what rules mean; with files, for their columns and types."""
     from reportgen_dagster.rules.explain import explain

@@ -9,7 +9,7 @@ import typer
 
 
 def fsck_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,  # noqa: FBT002 - typer's way to declare a flag
+    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
 ) -> None:
     """Check that catalog, storage and Dagster agree; exit with 1 if they do not.
 

@@ -1,6 +1,7 @@
 """The `reportgen` command: its subcommands, and how an error is shown.
 
-A subcommand lives in a module of its own and imports what is heavy inside its function. No work is done here.
+A subcommand, or a group of them, lives in a module of its own and imports what is heavy inside its function. No work
+is done here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from reportgen_dagster.cli.explain import explain_command
 from reportgen_dagster.cli.fsck import fsck_command
 from reportgen_dagster.cli.functions import functions_command
 from reportgen_dagster.cli.infer import infer_command
+from reportgen_dagster.cli.lazy_groups import lazy_group
 from reportgen_dagster.cli.preview import preview_command
 from reportgen_dagster.cli.run import run_command
 from reportgen_dagster.cli.up import up_command
@@ -47,6 +49,10 @@ app.command("infer")(infer_command)
 app.command("functions")(functions_command)
 app.command("fsck")(fsck_command)
 app.command("users")(users_command)
+app.add_typer(lazy_group("datasets", "Named datasets: files with versions."))
+app.add_typer(lazy_group("rulesets", "Named rules with versions."))
+app.add_typer(lazy_group("reports", "Named reports: rules over datasets, and their runs."))
+app.add_typer(lazy_group("schedules", "When reports run by themselves."))
 
 
 def main() -> None:

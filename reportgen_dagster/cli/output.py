@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,6 +90,15 @@ def read_parameters(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, 
     """
     from reportgen_dagster.services.parameters import typed_parameters
 
+    return typed_parameters(ruleset, given_parameters(given))
+
+
+def given_parameters(given: Sequence[str] | None) -> dict[str, str]:
+    """Return the values of parameters as they are given.
+
+    Raises:
+        BadRequestError: If one is given twice, or is no NAME=VALUE.
+    """
     values: dict[str, str] = {}
     for text in given or ():
         name, separator, value = text.partition("=")
@@ -97,7 +107,7 @@ def read_parameters(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, 
         if name in values:
             raise BadRequestError(f"the parameter `{name}` is given twice")
         values[name] = value
-    return typed_parameters(ruleset, values)
+    return values
 
 
 def run_date_of(given: datetime | None) -> date:
@@ -171,5 +181,11 @@ def console() -> Console:
 
 
 def print_json(data: Any) -> None:
-    """Print data as one JSON document on standard output."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    """Print data as one JSON document on standard output; dataclasses become objects, times texts in ISO form."""
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    return asdict(value)

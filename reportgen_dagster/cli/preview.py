@@ -37,7 +37,7 @@ def preview_command(
         typer.Option("--step", "-s", help="After so many steps; 0: the input as it is read.", min=0),
     ] = None,
     rows: Annotated[int, typer.Option("--rows", help="At most so many rows.", min=1, max=1000)] = 10,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
+    as_json: JsonOption = False,
 ) -> None:
     """Show the first rows after a step, as a Markdown table; after the last one if none is named."""
     from reportgen_dagster.engine.limits import Limits

@@ -60,7 +60,7 @@ def run_command(
     temp_limit: Annotated[
         str, typer.Option(help="Room on the disk for copies of files and spilled data, as 20GB.")
     ] = DEFAULT_LIMITS.temp,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
+    as_json: JsonOption = False,
 ) -> None:
     """Make one report.
 

@@ -19,7 +19,7 @@ def users_command(
         int | None,
         typer.Option(help="How many of his runs work at the same time; 0: as REPORTGEN_RUNS_PER_USER says."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the users as JSON.")] = False,  # noqa: FBT002 - typer's way to declare a flag
+    as_json: Annotated[bool, typer.Option("--json", help="Print the users as JSON.")] = False,
 ) -> None:
     """List the users with their share in the queue, or change a user's.
 

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from reportgen_dagster.catalog import accounts as catalog
 from reportgen_dagster.catalog.tables import User
-from reportgen_dagster.errors import AuthenticationError, BadRequestError, Problem
+from reportgen_dagster.errors import AuthenticationError, BadRequestError, NotFoundError, Problem
 from reportgen_dagster.identity import digest_text, new_id, new_secret
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import MINIMUM_SECRET_BYTES, Settings
@@ -177,6 +177,30 @@ def authenticate(context: Context, access_token: str) -> Caller:
 
 
 @lru_cache(maxsize=4)
+def account_of(context: Context, email: str | None) -> Account:
+    """Return an account for whoever runs this installation and needs no password; without an e-mail the only one.
+
+    Raises:
+        NotFoundError: If there is no such account, or none at all.
+        BadRequestError: If no e-mail is given and there are several.
+    """
+    with context.catalog.transaction() as transaction:
+        if email is not None:
+            address, _ = _checked_email(email)
+            user = catalog.find_user(transaction, address) if address else None
+            users = [user] if user else []
+        else:
+            users = catalog.enabled_users(transaction, limit=2)
+    if len(users) > 1:
+        raise BadRequestError(
+            "There are several accounts.", hint="Say whose things are meant, by the e-mail (`--user`)."
+        )
+    if not users:
+        what = "There is no account yet." if email is None else f"There is no account {email}."
+        raise NotFoundError(what, hint="Accounts are made over the API; README.md shows how.")
+    return Account(users[0].id, users[0].email, users[0].name)
+
+
 def signing_key(settings: Settings) -> bytes:
     """Return the key of access tokens, derived from SECRET_KEY or from HOME/secret_key, which is made when missing.
 

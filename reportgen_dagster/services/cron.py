@@ -157,7 +157,8 @@ def next_time(cron: str, timezone: str, after: datetime) -> datetime | None:
 def times(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
     """Yield when a valid expression fires after a time, in UTC."""
     try:
-        for moment in CronSim(_for_cronsim(cron), after.astimezone(zoneinfo.ZoneInfo(timezone))):
+        # CronSim wants both day fields to match where one begins with `*`, as */2 does.
+        for moment in CronSim(_with_days_listed(cron), after.astimezone(zoneinfo.ZoneInfo(timezone))):
             yield moment.astimezone(UTC)
     except CronSimError:
         return
@@ -168,14 +169,15 @@ def in_words(cron: str) -> str:
     """Tell a valid expression in plain English, as `At 06:00, Monday through Friday`."""
     options = Options()
     options.use_24hour_time_format = True
-    return str(ExpressionDescriptor(_for_cronsim(cron), options).get_description())
+    # Days such as */2 begin anew each month or week, so "every 2 days" would not be true: they are listed.
+    return str(ExpressionDescriptor(_with_days_listed(cron, containing="/"), options).get_description())
 
 
-def _for_cronsim(cron: str) -> str:
-    """Write day fields such as `*/2` as lists: CronSim wants both to match where one begins with `*`."""
+def _with_days_listed(cron: str, *, containing: str = "") -> str:
+    """Write day fields with a certain character as lists."""
     fields = cron.split()
     for position in (2, 4):
-        if fields[position] != "*":
+        if fields[position] != "*" and containing in fields[position]:
             fields[position] = ",".join(map(str, sorted(FIELDS[position].values(fields[position]))))
     return " ".join(fields)
 

@@ -1,7 +1,7 @@
 """Use case: named datasets: add versions, look at them, expect new ones in time, delete.
 
-What belongs here: what an owner does with a dataset. What does not: receiving bytes (uploads.py), last uploads without a name of
-their own (uploads.py), when reports run on new data (reports.py).
+What belongs here: what an owner does with a dataset. What does not: how bytes come in, last uploads without a name of
+their own (both uploads.py), when reports run on new data (reports.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from reportgen_dagster.catalog.tables import Dataset, DatasetVersion
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron
-from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, nearest_name
+from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, may_exist, nearest_name
+from reportgen_dagster.services.runs import CSV_TYPE, FileView, file_view
 from reportgen_dagster.services.uploads import Upload, new_version
 
 MAX_WITHIN_SECONDS = 31 * 24 * 3600
@@ -89,7 +90,7 @@ def get_dataset(context: Context, owner_id: str, name: str) -> DatasetView:
     """
     with context.catalog.transaction() as session:
         dataset = find_own(session, owner_id, name)
-        return _view(dataset, datasets.versions(session, dataset.id)[0])
+        return _view(dataset, find_version(session, dataset))
 
 
 def list_versions(context: Context, owner_id: str, name: str) -> list[VersionView]:
@@ -101,6 +102,28 @@ def list_versions(context: Context, owner_id: str, name: str) -> list[VersionVie
     with context.catalog.transaction() as session:
         dataset = find_own(session, owner_id, name)
         return [_version(version) for version in datasets.versions(session, dataset.id)]
+
+
+def version_file(context: Context, owner_id: str, name: str, number: int | None = None) -> FileView:
+    """Return the bytes of a version of a dataset of the caller's as they were uploaded; the latest without a number.
+
+    Raises:
+        NotFoundError: If there is no such dataset or version.
+        ServiceError: If the file is gone from storage.
+    """
+    with context.catalog.transaction() as session:
+        version = find_version(session, find_own(session, owner_id, name), number)
+    return file_view(context, version.digest, version.size_bytes, CSV_TYPE, version.filename)
+
+
+def reports_of(context: Context, owner_id: str, name: str) -> list[str]:
+    """Return the names of the reports that are made of a dataset of the caller's.
+
+    Raises:
+        NotFoundError: If there is no such dataset.
+    """
+    with context.catalog.transaction() as session:
+        return definitions.using(session, dataset_id=find_own(session, owner_id, name).id)
 
 
 def expect_dataset(
@@ -141,7 +164,7 @@ def expect_dataset(
             within_seconds=within_seconds if cron is not None else None,
         )
         session.refresh(dataset)
-        return _view(dataset, datasets.versions(session, dataset.id)[0])
+        return _view(dataset, find_version(session, dataset))
 
 
 def delete_dataset(context: Context, owner_id: str, name: str) -> None:
@@ -152,7 +175,7 @@ def delete_dataset(context: Context, owner_id: str, name: str) -> None:
         ConflictError: If reports are made of it.
     """
     with context.catalog.transaction() as session:
-        dataset = find_own(session, owner_id, name)
+        dataset = find_own(session, owner_id, name, lock=True)
         users = definitions.using(session, dataset_id=dataset.id)
         if users:
             raise ConflictError(
@@ -162,17 +185,31 @@ def delete_dataset(context: Context, owner_id: str, name: str) -> None:
         datasets.rename(session, dataset.id, deleted_name(dataset.id))
 
 
-def find_own(session: Session, owner_id: str, name: str) -> Dataset:
-    """Return a named dataset of an owner.
+def find_own(session: Session, owner_id: str, name: str, *, lock: bool = False) -> Dataset:
+    """Return a named dataset of an owner; locked, nobody deletes it or makes a report of it meanwhile.
 
     Raises:
         NotFoundError: If there is none; with the nearest name that there is.
     """
-    found = None if RESERVED.fullmatch(name) else datasets.find(session, owner_id, name)
+    found = datasets.find(session, owner_id, name, lock=lock) if may_exist(name) else None
     if found is None:
         known = [dataset.name for dataset, _ in datasets.with_latest(session, owner_id)]
         hint = nearest_name(name, [one for one in known if not RESERVED.fullmatch(one)])
         raise NotFoundError(f"There is no dataset {name}.", hint=hint)
+    return found
+
+
+def find_version(session: Session, dataset: Dataset, number: int | None = None) -> DatasetVersion:
+    """Return a version of a dataset; the latest without a number.
+
+    Raises:
+        NotFoundError: If there is no such version.
+    """
+    found = datasets.version(session, dataset.id, number)
+    if found is None:
+        last = datasets.version(session, dataset.id)
+        known = f"; the latest is {last.number}" if last else ""
+        raise NotFoundError(f"The dataset {dataset.name} has no version {number}{known}.")
     return found
 
 

@@ -31,6 +31,11 @@ def checked_name(name: str, what: str) -> str:
     return plain
 
 
+def may_exist(name: str) -> bool:
+    """Tell whether something of the user's own may be called so; what cannot be is not even asked for."""
+    return name.isprintable() and not RESERVED.fullmatch(name)
+
+
 def deleted_name(id_: str) -> str:
     """Return what something is called that was deleted while runs still point to its versions."""
     return f"deleted-{id_}"

@@ -33,6 +33,15 @@ def read_parameters(text: str) -> dict[str, Any]:
     if not isinstance(data, dict) or len(data) > MAX_PARAMETERS:
         message = f'an object of at most {MAX_PARAMETERS:,} names and values is needed, as {{"desk": "FX"}}'
         raise _refused("parameters", message)
+    return plain_parameters(data)
+
+
+def plain_parameters(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters that the catalog can keep.
+
+    Raises:
+        BadRequestError: With every value that is no text, number, true or false, or cannot be stored.
+    """
     problems = [
         Problem(message, path=f"parameters.{name}")
         for name, value in data.items()
@@ -40,7 +49,7 @@ def read_parameters(text: str) -> dict[str, Any]:
     ]
     if problems:
         raise BadRequestError(problems=problems)
-    return data
+    return dict(data)
 
 
 def typed_parameters(ruleset: Ruleset, given: Mapping[str, Any]) -> dict[str, Any]:

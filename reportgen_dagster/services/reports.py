@@ -6,7 +6,7 @@ run by cron (schedules.py), the way of an accepted run (attempts.py, reaper.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -15,16 +15,23 @@ from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import datasets as dataset_catalog
 from reportgen_dagster.catalog import reports as catalog
+from reportgen_dagster.catalog import rulesets as ruleset_catalog
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.reports import Pinned, Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run
-from reportgen_dagster.errors import BadRequestError, NotFoundError, Problem
-from reportgen_dagster.identity import utc_now
+from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
+from reportgen_dagster.identity import ID_PATTERN, utc_now
 from reportgen_dagster.services import datasets, rulesets
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_to_take
-from reportgen_dagster.services.names import checked_name, nearest_name
-from reportgen_dagster.services.runs import RunView, accepted_view
+from reportgen_dagster.services.names import RESERVED, checked_name, may_exist, nearest_name
+from reportgen_dagster.services.runs import (
+    FileView,
+    RunView,
+    accepted_view,
+    report_file,
+    run_view,
+)
 from reportgen_dagster.services.uploads import as_rules_text
 
 MAX_SECONDS = 366 * 24 * 3600
@@ -74,6 +81,7 @@ class ReportView:
     settle_seconds: int
     fresh_within_seconds: int | None
     paused: bool
+    last_run: RunView | None
     created_at: datetime
     updated_at: datetime
 
@@ -95,6 +103,7 @@ def put_report(
         NotFoundError: If there is no such ruleset, dataset or version; with all of them.
         MissingInputError: If the rules name a file that no dataset is given for.
         RulesError: With everything that is wrong with the rules, also in view of the datasets' columns.
+        ConflictError: If somebody deletes what the report is made of at the same moment.
     """
     plain = checked_name(name, "report")
     _check_seconds(wish)
@@ -121,7 +130,14 @@ def put_report(
                 for file, pick in wish.inputs.items()
             },
         )
-        return _view(session, report)
+        # From here on nobody deletes what the report is made of: perhaps somebody just did.
+        if any(RESERVED.fullmatch(one) for one in _made_of(report)):
+            raise ConflictError("What the report is made of was deleted meanwhile.")
+        return _views(session, [report])[0]
+
+
+def _made_of(report: Report) -> list[str]:
+    return [report.ruleset.name, *(one.dataset.name for one in report.inputs)]
 
 
 def _check_seconds(wish: ReportWish) -> None:
@@ -159,7 +175,7 @@ def _picked(
     for file, pick in wish.inputs.items():
         try:
             dataset = datasets.find_own(session, owner_id, pick.name)
-            found[file] = _version_of(dataset_catalog.versions(session, dataset.id), pick)
+            found[file] = datasets.find_version(session, dataset, pick.version)
         except NotFoundError as error:
             problems.append(Problem(_words(error), path=f"inputs.{file}"))
     if problems or rules is None:
@@ -171,19 +187,10 @@ def _words(error: NotFoundError) -> str:
     return f"{error.detail} {error.case_hint}".strip()
 
 
-def _version_of(versions: list[DatasetVersion], pick: Pick) -> DatasetVersion:
-    for version in versions:
-        if pick.version is None or version.number == pick.version:
-            return version
-    raise NotFoundError(
-        f"The dataset {pick.name} has no version {pick.version}; it has 1 to {versions[0].number}."
-    )
-
-
 def list_reports(context: Context, owner_id: str) -> list[ReportView]:
     """Return the caller's reports in the order of their names."""
     with context.catalog.transaction() as session:
-        return [_view(session, report) for report in catalog.of_owner(session, owner_id)]
+        return _views(session, catalog.of_owner(session, owner_id))
 
 
 def get_report(context: Context, owner_id: str, name: str) -> ReportView:
@@ -193,7 +200,40 @@ def get_report(context: Context, owner_id: str, name: str) -> ReportView:
         NotFoundError: If there is none of that name.
     """
     with context.catalog.transaction() as session:
-        return _view(session, find_own(session, owner_id, name))
+        return _views(session, [find_own(session, owner_id, name)])[0]
+
+
+def report_runs(context: Context, owner_id: str, name: str, *, limit: int = 20) -> list[RunView]:
+    """Return the runs of a report of the caller's, most recently accepted first, at most so many.
+
+    Raises:
+        NotFoundError: If there is no report of that name.
+    """
+    with context.catalog.transaction() as session:
+        report = find_own(session, owner_id, name)
+        rows = queue.page(session, owner_id, limit=limit, report_id=report.id)
+        return [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows]
+
+
+def made_file(context: Context, owner_id: str, name: str, run_id: str | None = None) -> FileView:
+    """Return what a run of a report of the caller's made; without an id, the last that made anything.
+
+    Raises:
+        NotFoundError: If there is no such report, or no such run of it.
+        ConflictError: If the run has made nothing, or none has.
+        ServiceError: If the file is gone from storage.
+    """
+    with context.catalog.transaction() as session:
+        report = find_own(session, owner_id, name)
+        found = queue.find(session, run_id, owner_id) if run_id and ID_PATTERN.fullmatch(run_id) else None
+        run = found[0] if found else None
+        if run_id is None:
+            run = catalog.last_run(session, report.id, states=("succeeded",))
+            if run is None:
+                raise ConflictError(f"No run of the report {name} has made it yet.")
+    if run is None or run.report_id != report.id:
+        raise NotFoundError(f"The report {name} has no such run.")
+    return report_file(context, owner_id, run.id)
 
 
 def pause_report(context: Context, owner_id: str, name: str) -> ReportView:
@@ -219,7 +259,7 @@ def _set_paused(context: Context, owner_id: str, name: str, *, paused: bool) -> 
         report = find_own(session, owner_id, name)
         catalog.set_paused(session, report.id, paused=paused)
         session.refresh(report)
-        return _view(session, report)
+        return _views(session, [report])[0]
 
 
 def delete_report(context: Context, owner_id: str, name: str) -> None:
@@ -354,27 +394,40 @@ def find_own(session: Session, owner_id: str, name: str) -> Report:
     Raises:
         NotFoundError: If there is none; with the nearest name that there is.
     """
-    found = catalog.find(session, owner_id, name)
+    found = catalog.find(session, owner_id, name) if may_exist(name) else None
     if found is None:
         hint = nearest_name(name, [report.name for report in catalog.of_owner(session, owner_id)])
         raise NotFoundError(f"There is no report {name}.", hint=hint)
     return found
 
 
-def _view(session: Session, report: Report) -> ReportView:
-    numbers = {
-        version.id: version.number
-        for _, version in dataset_catalog.named_versions(
-            session, [one.version_id for one in report.inputs if one.version_id is not None]
-        ).values()
+def _views(session: Session, reports: Iterable[Report]) -> list[ReportView]:
+    """Return reports as their owners see them, with a fixed number of queries for all."""
+    found = list(reports)
+    pinned = [one.version_id for report in found for one in report.inputs if one.version_id is not None]
+    datasets_at = {
+        version.id: version.number for _, version in dataset_catalog.named_versions(session, pinned).values()
     }
-    rules = session.get(RulesetVersion, report.ruleset_version_id) if report.ruleset_version_id else None
+    rulesets_at = ruleset_catalog.numbers(
+        session, [report.ruleset_version_id for report in found if report.ruleset_version_id is not None]
+    )
+    last_runs = queue.last_of_reports(session, [report.id for report in found])
+    return [_view(report, datasets_at, rulesets_at, last_runs.get(report.id)) for report in found]
+
+
+def _view(
+    report: Report,
+    datasets_at: Mapping[str, int],
+    rulesets_at: Mapping[str, int],
+    last_run: queue.RunRow | None,
+) -> ReportView:
+    version_id = report.ruleset_version_id
     return ReportView(
         id=report.id,
         name=report.name,
-        ruleset=Pick(report.ruleset.name, rules.number if rules else None),
+        ruleset=Pick(report.ruleset.name, rulesets_at[version_id] if version_id else None),
         inputs={
-            one.file: Pick(one.dataset.name, numbers[one.version_id] if one.version_id else None)
+            one.file: Pick(one.dataset.name, datasets_at[one.version_id] if one.version_id else None)
             for one in report.inputs
         },
         parameters=report.parameters,
@@ -382,6 +435,7 @@ def _view(session: Session, report: Report) -> ReportView:
         settle_seconds=report.settle_seconds,
         fresh_within_seconds=report.fresh_within_seconds,
         paused=report.paused_at is not None,
+        last_run=run_view(last_run[0], has_rejects=last_run[1]) if last_run else None,
         created_at=report.created_at,
         updated_at=report.updated_at,
     )

@@ -16,7 +16,7 @@ from reportgen_dagster.catalog.tables import Ruleset, RulesetVersion
 from reportgen_dagster.errors import ConflictError, NotFoundError
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, default_check
-from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, nearest_name
+from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, may_exist, nearest_name
 from reportgen_dagster.services.uploads import RulesText, as_rules_text
 
 
@@ -106,6 +106,16 @@ def get_version(context: Context, owner_id: str, name: str, number: int | None =
         return _version(find_version(session, find_own(session, owner_id, name), number))
 
 
+def reports_by(context: Context, owner_id: str, name: str) -> list[str]:
+    """Return the names of the reports that are made by a ruleset of the caller's.
+
+    Raises:
+        NotFoundError: If there is no such ruleset.
+    """
+    with context.catalog.transaction() as session:
+        return definitions.using(session, ruleset_id=find_own(session, owner_id, name).id)
+
+
 def delete_ruleset(context: Context, owner_id: str, name: str) -> None:
     """Delete a ruleset of the caller's. Runs keep the version that they were made by.
 
@@ -114,7 +124,7 @@ def delete_ruleset(context: Context, owner_id: str, name: str) -> None:
         ConflictError: If reports are made by it.
     """
     with context.catalog.transaction() as session:
-        ruleset = find_own(session, owner_id, name)
+        ruleset = find_own(session, owner_id, name, lock=True)
         users = definitions.using(session, ruleset_id=ruleset.id)
         if users:
             raise ConflictError(
@@ -124,13 +134,13 @@ def delete_ruleset(context: Context, owner_id: str, name: str) -> None:
         rulesets.rename(session, ruleset.id, deleted_name(ruleset.id))
 
 
-def find_own(session: Session, owner_id: str, name: str) -> Ruleset:
-    """Return a named ruleset of an owner.
+def find_own(session: Session, owner_id: str, name: str, *, lock: bool = False) -> Ruleset:
+    """Return a named ruleset of an owner; locked, nobody deletes it or makes a report by it meanwhile.
 
     Raises:
         NotFoundError: If there is none; with the nearest name that there is.
     """
-    found = None if RESERVED.fullmatch(name) else rulesets.find(session, owner_id, name)
+    found = rulesets.find(session, owner_id, name, lock=lock) if may_exist(name) else None
     if found is None:
         known = [ruleset.name for ruleset, _ in rulesets.with_latest(session, owner_id)]
         hint = nearest_name(name, [one for one in known if not RESERVED.fullmatch(one)])
@@ -144,11 +154,12 @@ def find_version(session: Session, ruleset: Ruleset, number: int | None) -> Rule
     Raises:
         NotFoundError: If there is no such version.
     """
-    found = rulesets.versions(session, ruleset.id)
-    for version in found:
-        if number is None or version.number == number:
-            return version
-    raise NotFoundError(f"The ruleset {ruleset.name} has no version {number}; it has 1 to {found[0].number}.")
+    found = rulesets.version(session, ruleset.id, number)
+    if found is None:
+        last = rulesets.version(session, ruleset.id)
+        known = f"; the latest is {last.number}" if last else ""
+        raise NotFoundError(f"The ruleset {ruleset.name} has no version {number}{known}.")
+    return found
 
 
 def _version(version: RulesetVersion) -> RulesetVersionView:

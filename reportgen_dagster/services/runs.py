@@ -58,7 +58,7 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """A published file.
+    """A stored file that may be downloaded.
 
     Attributes:
         path: Where it lies; never changed, never half written.
@@ -260,7 +260,7 @@ def report_file(context: Context, owner_id: str, run_id: str | None, format: str
         ).first()
     if artifact is None:
         raise ConflictError(f"This run has no report: it is {run.state}.")
-    return _file_view(
+    return file_view(
         context,
         artifact.digest,
         artifact.size_bytes,
@@ -283,7 +283,7 @@ def rejects_file(context: Context, owner_id: str, run_id: str | None) -> FileVie
     if rejects is None:
         raise NotFoundError("This run has no rejects.")
     name = f"{slug(run.report_name)}_rejects.csv"
-    return _file_view(context, rejects.digest, rejects.size_bytes, CSV_TYPE, name)
+    return file_view(context, rejects.digest, rejects.size_bytes, CSV_TYPE, name)
 
 
 def _refuse_expired(run: Run) -> None:
@@ -299,7 +299,12 @@ def _refuse_expired(run: Run) -> None:
         )
 
 
-def _file_view(context: Context, digest: str, size_bytes: int, media_type: str, filename: str) -> FileView:
+def file_view(context: Context, digest: str, size_bytes: int, media_type: str, filename: str) -> FileView:
+    """Return a file of the storage that a download may be made of.
+
+    Raises:
+        ServiceError: If it is gone from storage.
+    """
     if not context.store.exists(digest):
         raise ServiceError("The file is missing in storage.")
     return FileView(context.store.path(digest), digest, size_bytes, media_type, filename)

@@ -24,9 +24,9 @@ from reportgen_dagster.errors import BadRequestError, NotFoundError
 from reportgen_dagster.identity import ID_PATTERN, location_name, utc_now
 from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.cron import check_cron, next_time, times
+from reportgen_dagster.services.cron import check_cron, in_words, next_time, times
 from reportgen_dagster.services.fitting import Check, files_to_take, upload_at_hand
-from reportgen_dagster.services.names import checked_name
+from reportgen_dagster.services.names import checked_name, nearest_name
 from reportgen_dagster.services.reports import accept, find_own
 from reportgen_dagster.services.runs import (
     RunView,
@@ -60,7 +60,6 @@ class ScheduleView:
         unchanged: Whether it runs where rules and data are those of the last report: `run` or `skip`.
         parameters: What its runs are given.
         paused: It does not run; perhaps because its report does not.
-        next_run: When it runs next; None while it is paused.
         last_run: Its last run.
         created_at: When it was made.
     """
@@ -70,13 +69,33 @@ class ScheduleView:
     name: str
     cron: str
     timezone: str
-    missed: str
-    unchanged: str
+    missed: Missed
+    unchanged: Unchanged
     parameters: dict[str, Any]
     paused: bool
-    next_run: datetime | None
     last_run: RunView | None
     created_at: datetime
+
+    @property
+    def words(self) -> str:
+        """Its times in plain English."""
+        return in_words(self.cron)
+
+    @property
+    def next_run(self) -> datetime | None:
+        """When it runs next, in UTC; None while it is paused."""
+        return None if self.paused else next_time(self.cron, self.timezone, utc_now())
+
+    def next_runs(self, count: int = NEXT_RUNS, *, after: datetime | None = None) -> list[datetime]:
+        """Return its next times in its time zone; of a paused one those that it would run at.
+
+        Args:
+            count: How many.
+            after: Times after that; default: the present time.
+        """
+        zone = ZoneInfo(self.timezone)
+        following = islice(times(self.cron, self.timezone, after or utc_now()), count)
+        return [moment.astimezone(zone) for moment in following]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +232,13 @@ def list_schedules(context: Context, owner_id: str, report_name: str | None = No
         context: The installation.
         owner_id: Who asks.
         report_name: Only those of this report.
+
+    Raises:
+        NotFoundError: If the caller has no such report.
     """
     with context.catalog.transaction() as session:
-        found = calendar.of_owner(session, owner_id)
-        return _views(session, [one for one in found if report_name in (None, one.report.name)])
+        report = find_own(session, owner_id, report_name) if report_name is not None else None
+        return _views(session, calendar.of_owner(session, owner_id, report_id=report.id if report else None))
 
 
 def page_of_schedules(
@@ -246,6 +268,22 @@ def _views(session: Session, schedules: Sequence[Schedule]) -> list[ScheduleView
     last_runs = queue.last_of_schedules(session, [schedule.id for schedule in schedules])
     views = {key: run_view(run, has_rejects=rejects) for key, (run, rejects) in last_runs.items()}
     return [_view(schedule, schedule.report, views.get(schedule.id)) for schedule in schedules]
+
+
+def get_schedule(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
+    """Return a schedule of the caller's.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        schedule_id: Its id, or REPORT/NAME; so in all functions of this file.
+
+    Raises:
+        NotFoundError: If the caller has no such schedule.
+    """
+    with context.catalog.transaction() as session:
+        schedule = _find_own(session, owner_id, schedule_id)
+        return _view(schedule, schedule.report, _last_run(session, schedule.id))
 
 
 def pause(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
@@ -285,6 +323,14 @@ def delete_schedule(context: Context, owner_id: str, schedule_id: str) -> None:
 
 
 def _find_own(session: Session, owner_id: str, schedule_id: str) -> Schedule:
+    report_name, slash, name = schedule_id.partition("/")
+    if slash:
+        report = find_own(session, owner_id, report_name)
+        known = {schedule.name: schedule for schedule in calendar.of_report(session, report.id)}
+        if name not in known:
+            hint = nearest_name(name, known)
+            raise NotFoundError(f"The report {report_name} has no schedule {name}.", hint=hint)
+        return known[name]
     schedule = calendar.find(session, schedule_id, owner_id) if ID_PATTERN.fullmatch(schedule_id) else None
     if schedule is None:
         raise NotFoundError("There is no such schedule.")
@@ -308,7 +354,6 @@ def _view(schedule: Schedule, report: Report, last_run: RunView | None) -> Sched
         unchanged=schedule.unchanged,
         parameters=report.parameters,
         paused=paused,
-        next_run=None if paused else next_time(schedule.cron, schedule.timezone, utc_now()),
         last_run=last_run,
         created_at=schedule.created_at,
     )

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pytest
+from sqlalchemy import update
 
+from reportgen_dagster.catalog.tables import Run
 from reportgen_dagster.errors import UnreadableFileError
 from reportgen_dagster.services import attempts
 from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server, User, assert_problem, claim_run
@@ -54,6 +56,15 @@ def test_the_status_has_the_members_of_the_contract(ready: User) -> None:
             "dagster": None,
         },
     }
+
+
+@pytest.mark.parametrize("trigger", ["api", "schedule", "data", "dagster"])
+def test_a_run_is_listed_whatever_started_it(server: Server, ready: User, trigger: str) -> None:
+    ready.generate()
+    with server.context.catalog.transaction() as session:
+        session.execute(update(Run).values(trigger=trigger))
+    answer = ready.http.get("/api/v1/runs")
+    assert [run["trigger"] for run in answer.json()["items"]] == [trigger]
 
 
 def test_everything_may_be_sent_with_the_call(ann: User) -> None:

@@ -40,6 +40,12 @@ def test_a_schedule_runs_once_now_and_is_listed(ann: User) -> None:
         False,
     )
     assert schedule["last_run"]["task_id"] == body["task_id"]
+    assert (schedule["name"], schedule["words"], schedule["missed"], schedule["unchanged"]) == (
+        "main",
+        "Every 5 minutes",
+        "last",
+        "run",
+    )
 
 
 def test_without_a_name_one_is_made(ann: User) -> None:

@@ -34,6 +34,13 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+def test_the_readme_names_every_command() -> None:
+    named = re.findall(r"^## `reportgen (\w+)", BUILDER.commands_page(), re.MULTILINE)
+    assert len(set(named)) >= 12
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in named if f"`reportgen {name}" not in readme] == []
+
+
 def test_the_readme_is_among_the_pages_checked() -> None:
     assert ROOT / "README.md" in PAGES
     assert len(PAGES) >= 6

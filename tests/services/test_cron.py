@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reportgen_dagster.errors import CronError
-from reportgen_dagster.services.cron import check_cron, next_time
+from reportgen_dagster.services.cron import check_cron, in_words, next_time
 
 VALID = [
     "* * * * *",
@@ -119,3 +119,20 @@ def test_any_text_is_taken_and_fires_or_is_refused(cron: str) -> None:
     moment = next_time(cron, "UTC", datetime(2026, 1, 1, tzinfo=UTC))
     assert moment is not None
     assert moment - datetime(2026, 1, 1, tzinfo=UTC) < timedelta(days=366 * 8)
+
+
+@pytest.mark.parametrize(
+    ("cron", "words"),
+    [
+        ("* * * * *", "Every minute"),
+        ("0 6 * * 1-5", "At 06:00, Monday through Friday"),
+        ("0 6 * * mon-fri", "At 06:00, Monday through Friday"),
+        ("30 2 1 */3 *", "At 02:30, on day 1 of the month, every 3 months"),
+        ("0 6 1 * 1", "At 06:00, on day 1 of the month, or on Monday"),
+        ("0 6 1-10/3 * *", "At 06:00, on day 1, 4, 7, and 10 of the month"),
+        ("0 6 * * */2", "At 06:00, only on Sunday, Tuesday, Thursday, and Saturday"),
+        ("0 6 * * 7", "At 06:00, only on Sunday"),
+    ],
+)
+def test_expressions_in_words(cron: str, words: str) -> None:
+    assert in_words(cron) == words

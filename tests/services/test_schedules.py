@@ -11,6 +11,7 @@ import pytest
 from reportgen_dagster.errors import BadRequestError, CronError, MissingInputError, NotFoundError
 from reportgen_dagster.identity import new_id, utc_now
 from reportgen_dagster.services import reports, runs, schedules
+from reportgen_dagster.services.cron import next_time
 from reportgen_dagster.services.runs import RunView
 from reportgen_dagster.services.schedules import ScheduleView
 from reportgen_dagster.services.uploads import RulesText
@@ -308,6 +309,52 @@ def test_a_report_has_any_number_of_schedules(world: World) -> None:
     assert (changed.id, changed.cron) == (nightly.id, "31 2 * * *")
     with pytest.raises(NotFoundError):
         schedules.add_schedule(world.context, world.bob, "daily", cron="0 * * * *")
+
+
+# what is shown
+
+
+def test_next_runs_keep_their_local_time_over_the_change_of_clocks(world: World) -> None:
+    schedule, _ = put(world, cron="0 6 * * *", timezone="Europe/Berlin")
+    shown = schedule.next_runs(after=datetime(2027, 3, 26, 12, tzinfo=UTC))
+    assert [moment.isoformat() for moment in shown[:3]] == [
+        "2027-03-27T06:00:00+01:00",
+        "2027-03-28T06:00:00+02:00",
+        "2027-03-29T06:00:00+02:00",
+    ]
+    assert len(shown) == 10
+    assert schedule.words == "At 06:00"
+    assert schedule.next_run == schedule.next_runs(1)[0]
+
+
+@pytest.mark.parametrize(("zone", "hour"), [("UTC", 2), ("Europe/Berlin", 3)])
+def test_a_time_that_a_day_lacks_is_shown_as_it_will_run(world: World, zone: str, hour: int) -> None:
+    schedule, _ = put(world, cron="30 2 28 3 *", timezone=zone)
+    (shown,) = schedule.next_runs(1, after=datetime(2027, 3, 1, tzinfo=UTC))
+    assert (shown.day, shown.hour) == (28, hour)
+    assert shown == next_time(schedule.cron, zone, datetime(2027, 3, 1, tzinfo=UTC))
+
+
+def test_a_paused_schedule_shows_when_it_would_run(world: World) -> None:
+    schedule, _ = put(world)
+    paused = schedules.pause(world.context, world.ann, schedule.id)
+    assert (paused.next_run, len(paused.next_runs())) == (None, 10)
+
+
+def test_a_schedule_is_found_by_its_id_or_by_report_and_name(world: World) -> None:
+    schedule, _ = put(world)
+    put(world, world.bob)
+    for key in (schedule.id, "daily/main"):
+        assert schedules.get_schedule(world.context, world.ann, key).id == schedule.id
+    with pytest.raises(NotFoundError):
+        schedules.get_schedule(world.context, world.bob, schedule.id)
+    with pytest.raises(NotFoundError, match="daily has no schedule mian") as refusal:
+        schedules.pause(world.context, world.ann, "daily/mian")
+    assert refusal.value.case_hint == "Did you mean main?"
+    with pytest.raises(NotFoundError, match="no report dayly"):
+        schedules.delete_schedule(world.context, world.ann, "dayly/main")
+    with pytest.raises(NotFoundError, match="no report dayly"):
+        schedules.list_schedules(world.context, world.ann, "dayly")
 
 
 # on and off
