@@ -7,10 +7,11 @@ from collections.abc import Collection
 from dagster import AssetKey, Definitions, in_process_executor, mem_io_manager
 
 from reportgen_dagster.defs import scope
-from reportgen_dagster.defs.assets import dataset_specs, report_assets, ruleset_specs
+from reportgen_dagster.defs.assets import dataset_specs, part_reports, report_assets, ruleset_specs
+from reportgen_dagster.defs.clocks import clock_checks, watch_clocks
 from reportgen_dagster.defs.inbox import watch_inbox
 from reportgen_dagster.defs.jobs import generate_report
-from reportgen_dagster.defs.keys import report_key
+from reportgen_dagster.defs.keys import dataset_key, report_key
 from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.defs.retention import remove_old_files
 from reportgen_dagster.defs.schedules import report_schedules
@@ -23,9 +24,10 @@ from reportgen_dagster.defs.sensors import (
     take_over_switches,
 )
 from reportgen_dagster.defs.service import service
+from reportgen_dagster.defs.versions import profile_datasets, report_new_versions
 from reportgen_dagster.identity import location_name
 from reportgen_dagster.services import definitions as catalog
-from reportgen_dagster.services.definitions import Everything, ReportDefinition
+from reportgen_dagster.services.definitions import DatasetDefinition, Everything, ReportDefinition
 from reportgen_dagster.settings import Settings
 
 RESOURCES = {"service": service, "io_manager": mem_io_manager}
@@ -38,6 +40,8 @@ SENSORS = (
     take_over_switches,
     remove_old_files,
     watch_inbox,
+    report_new_versions,
+    watch_clocks,
 )
 
 
@@ -49,20 +53,26 @@ def build_definitions(settings: Settings) -> Definitions:
     """
     covered = scope.current().assets
     if covered is not None:
+        sound, _ = part_reports(_covered_reports(covered) if covered else ())
+        datasets = _covered_datasets(covered) if covered else ()
         return Definitions(
-            jobs=[generate_report],
-            assets=report_assets(_covered(covered) if covered else ()),
+            jobs=[generate_report, profile_datasets],
+            assets=[*dataset_specs(datasets), *report_assets(sound)],
+            asset_checks=clock_checks([one.report for one in sound], datasets),
             executor=in_process_executor,
             resources=RESOURCES,
         )
     known = _load_all(settings) if settings.database_url else Everything()
+    sound, broken = part_reports(known.reports)
     return Definitions(
-        jobs=[generate_report],
+        jobs=[generate_report, profile_datasets],
         assets=[
             *dataset_specs(known.datasets),
             *ruleset_specs(known.rulesets),
-            *report_assets(known.reports),
+            *report_assets(sound),
+            *broken,
         ],
+        asset_checks=clock_checks([one.report for one in sound], known.datasets),
         schedules=report_schedules(known.reports),
         sensors=SENSORS if settings.shard == 0 else (),
         executor=in_process_executor,
@@ -70,12 +80,19 @@ def build_definitions(settings: Settings) -> Definitions:
     )
 
 
-def _covered(keys: Collection[AssetKey]) -> tuple[ReportDefinition, ...]:
+def _covered_reports(keys: Collection[AssetKey]) -> tuple[ReportDefinition, ...]:
     """Read the reports with these asset keys, of whichever shards."""
     owner_ids = {key.path[0] for key in keys}
     return catalog.some_reports(
         context_of_process(), owner_ids, lambda owner_id, name: report_key(owner_id, name) in keys
     )
+
+
+def _covered_datasets(keys: Collection[AssetKey]) -> tuple[DatasetDefinition, ...]:
+    """Read the datasets with these asset keys, whose checks a run is for."""
+    owner_ids = {key.path[0] for key in keys}
+    found = catalog.datasets_of(context_of_process(), owner_ids)
+    return tuple(one for one in found if dataset_key(one.owner_id, one.name) in keys)
 
 
 def _load_all(settings: Settings) -> Everything:

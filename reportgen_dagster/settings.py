@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     dagster_url: str = Field(
         "", description="Address of the Dagster webserver; empty: loopback and DAGSTER_PORT."
     )
+    public_url: str = Field(
+        "", description="Address of the API as its users reach it, for links; empty: links are paths."
+    )
     dagster_public_url: str = Field(
         "", description="Address of the Dagster UI as operators reach it, for links; empty: DAGSTER_URL."
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
+from reportgen_dagster.catalog.named import is_named
 from reportgen_dagster.catalog.tables import Dataset, DatasetVersion
 from reportgen_dagster.identity import new_id
 
@@ -145,4 +147,56 @@ def expect(
         update(Dataset)
         .where(Dataset.id == dataset_id)
         .values(expected_cron=cron, expected_timezone=timezone, expected_within_seconds=within_seconds)
+    )
+
+
+def unreported(session: Session, limit: int) -> list[str]:
+    """Return the ids of versions of named datasets that Dagster was not told of, the longest there first."""
+    statement = (
+        select(DatasetVersion.id)
+        .join(DatasetVersion.dataset)
+        .where(DatasetVersion.reported_at.is_(None), is_named(Dataset.name))
+        .order_by(DatasetVersion.created_at, DatasetVersion.id)
+        .limit(limit)
+    )
+    return list(session.scalars(statement))
+
+
+def unreported_among(session: Session, version_ids: Collection[str]) -> list[tuple[Dataset, DatasetVersion]]:
+    """Return those of these versions that Dagster was not told of, each with its dataset; in the order in which they came."""
+    statement = (
+        select(Dataset, DatasetVersion)
+        .join(DatasetVersion.dataset)
+        .where(DatasetVersion.reported_at.is_(None), DatasetVersion.id.in_(version_ids))
+        .order_by(DatasetVersion.created_at, DatasetVersion.number)
+    )
+    return [(dataset, version) for dataset, version in session.execute(statement)]
+
+
+def put_profile(session: Session, version_id: str, profile: dict[str, Any]) -> None:
+    """Write what a version holds."""
+    session.execute(update(DatasetVersion).where(DatasetVersion.id == version_id).values(profile=profile))
+
+
+def mark_reported(session: Session, version_ids: Collection[str]) -> None:
+    """Write that Dagster has these versions' materializations."""
+    session.execute(
+        update(DatasetVersion)
+        .where(DatasetVersion.id.in_(version_ids), DatasetVersion.reported_at.is_(None))
+        .values(reported_at=func.now())
+    )
+
+
+def mark_unnamed_reported(session: Session, version_ids: Collection[str]) -> None:
+    """Write of those of these versions that no named dataset has that Dagster has their materializations."""
+    unnamed = select(Dataset.id).where(~is_named(Dataset.name))
+    session.execute(
+        update(DatasetVersion)
+        .where(
+            DatasetVersion.id.in_(version_ids),
+            DatasetVersion.reported_at.is_(None),
+            DatasetVersion.dataset_id.in_(unnamed),
+        )
+        .values(reported_at=func.now())
+        .execution_options(synchronize_session=False)
     )

@@ -13,10 +13,8 @@ from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from reportgen_dagster.catalog.named import NAMED
 from reportgen_dagster.catalog.tables import LoadedDefinitions, Report
-
-# Last uploads (`default`, `default-input`) and the files of single calls (`run-<id>-input`) are no named things.
-_NAMED = "name !~ '^(default|(run|deleted)-[0-9a-f]{32})(-|$)'"
 
 
 def shard_of(column: str) -> str:
@@ -53,7 +51,7 @@ _REPORTS = """
 _DATASETS = f"""
     SELECT d.id, d.owner_id, u.email AS owner_email, d.name, d.expected_cron, d.expected_timezone,
         d.expected_within_seconds
-    FROM datasets d JOIN users u ON u.id = d.owner_id WHERE d.{_NAMED}
+    FROM datasets d JOIN users u ON u.id = d.owner_id WHERE d.{NAMED}
 """  # noqa: S608 - constants
 _RULESETS = """
     SELECT s.id, s.owner_id, u.email AS owner_email, s.name, v.number AS version, {rules}, v.syntax
@@ -73,7 +71,7 @@ _PARTS = " UNION ALL ".join(
     for kind, query in (
         ("report", _REPORTS.format(rules=_DIGESTED_RULES)),
         ("dataset", _DATASETS),
-        ("ruleset", _RULESETS.format(rules=_DIGESTED_RULES, named=_NAMED)),
+        ("ruleset", _RULESETS.format(rules=_DIGESTED_RULES, named=NAMED)),
     )
 )
 _FINGERPRINTS = text(
@@ -98,7 +96,7 @@ def datasets(session: Session, shard: int, shards: int) -> list[Row[Any]]:
 
 def rulesets(session: Session, shard: int, shards: int) -> list[Row[Any]]:
     """Return the named rulesets of a shard with their latest versions, in a fixed order."""
-    return _of_shard(session, _RULESETS.format(rules=_WHOLE_RULES, named=_NAMED), shard, shards)
+    return _of_shard(session, _RULESETS.format(rules=_WHOLE_RULES, named=NAMED), shard, shards)
 
 
 def _of_shard(session: Session, query: str, shard: int, shards: int) -> list[Row[Any]]:
@@ -116,6 +114,12 @@ def names_of_reports(session: Session, owner_ids: Collection[str]) -> list[tuple
     """Return id, owner and name of each report of some owners."""
     statement = select(Report.id, Report.owner_id, Report.name).where(Report.owner_id.in_(owner_ids))
     return [(id_, owner_id, name) for id_, owner_id, name in session.execute(statement)]
+
+
+def datasets_of(session: Session, owner_ids: Collection[str]) -> list[Row[Any]]:
+    """Return the named datasets of some owners, of whichever shard, in a fixed order."""
+    wanted = f"SELECT * FROM ({_DATASETS}) AS part WHERE owner_id = ANY(:owner_ids) ORDER BY id"  # noqa: S608 - constants
+    return list(session.execute(text(wanted), {"owner_ids": list(owner_ids)}))
 
 
 def fingerprints(session: Session, shards: int) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
+from reportgen_dagster.catalog.named import is_named
 from reportgen_dagster.catalog.tables import Ruleset, RulesetVersion
 from reportgen_dagster.identity import digest_text, new_id
 
@@ -122,3 +123,39 @@ def numbers(session: Session, version_ids: Collection[str]) -> dict[str, int]:
 def rename(session: Session, ruleset_id: str, name: str) -> None:
     """Give a ruleset another name."""
     session.execute(update(Ruleset).where(Ruleset.id == ruleset_id).values(name=name))
+
+
+def unreported(session: Session, limit: int) -> list[tuple[Ruleset, RulesetVersion]]:
+    """Return versions of named rulesets that Dagster was not told of, each with its ruleset; the longest there first."""
+    statement = (
+        select(Ruleset, RulesetVersion)
+        .join(RulesetVersion.ruleset)
+        .where(RulesetVersion.reported_at.is_(None), is_named(Ruleset.name))
+        .order_by(RulesetVersion.created_at, RulesetVersion.number)
+        .limit(limit)
+    )
+    return [(ruleset, version) for ruleset, version in session.execute(statement)]
+
+
+def mark_reported(session: Session, version_ids: Collection[str]) -> None:
+    """Write that Dagster has these versions' materializations."""
+    session.execute(
+        update(RulesetVersion)
+        .where(RulesetVersion.id.in_(version_ids), RulesetVersion.reported_at.is_(None))
+        .values(reported_at=func.now())
+    )
+
+
+def mark_unnamed_reported(session: Session, version_id: str) -> None:
+    """Write of a version that no named ruleset has that Dagster has its materialization."""
+    unnamed = select(Ruleset.id).where(~is_named(Ruleset.name))
+    session.execute(
+        update(RulesetVersion)
+        .where(
+            RulesetVersion.id == version_id,
+            RulesetVersion.reported_at.is_(None),
+            RulesetVersion.ruleset_id.in_(unnamed),
+        )
+        .values(reported_at=func.now())
+        .execution_options(synchronize_session=False)
+    )

@@ -125,7 +125,10 @@ class DatasetVersion(Base):
     """An immutable snapshot of a dataset. The bytes lie in storage under their digest."""
 
     __tablename__ = "dataset_versions"
-    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("dataset_id", "number"),
+        Index("ix_dataset_versions_unreported", "created_at", postgresql_where=text("reported_at is null")),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
@@ -163,7 +166,10 @@ class RulesetVersion(Base):
     """An immutable text of rules, as it was uploaded (at most 1 MiB)."""
 
     __tablename__ = "ruleset_versions"
-    __table_args__ = (UniqueConstraint("ruleset_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("ruleset_id", "number"),
+        Index("ix_ruleset_versions_unreported", "created_at", postgresql_where=text("reported_at is null")),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     ruleset_id: Mapped[str] = mapped_column(ForeignKey("rulesets.id", ondelete="CASCADE"))
@@ -271,6 +277,12 @@ class Run(Base):
             "ix_runs_unreported",
             "finished_at",
             postgresql_where=text("state = 'succeeded' and reported_at is null"),
+        ),
+        Index(
+            "ix_runs_succeeded",
+            "report_id",
+            "finished_at",
+            postgresql_where=text("state = 'succeeded'"),
         ),
         # A tick makes one run, however often it is told; so does a Dagster run (origin_dagster_run_id).
         UniqueConstraint("schedule_id", "due_at"),

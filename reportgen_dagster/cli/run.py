@@ -91,7 +91,7 @@ def run_command(
                     limits=limits,
                     parameters=found.parameters,
                     run_date=found.run_date,
-                    progress=(lambda fraction: tell({"progress": fraction})) if is_shown else lambda _: None,
+                    progress=_progress(tell) if is_shown else lambda _fraction, _rows: None,
                 )
             tell({"outcome": made.to_json()})
 
@@ -107,6 +107,10 @@ def run_command(
         print_json({**outcome.to_json(), "seconds": round(time.monotonic() - start, 3)})
     else:
         _print_summary(outcome, output, rejects, time.monotonic() - start)
+
+
+def _progress(tell: Tell) -> Callable[[float, int], None]:
+    return lambda fraction, _rows: tell({"progress": fraction})
 
 
 def _watched(messages: Iterator[Message], *, is_shown: bool) -> Message:

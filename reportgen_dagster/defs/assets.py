@@ -3,12 +3,16 @@
 What is named `default` (a user's last uploads) has no definition here, only events: there may be ten thousand users.
 """
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from dagster import (
     AssetCheckResult,
     AssetCheckSpec,
     AssetExecutionContext,
+    AssetKey,
     AssetsDefinition,
     AssetSpec,
     DataVersion,
@@ -20,11 +24,12 @@ from dagster import (
 from dagster._core.utils import is_valid_email
 
 from reportgen_dagster.defs import events
-from reportgen_dagster.defs.descriptions import report_description, rules_description
+from reportgen_dagster.defs.descriptions import problem_words, report_description, rules_description
 from reportgen_dagster.defs.failures import end_if_cancelled, telling_failures
 from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
     CONTRACT_CHECK,
+    PROBLEM_TAG,
     REJECTS_CHECK,
     contract_check,
     dataset_key,
@@ -36,58 +41,94 @@ from reportgen_dagster.services import attempts, generation, reports
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition, RulesetDefinition
 
+Thing = TypeVar("Thing")
+_log = logging.getLogger(__name__)
+
 
 def dataset_specs(datasets: Sequence[DatasetDefinition]) -> list[AssetSpec]:
     """Return an external asset for each dataset; each version of it is a materialization."""
     return [
-        AssetSpec(
-            dataset_key(dataset.owner_id, dataset.name),
-            group_name="datasets",
-            kinds={"csv"},
-            owners=_owners(dataset.owner_email),
-            description=f"The dataset {dataset.name} of {dataset.owner_email}. Each version is a materialization.",
-            metadata={"expected": f"{dataset.expected_cron} {dataset.expected_timezone}"}
-            if dataset.expected_cron
-            else {},
-        )
+        _spec_or_problem(_dataset_spec, dataset, dataset_key(dataset.owner_id, dataset.name), "datasets")
         for dataset in datasets
     ]
+
+
+def _dataset_spec(dataset: DatasetDefinition) -> AssetSpec:
+    expected = f"{dataset.expected_cron} {dataset.expected_timezone}"
+    return AssetSpec(
+        dataset_key(dataset.owner_id, dataset.name),
+        group_name="datasets",
+        kinds={"csv"},
+        owners=_owners(dataset.owner_email),
+        description=f"The dataset {dataset.name} of {dataset.owner_email}. Each version is a materialization.",
+        metadata={"expected": expected} if dataset.expected_cron else {},
+    )
 
 
 def ruleset_specs(rulesets: Sequence[RulesetDefinition]) -> list[AssetSpec]:
     """Return an external asset for each ruleset; each version of it is a materialization."""
     return [
-        AssetSpec(
-            ruleset_key(ruleset.owner_id, ruleset.name),
-            group_name="rulesets",
-            kinds={ruleset.syntax},
-            owners=_owners(ruleset.owner_email),
-            description=rules_description(ruleset),
-            metadata={"rules": _rules(ruleset.rules_text, ruleset.syntax), "version": ruleset.version},
-        )
+        _spec_or_problem(_ruleset_spec, ruleset, ruleset_key(ruleset.owner_id, ruleset.name), "rulesets")
         for ruleset in rulesets
     ]
 
 
-def report_assets(definitions: Sequence[ReportDefinition]) -> list[AssetsDefinition]:
+def _ruleset_spec(ruleset: RulesetDefinition) -> AssetSpec:
+    return AssetSpec(
+        ruleset_key(ruleset.owner_id, ruleset.name),
+        group_name="rulesets",
+        kinds={ruleset.syntax},
+        owners=_owners(ruleset.owner_email),
+        description=rules_description(ruleset),
+        metadata={"rules": _rules(ruleset.rules_text, ruleset.syntax), "version": ruleset.version},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SoundReport:
+    """A report whose definition could be built.
+
+    Attributes:
+        report: The report.
+        spec: Its asset.
+        checks: The asset's checks that a run of it evaluates.
+    """
+
+    report: ReportDefinition
+    spec: AssetSpec
+    checks: list[AssetCheckSpec]
+
+
+def part_reports(reports: Sequence[ReportDefinition]) -> tuple[list[SoundReport], list[AssetSpec]]:
+    """Build the definition of each report; where that fails, an asset without checks that tells why. The others load."""
+    sound, broken = [], []
+    for report in reports:
+        try:
+            sound.append(SoundReport(report, _report_spec(report), _check_specs(report)))
+        except Exception as error:
+            broken.append(_problem_spec(report_key(report.owner_id, report.name), "reports", error))
+    return sound, broken
+
+
+def report_assets(reports: Sequence[SoundReport]) -> list[AssetsDefinition]:
     """Return a few subsettable definitions that cover all reports, so that Materialize works on any of them.
 
     Dagster compares each input of a definition with each of its checks, so one for all would take a minute for 3,000 reports.
     A report is in that of the first digit of its id, whichever others there are: also in a process that makes one run.
     """
-    by_digit: dict[str, list[ReportDefinition]] = {}
-    for report in definitions:
-        by_digit.setdefault(report.id[0], []).append(report)
+    by_digit: dict[str, list[SoundReport]] = {}
+    for one in reports:
+        by_digit.setdefault(one.report.id[0], []).append(one)
     return [_report_assets(f"materialize_reports_{digit}", some) for digit, some in sorted(by_digit.items())]
 
 
-def _report_assets(name: str, definitions: Sequence[ReportDefinition]) -> AssetsDefinition:
-    by_key = {report_key(report.owner_id, report.name): report for report in definitions}
+def _report_assets(name: str, reports: Sequence[SoundReport]) -> AssetsDefinition:
+    by_key = {one.spec.key: one.report for one in reports}
 
     @multi_asset(
         name=name,
-        specs=[_report_spec(report) for report in definitions],
-        check_specs=[spec for report in definitions for spec in _check_specs(report)],
+        specs=[one.spec for one in reports],
+        check_specs=[check for one in reports for check in one.checks],
         can_subset=True,
         required_resource_keys={"service"},
     )
@@ -145,6 +186,26 @@ def _check_specs(report: ReportDefinition) -> list[AssetCheckSpec]:
     ]
 
 
+def _spec_or_problem(
+    build: Callable[[Thing], AssetSpec], thing: Thing, key: AssetKey, group: str
+) -> AssetSpec:
+    try:
+        return build(thing)
+    except Exception as error:
+        return _problem_spec(key, group, error)
+
+
+def _problem_spec(key: AssetKey, group: str, error: Exception) -> AssetSpec:
+    """Return an asset that tells why it cannot be shown as it is."""
+    _log.warning("the definition of %s cannot be built", key.to_user_string(), exc_info=error)
+    return AssetSpec(
+        key,
+        group_name=group,
+        description=f"**Its definition cannot be built:** {problem_words(error)}",
+        tags={PROBLEM_TAG: "definition"},
+    )
+
+
 def _owners(email: str) -> list[str]:
     return [email] if is_valid_email(email) else []
 
@@ -169,10 +230,12 @@ def _materialize(
     work = service.work / report.id
     work.mkdir()
     with telling_failures(context, catalog, claimed, work):
-        ingested = generation.ingest(catalog, claimed, work)
+        note = context.log.info
+        ingested = generation.ingest(catalog, claimed, work, note)
         service.cleanup.callback(ingested.close)
-        planned = generation.validate(catalog, ingested)
-        published = generation.publish(catalog, generation.transform(catalog, planned, work))
+        planned = generation.validate(catalog, ingested, note)
+        produced = generation.transform(catalog, planned, work, note)
+        published = generation.publish(catalog, produced, note)
     if published:
         yield _result(context, catalog, run_id)
     else:
@@ -181,7 +244,7 @@ def _materialize(
 
 def _result(context: AssetExecutionContext, catalog: Context, run_id: str) -> MaterializeResult[None]:
     published = attempts.reportable(catalog, run_id)
-    for event in events.sources(published, context.instance):
+    for event in (*events.sources(published, context.instance), *events.fresh_checks(published)):
         context.log_event(event)
     materialization = events.report_materialization(published)
     attempts.mark_reported(catalog, run_id)

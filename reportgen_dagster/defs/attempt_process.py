@@ -134,7 +134,8 @@ def _become_attempt(run: DagsterRun) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     bound(run_limits(Settings()))
-    scope.narrow_to(run.asset_selection or frozenset())
+    checked = {check.asset_key for check in run.asset_check_selection or ()}
+    scope.narrow_to((run.asset_selection or frozenset()) | checked)
 
 
 def _watch(process_id: int, run: DagsterRun, sigterm: _Sigterm) -> int:

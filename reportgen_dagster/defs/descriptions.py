@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reportgen_dagster.defs.keys import schedule_name
-from reportgen_dagster.services.cron import in_words
-from reportgen_dagster.services.definitions import ReportDefinition, RulesetDefinition
+from reportgen_dagster.errors import CronError, ReportgenError
+from reportgen_dagster.services.cron import check_cron, in_words
+from reportgen_dagster.services.definitions import ReportDefinition, RulesetDefinition, ScheduleDefinition
 
 
 def report_description(report: ReportDefinition) -> str:
@@ -43,13 +44,25 @@ def _told(summary: Mapping[str, str] | None, name: str) -> list[str]:
 
 
 def _times(report: ReportDefinition) -> str:
-    lines = [
-        f"- {in_words(schedule.cron)} ({schedule.timezone}): `{schedule_name(schedule.id)}`"
-        f"{' (paused)' if schedule.paused else ''}"
-        for schedule in report.schedules
-    ]
+    lines = [_time(schedule) for schedule in report.schedules]
     lines += ["- when a dataset has a new version"] if report.on_new_data else []
     return "\n".join(["It runs:", "", *lines]) if lines else "It runs when somebody asks for it."
+
+
+def _time(schedule: ScheduleDefinition) -> str:
+    try:
+        check_cron(schedule.cron, schedule.timezone)
+    except CronError as error:
+        return f"- **not** by the schedule {schedule.name}, which cannot be understood: {error.detail}"
+    paused = " (paused)" if schedule.paused else ""
+    return f"- {in_words(schedule.cron)} ({schedule.timezone}): `{schedule_name(schedule.id)}`{paused}"
+
+
+def problem_words(error: Exception) -> str:
+    """Return why something cannot be shown, in a line."""
+    if isinstance(error, ReportgenError):
+        return f"{error.title}: {error.detail}"
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _graph(summary: Mapping[str, str] | None) -> list[str]:

@@ -25,6 +25,7 @@ from dagster import (
 from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
     CONTRACT_CHECK,
+    FRESH_CHECK,
     REJECTS_CHECK,
     contract_check,
     dataset_key,
@@ -33,13 +34,17 @@ from reportgen_dagster.defs.keys import (
 )
 from reportgen_dagster.errors import ContractError, ReportgenError
 from reportgen_dagster.services import attempts
-from reportgen_dagster.services.attempts import Reportable
+from reportgen_dagster.services.attempts import Reportable, RulesVersion
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.freshness import fresh_words
+from reportgen_dagster.services.names import is_named
 
 DATA_VERSION_TAG = "dagster/data_version"
+VERSION_TAG = "reportgen/version"  # the number of a dataset's or ruleset's version
 OUTPUT = "output"
 REJECTS = "rejects"  # what problems with the number of rejects name as their place
 _TOLD = 3
+_RECENT = 50  # materializations of an asset among which a version is looked for
 _KEPT = {True: "Every row keeps the contract (pandera).", False: "The rules have no contract for it."}
 
 Event = AssetMaterialization | AssetCheckEvaluation
@@ -51,14 +56,51 @@ def of_run(context: Context, run_id: str, instance: DagsterInstance) -> Iterator
     yield from sources(published, instance)
     yield report_materialization(published)
     yield from report_checks(published)
+    yield from fresh_checks(published)
 
 
 def sources(published: Reportable, instance: DagsterInstance) -> Iterator[AssetMaterialization]:
-    """Return the materializations of datasets and ruleset whose version Dagster does not show yet."""
-    events = [*_dataset_materializations(published), _ruleset_materialization(published)]
-    for event in events:
-        if event.tags and _latest_version(instance, event.asset_key) != event.tags[DATA_VERSION_TAG]:
-            yield event
+    """Return the materializations of datasets and ruleset whose version Dagster was not told of yet.
+
+    What is named is told of once a version, by the run that reads it or by `report_new_versions`. Last uploads and files of
+    single calls are told of by runs only, whenever Dagster shows another version as the latest.
+    """
+    for name, file in published.files.items():
+        key = dataset_key(published.owner_id, file.dataset_name)
+        if not _is_known(
+            instance,
+            key,
+            file.dataset_name,
+            number=file.version,
+            digest=file.digest,
+            is_reported=file.is_reported,
+        ):
+            yield _dataset_materialization(published, name, key)
+    key, rules = ruleset_key(published.owner_id, published.ruleset_name), published.rules
+    if not _is_known(
+        instance,
+        key,
+        published.ruleset_name,
+        number=rules.number,
+        digest=rules.digest,
+        is_reported=rules.is_reported,
+    ):
+        yield ruleset_materialization(key, published.ruleset_name, rules)
+
+
+def _is_known(
+    instance: DagsterInstance, key: AssetKey, name: str, *, number: int, digest: str, is_reported: bool
+) -> bool:
+    if is_named(name):
+        return is_reported or is_told(instance, key, number)
+    return _latest_version(instance, key) == digest
+
+
+def is_told(instance: DagsterInstance, key: AssetKey, number: int) -> bool:
+    """Tell whether one of an asset's latest materializations is a version's."""
+    records = instance.fetch_materializations(key, limit=_RECENT).records
+    tags = [record.asset_materialization.tags or {} for record in records if record.asset_materialization]
+    return any(tag.get(VERSION_TAG) == str(number) for tag in tags)
 
 
 def _latest_version(instance: DagsterInstance, key: AssetKey) -> str | None:
@@ -67,34 +109,42 @@ def _latest_version(instance: DagsterInstance, key: AssetKey) -> str | None:
     return (materialization.tags or {}).get(DATA_VERSION_TAG) if materialization else None
 
 
-def _dataset_materializations(published: Reportable) -> Iterator[AssetMaterialization]:
-    for name, file in published.files.items():
-        facts = published.outcome["files"][name]
-        columns = [{"name": column, "type": "text"} for column in facts["columns"]]
-        yield AssetMaterialization(
-            dataset_key(published.owner_id, file.dataset_name),
-            description=f"Version {file.version} of {file.dataset_name} ({file.filename})",
-            metadata={
-                "dagster/row_count": facts["rows"],
-                "dagster/column_schema": _schema(columns),
-                "preview": MetadataValue.md(facts["preview"]),
-                "read as": MetadataValue.md(_listed(published.outcome["decisions"].get(name, ()))),
-                "sha256": file.digest,
-            },
-            tags={DATA_VERSION_TAG: file.digest},
-        )
+def _dataset_materialization(published: Reportable, name: str, key: AssetKey) -> AssetMaterialization:
+    file, facts = published.files[name], published.outcome["files"][name]
+    columns = [{"name": column, "type": "text"} for column in facts["columns"]]
+    return AssetMaterialization(
+        key,
+        description=f"Version {file.version} of {file.dataset_name} ({file.filename})",
+        metadata={
+            "dagster/row_count": facts["rows"],
+            "dagster/column_schema": _schema(columns),
+            "preview": MetadataValue.md(facts["preview"]),
+            "read as": MetadataValue.md(listed(published.outcome["decisions"].get(name, ()))),
+            "version": file.version,
+            "file name": file.filename,
+            "sha256": file.digest,
+        },
+        tags={DATA_VERSION_TAG: file.digest, VERSION_TAG: str(file.version)},
+    )
 
 
-def _listed(sentences: Iterable[str]) -> str:
+def listed(sentences: Iterable[str]) -> str:
+    """Show sentences as a list in Markdown."""
     return "\n".join(f"- {sentence}" for sentence in sentences) or "as it is"
 
 
-def _ruleset_materialization(published: Reportable) -> AssetMaterialization:
+def ruleset_materialization(key: AssetKey, name: str, rules: RulesVersion) -> AssetMaterialization:
+    """Return the materialization of a ruleset's version: its text."""
     return AssetMaterialization(
-        ruleset_key(published.owner_id, published.ruleset_name),
-        description=f"Version {published.ruleset_version} of {published.ruleset_name}",
-        metadata={"rules": MetadataValue.md(f"```yaml\n{published.rules_text}\n```")},
-        tags={DATA_VERSION_TAG: published.ruleset_digest},
+        key,
+        description=f"Version {rules.number} of {name}",
+        metadata={
+            "rules": MetadataValue.md(f"```{rules.syntax}\n{rules.text}\n```"),
+            "title": rules.title or name,
+            "version": rules.number,
+            "sha256": rules.digest,
+        },
+        tags={DATA_VERSION_TAG: rules.digest, VERSION_TAG: str(rules.number)},
     )
 
 
@@ -116,17 +166,38 @@ def report_metadata(published: Reportable) -> dict[str, Any]:
         "dagster/column_schema": _schema(outcome["columns"]),
         "dagster/column_lineage": _lineage(published),
         "preview": MetadataValue.md(outcome["preview"]),
+        "size in bytes": published.artifact_bytes,
         "rows in": outcome["input_count"],
         "rows used": outcome["used_count"],
         "rows rejected": outcome["reject_count"],
         "broken rules": MetadataValue.json(outcome["rules"]),
-        "warnings": MetadataValue.md(_listed(outcome["warnings"])),
+        "warnings": MetadataValue.md(listed(outcome["warnings"])),
         "parameters": MetadataValue.json(published.parameters),
         "run date": published.run_date.isoformat(),
         "query": MetadataValue.md(f"```sql\n{outcome['sql']}\n```"),
-        "download": f"/api/download-report/{published.run_id}/",
-        "rejects": f"/api/v1/runs/{published.run_id}/rejects",
+        "download": _link(published, f"/api/download-report/{published.run_id}/"),
+        "rejects": _link(published, f"/api/v1/runs/{published.run_id}/rejects"),
     }
+
+
+def _link(published: Reportable, path: str) -> MetadataValue:
+    """Return a link that a browser follows, or only the path where nobody said how users reach the API."""
+    if published.public_url:
+        return MetadataValue.url(f"{published.public_url}{path}")
+    return MetadataValue.text(path)
+
+
+def fresh_checks(published: Reportable) -> Iterator[AssetCheckEvaluation]:
+    """Return that a report is fresh that was just made; nothing if nobody minds. Later `watch_clocks` tells more."""
+    if published.fresh_within_seconds is not None:
+        yield AssetCheckEvaluation(
+            asset_key=report_key(published.owner_id, published.report_name),
+            check_name=FRESH_CHECK,
+            passed=True,
+            severity=AssetCheckSeverity.WARN,
+            description=fresh_words(published.finished_at, published.fresh_within_seconds),
+            metadata={"last made": published.finished_at.isoformat()},
+        )
 
 
 def report_checks(published: Reportable) -> Iterator[AssetCheckEvaluation]:
@@ -219,7 +290,12 @@ def broken_contracts(
 
 
 def _schema(columns: list[dict[str, str]]) -> TableSchema:
-    return TableSchema([TableColumn(column["name"], column["type"]) for column in columns])
+    return TableSchema(
+        [
+            TableColumn(column["name"], column["type"], description=column.get("description"))
+            for column in columns
+        ]
+    )
 
 
 def _lineage(published: Reportable) -> TableColumnLineage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from dagster import AssetExecutionContext, DagsterRunStatus, Failure, MetadataValue, OpExecutionContext
@@ -52,16 +53,16 @@ def telling_failures(
     except UnavailableError as error:
         with suppress(UnavailableError):
             attempts.release(service, claim)
-        raise _failure(error) from error
+        raise failure(error) from error
     except ConflictError as error:
         end_if_cancelled(context, service, claim.run_id)
-        raise _failure(error) from error
+        raise failure(error) from error
     except ReportgenError as error:
         reject_count = _fail(service, claim, error, work)
         if isinstance(error, ContractError) or error.facts:
             for check in events.broken_contracts(claim.owner_id, claim.report_name, error, reject_count):
                 context.log_event(check)  # type: ignore[arg-type]  # takes check evaluations too; its hint lags behind
-        raise _failure(error) from error
+        raise failure(error) from error
     except ProcessLostError as error:
         context.log.error(str(error))  # noqa: TRY400 - a trace of ours tells nothing
         os.kill(os.getpid(), error.signal)  # an attempt is lost as a whole; another one is made of it
@@ -69,12 +70,12 @@ def telling_failures(
     except MemoryError as error:
         limit = LimitError(f"The run needed more memory than it may have ({service.settings.memory_limit}).")
         _fail(service, claim, limit, None)
-        raise _failure(limit) from error
+        raise failure(limit) from error
     except Exception:
-        context.log.exception("an unexpected error")
         fault = ServiceError(f"The run failed for a reason that is ours to find (run {claim.run_id}).")
+        context.log.exception(f"{fault.title}: {fault.detail}")
         _fail(service, claim, fault, None)
-        raise _failure(fault) from None
+        raise failure(fault) from None
 
 
 def end_if_cancelled(
@@ -101,10 +102,15 @@ def _fail(service: Context, claim: attempts.Claim, error: ReportgenError, work: 
     return 0
 
 
-def _failure(error: ReportgenError) -> Failure:
+def failure(error: ReportgenError) -> Failure:
+    """Return what Dagster is told of an error of ours.
+
+    The first line of an exception that Dagster shows is the name of its class and then its words. So this one's class is called
+    as the error, and the line is the reason.
+    """
     problems = "\n".join(f"- {problem}" for problem in error.problems)
-    return Failure(
-        description=f"{error.title}: {error.detail}",
+    return _kind(error.title)(
+        description=error.detail,
         metadata={
             "code": error.code,
             "fault": error.fault,
@@ -113,3 +119,10 @@ def _failure(error: ReportgenError) -> Failure:
         },
         allow_retries=False,
     )
+
+
+@cache
+def _kind(title: str) -> type[Failure]:
+    return type(
+        title, (Failure,), {"__module__": "builtins"}
+    )  # names of other modules are shown with their module

@@ -8,12 +8,16 @@ from reportgen_dagster.identity import slug
 from reportgen_dagster.services import launching
 
 JOB_NAME = "generate_report"
+PROFILE_JOB_NAME = "profile_datasets"
 RUN_ID_TAG = launching.RUN_ID_TAG
 OWNER_TAG = launching.OWNER_TAG
 ARTIFACT_TAG = "reportgen/artifact"
+PROBLEM_TAG = "reportgen/problem"
 CONTRACT_CHECK = "output_contract"
 INPUT_CHECK = "input_contract"
 REJECTS_CHECK = "no_rejects"
+FRESH_CHECK = "fresh"
+ON_TIME_CHECK = "on_time"
 SCHEDULE_PREFIX = "s_"
 
 

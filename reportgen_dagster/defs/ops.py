@@ -44,7 +44,7 @@ def ingest(context: OpExecutionContext, claimed: attempts.Claim) -> Ingested:
     """Judge headers, encodings and the kinds of the columns; no row moves yet."""
     service = _service(context)
     with telling_failures(context, service.context, claimed):
-        ingested = generation.ingest(service.context, claimed, service.work)
+        ingested = generation.ingest(service.context, claimed, service.work, context.log.info)
         service.cleanup.callback(ingested.close)
         return ingested
 
@@ -54,7 +54,7 @@ def validate(context: OpExecutionContext, ingested: Ingested) -> Planned:
     """Settle lookup keys, compile the rules to one query and check it against the output contract."""
     service = _service(context)
     with telling_failures(context, service.context, ingested.claim):
-        return generation.validate(service.context, ingested)
+        return generation.validate(service.context, ingested, context.log.info)
 
 
 @op(required_resource_keys={"service"})
@@ -62,7 +62,7 @@ def transform(context: OpExecutionContext, planned: Planned) -> Produced:
     """Run the one pass that counts, diverts and writes."""
     service = _service(context)
     with telling_failures(context, service.context, planned.claim, service.work):
-        return generation.transform(service.context, planned, service.work)
+        return generation.transform(service.context, planned, service.work, context.log.info)
 
 
 @op(required_resource_keys={"service"})
@@ -70,7 +70,7 @@ def publish(context: OpExecutionContext, produced: Produced) -> None:
     """Commit the result if the claim still holds, then tell Dagster of it."""
     service = _service(context)
     with telling_failures(context, service.context, produced.claim):
-        published = generation.publish(service.context, produced)
+        published = generation.publish(service.context, produced, context.log.info)
     if not published:
         end_if_cancelled(context, service.context, produced.claim.run_id)
         context.log.warning("the run was taken over by another attempt; this result is dropped")

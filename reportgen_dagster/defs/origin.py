@@ -5,9 +5,10 @@ Normally the one that its config names. A re-execution of a finished run in the 
 
 from __future__ import annotations
 
-from dagster import Failure, OpExecutionContext
+from dagster import OpExecutionContext
 
 from reportgen_dagster.catalog.tables import FINAL_STATES
+from reportgen_dagster.defs.failures import failure
 from reportgen_dagster.errors import NotFoundError
 from reportgen_dagster.services import reports, runs
 from reportgen_dagster.services.context import Context
@@ -22,7 +23,8 @@ def accepted_run_id(context: OpExecutionContext, service: Context, run_id: str) 
     try:
         state = runs.state_of(service, run_id)
     except NotFoundError as error:
-        raise Failure(f"The catalog has no run {run_id!r}. Launch reports through the API.") from error
+        unknown = NotFoundError(f"The catalog has no run {run_id!r}.", hint="Launch reports through the API.")
+        raise failure(unknown) from error
     if context.run.parent_run_id is not None and state in FINAL_STATES:
         return reports.accept_again(service, run_id, context.run_id)
     return run_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from dagster import (
@@ -16,8 +17,10 @@ from reportgen_dagster.defs.jobs import generate_report, run_request
 from reportgen_dagster.defs.keys import OWNER_TAG, schedule_name
 from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.services import definitions, launching, schedules
-from reportgen_dagster.services.cron import in_words
+from reportgen_dagster.services.cron import check_cron, in_words
 from reportgen_dagster.services.definitions import ReportDefinition
+
+_log = logging.getLogger(__name__)
 
 _MISSED = {
     "skip": "missed times are skipped",
@@ -27,8 +30,19 @@ _MISSED = {
 
 
 def report_schedules(reports: Sequence[ReportDefinition]) -> list[ScheduleDefinition]:
-    """Return the schedules of these reports, each on unless it or its report is paused."""
-    return [_schedule(report, schedule) for report in reports for schedule in report.schedules]
+    """Return the schedules of these reports, each on unless it or its report is paused.
+
+    One that Dagster would not take is left out, and its report's description tells why: the others load.
+    """
+    built = []
+    for report in reports:
+        for schedule in report.schedules:
+            try:
+                check_cron(schedule.cron, schedule.timezone)
+                built.append(_schedule(report, schedule))
+            except Exception as error:
+                _log.warning("the schedule %s cannot be built", schedule.id, exc_info=error)
+    return built
 
 
 def _schedule(report: ReportDefinition, schedule: definitions.ScheduleDefinition) -> ScheduleDefinition:

@@ -13,7 +13,7 @@ from dagster import AssetKey
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which reports get definitions; `None` means all."""
+    """Which reports and datasets get definitions; `None` means all."""
 
     assets: frozenset[AssetKey] | None = None
 
@@ -27,6 +27,6 @@ def current() -> Scope:
 
 
 def narrow_to(assets: Collection[AssetKey]) -> None:
-    """Build only the reports with these asset keys, and the fixed job. For a process that makes one run."""
+    """Build only the reports and datasets with these asset keys, and the fixed jobs. For a process that makes one run."""
     global _scope
     _scope = Scope(frozenset(assets))

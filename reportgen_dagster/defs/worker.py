@@ -47,8 +47,11 @@ PRELOADED = (
     "reportgen_dagster.defs.jobs",
     "reportgen_dagster.defs.schedules",
     "reportgen_dagster.defs.sensors",
+    "reportgen_dagster.defs.versions",
+    "reportgen_dagster.engine.profile",
     "reportgen_dagster.engine.report",
     "reportgen_dagster.engine.transform",
+    "reportgen_dagster.services.profile_child",
     "reportgen_dagster.services.report_child",
 )
 

@@ -23,7 +23,7 @@ class Outcome:
         dropped_count: Those of the used ones that filters and the like left out.
         reject_count: Rows of the input that were diverted.
         row_count: Rows of the report.
-        columns: Name and type of each column of the report.
+        columns: Name and type of each column of the report, and a description where the rules have one.
         sources: For each column of the report the file and column names that it is computed from.
         preview: The first rows as a Markdown table.
         rules: What was broken on how many rows: `step`, `column`, `rule`, `severity` and `count` each.

@@ -20,7 +20,7 @@ from reportgen_dagster.engine import reading, verdict
 from reportgen_dagster.engine import rejects as rejects_file
 from reportgen_dagster.engine.blocks import Blocks
 from reportgen_dagster.engine.connection import engine_errors
-from reportgen_dagster.engine.facts import file_facts
+from reportgen_dagster.engine.facts import described_columns, file_facts
 from reportgen_dagster.engine.ingest import Ingested, Request
 from reportgen_dagster.engine.keys import refuse_duplicates
 from reportgen_dagster.engine.limits import Limits
@@ -39,7 +39,7 @@ from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 __all__ = ["Ingested", "Plan", "ingest", "make_report", "transform", "validate"]
 
-Progress = Callable[[float], None]
+Progress = Callable[[float, int], None]  # the fraction that is done, and the rows read so far
 OUTPUT_FILE = "output"
 
 
@@ -70,7 +70,7 @@ def make_report(
     rejects: Path,
     work: Path,
     limits: Limits,
-    progress: Progress = lambda _: None,
+    progress: Progress = lambda _fraction, _rows: None,
     parameters: Mapping[str, object] | None = None,
     run_date: datetime.date | None = None,
     contracts: Mapping[str, Contract] | None = None,
@@ -148,7 +148,9 @@ def validate(ingested: Ingested) -> Plan:
         return Plan(ingested, compiled, contracts)
 
 
-def transform(plan: Plan, *, output: Path, rejects: Path, progress: Progress = lambda _: None) -> Outcome:
+def transform(
+    plan: Plan, *, output: Path, rejects: Path, progress: Progress = lambda _fraction, _rows: None
+) -> Outcome:
     """Make the one pass: compute, divert, write, count.
 
     Args:
@@ -156,7 +158,7 @@ def transform(plan: Plan, *, output: Path, rejects: Path, progress: Progress = l
         output: Where to write the report; nothing is there after an error.
         rejects: Where to write the rejects. The file is there afterwards only if there are any; it stays when the data fail the
             run after every row was judged.
-        progress: Called now and then with the fraction that is done.
+        progress: Called now and then with the fraction that is done and the rows read so far.
 
     Raises:
         ContractError: If there are more rejects than the rules allow, or the report breaks its contract.
@@ -308,7 +310,7 @@ class _Pass:
             **self._known(blocks, accounts),
             dropped_count=self._dropped(blocks, accounts, row_count),
             row_count=row_count,
-            columns=[{"name": column.name, "type": str(column.type)} for column in plan.columns],
+            columns=described_columns(given.request.ruleset.document, plan.columns),
             sources={column.name: [list(source) for source in column.sources] for column in plan.columns},
             preview=self._preview.markdown(names),
             sql=";\n\n".join(f"-- {block.table}\n{block.sql}" for block in plan.blocks),

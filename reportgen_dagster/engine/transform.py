@@ -19,7 +19,7 @@ from reportgen_dagster.engine.outcome import Preview
 from reportgen_dagster.engine.text_files import TextFile
 from reportgen_dagster.engine.writers.csv import CsvWriter
 
-Progress = Callable[[float], None]
+Progress = Callable[[float, int], None]  # the fraction that is done, and the rows read so far
 
 # DuckDB's own unit of work; larger batches leave the caches, smaller ones cost calls.
 _BATCH_ROWS = 122_880
@@ -56,11 +56,11 @@ def batch_rows(file: TextFile, *, parts: int = 1) -> int:
 
 
 def progress_of(file: TextFile, deadline: Deadline, progress: Progress) -> Callable[[int], None]:
-    """Return what to call with the number of rows read so far: it reports a fraction and minds the deadline."""
+    """Return what to call with the number of rows read so far: it reports how far that is and minds the deadline."""
 
     def note(row_count: int) -> None:
         deadline.check()
-        progress(min(row_count / max(file.line_count - 1, 1), 1.0))
+        progress(min(row_count / max(file.line_count - 1, 1), 1.0), row_count)
 
     return note
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from reportgen_dagster.catalog import datasets, leases, rulesets
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.leases import LEASE_SECONDS
-from reportgen_dagster.catalog.tables import STAGES, Artifact, Rejects, Run
+from reportgen_dagster.catalog.tables import STAGES, Artifact, Rejects, Report, RulesetVersion, Run
 from reportgen_dagster.errors import (
     AccountingError,
     ConflictError,
@@ -36,6 +36,7 @@ __all__ = [
     "Claim",
     "ClaimedFile",
     "Reportable",
+    "RulesVersion",
     "beat",
     "begin",
     "cancel",
@@ -50,6 +51,7 @@ __all__ = [
     "publish",
     "release",
     "reportable",
+    "storable",
     "unreported",
 ]
 
@@ -82,6 +84,7 @@ class ClaimedFile:
         dataset_name: The dataset it is a version of.
         version: The version's number.
         filename: The client's name for it, for show only.
+        is_reported: Dagster was told of the version.
     """
 
     path: Path
@@ -89,6 +92,40 @@ class ClaimedFile:
     dataset_name: str
     version: int
     filename: str
+    is_reported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RulesVersion:
+    """A version of a ruleset as Dagster is told of it.
+
+    Attributes:
+        number: 1, 2, 3 ... within the ruleset.
+        digest: SHA-256 of the text.
+        text: The rules.
+        syntax: `yaml` or `json`.
+        title: What the rules call themselves; may be empty.
+        is_reported: Dagster was told of the version.
+    """
+
+    number: int
+    digest: str
+    text: str
+    syntax: str
+    title: str
+    is_reported: bool
+
+    @classmethod
+    def of(cls, version: RulesetVersion) -> RulesVersion:
+        """Return what Dagster is told of a version in the catalog."""
+        return cls(
+            number=version.number,
+            digest=version.digest,
+            text=version.text,
+            syntax=version.syntax,
+            title=str((version.summary or {}).get("title") or ""),
+            is_reported=version.reported_at is not None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +156,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Reportable:
-    """A published report as Dagster is told of it."""
+    """A published report as Dagster is told of it.
+
+    Attributes:
+        fresh_within_seconds: A report older than that is stale; None: nobody minds.
+        public_url: Where users reach the API; empty if that is not known.
+    """
 
     run_id: str
     owner_id: str
@@ -129,13 +171,15 @@ class Reportable:
     outcome: dict[str, Any]
     files: dict[str, ClaimedFile]
     ruleset_name: str
-    ruleset_version: int
-    ruleset_digest: str
-    rules_text: str
+    rules: RulesVersion
     artifact_id: str
     artifact_digest: str
+    artifact_bytes: int
     parameters: dict[str, Any]
     run_date: date
+    finished_at: datetime
+    fresh_within_seconds: int | None
+    public_url: str
 
 
 def begin(context: Context, dagster_run_id: str, worker: str) -> bool:
@@ -229,6 +273,7 @@ def _files(context: Context, session: Session, run: Run) -> dict[str, ClaimedFil
             dataset_name=dataset_name,
             version=version.number,
             filename=version.filename,
+            is_reported=version.reported_at is not None,
         )
     return files
 
@@ -287,7 +332,7 @@ def publish(
             stage="done",
             progress=100,
             finished_at=func.clock_timestamp(),
-            outcome=_storable(dict(outcome)),
+            outcome=storable(dict(outcome)),
             **counts,
         )
         if not ours:
@@ -328,14 +373,14 @@ def _rejects(run_id: str, stored: Stored, reject_count: int) -> Rejects:
     return Rejects(run_id=run_id, digest=stored.digest, size_bytes=stored.size_bytes, row_count=reject_count)
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """Return JSON data with the characters replaced that PostgreSQL does not store: NUL and lone surrogates."""
     if isinstance(value, str):
         return value.replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
     if isinstance(value, Mapping):
-        return {_storable(key): _storable(item) for key, item in value.items()}
+        return {storable(key): storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     return value
 
 
@@ -365,8 +410,8 @@ def fail(
             claim.fence,
             state="failed",
             finished_at=func.clock_timestamp(),
-            error=_storable(error.to_json()),
-            outcome=_storable(known) or None,
+            error=storable(error.to_json()),
+            outcome=storable(known) or None,
             **counts,
         )
         if ours and rejects is not None:
@@ -397,7 +442,7 @@ def give_up(context: Context, dagster_run_id: str, error: ReportgenError) -> boo
         error: Why.
     """
     with context.catalog.transaction() as session:
-        return queue.fail_attempt(session, dagster_run_id, _storable(error.to_json()))
+        return queue.fail_attempt(session, dagster_run_id, storable(error.to_json()))
 
 
 def cancel(context: Context, dagster_run_id: str, run_id: str | None = None) -> bool:
@@ -419,6 +464,10 @@ def mark_reported(context: Context, run_id: str) -> None:
     """Write that Dagster has all events of a published report."""
     with context.catalog.transaction() as session:
         queue.mark_reported(session, run_id)
+        run = session.get_one(Run, run_id)
+        # Versions of what is named wait for `report_new_versions`, which tells more of them.
+        datasets.mark_unnamed_reported(session, list(run.inputs.values()))
+        rulesets.mark_unnamed_reported(session, run.ruleset_version_id)
 
 
 def reportable(context: Context, run_id: str) -> Reportable:
@@ -442,6 +491,7 @@ def unreported(context: Context) -> list[Reportable]:
 
 def _reportable(context: Context, session: Session, run: Run, artifact: Artifact) -> Reportable:
     ruleset_name, version = rulesets.named_version(session, run.ruleset_version_id)
+    report = session.get(Report, run.report_id) if run.report_id is not None else None
     return Reportable(
         run_id=run.id,
         owner_id=run.owner_id,
@@ -451,11 +501,13 @@ def _reportable(context: Context, session: Session, run: Run, artifact: Artifact
         outcome={**_UNTOLD, "used_count": run.used_count, **(run.outcome or {})},
         files=_files(context, session, run),
         ruleset_name=ruleset_name,
-        ruleset_version=version.number,
-        ruleset_digest=version.digest,
-        rules_text=version.text,
+        rules=RulesVersion.of(version),
         artifact_id=artifact.id,
         artifact_digest=artifact.digest,
+        artifact_bytes=artifact.size_bytes,
         parameters=run.parameters,
         run_date=run.run_date,
+        finished_at=run.finished_at or artifact.created_at,
+        fresh_within_seconds=report.fresh_within_seconds if report is not None else None,
+        public_url=context.settings.public_url.rstrip("/"),
     )

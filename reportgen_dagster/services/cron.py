@@ -156,9 +156,18 @@ def next_time(cron: str, timezone: str, after: datetime) -> datetime | None:
 
 def times(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
     """Yield when a valid expression fires after a time, in UTC."""
+    return _times(cron, after.astimezone(zoneinfo.ZoneInfo(timezone)), reverse=False)
+
+
+def previous_times(cron: str, timezone: str, before: datetime) -> Iterator[datetime]:
+    """Yield when a valid expression fired before a time, in UTC, the latest first."""
+    return _times(cron, before.astimezone(zoneinfo.ZoneInfo(timezone)), reverse=True)
+
+
+def _times(cron: str, start: datetime, *, reverse: bool) -> Iterator[datetime]:
     try:
         # CronSim wants both day fields to match where one begins with `*`, as */2 does.
-        for moment in CronSim(_with_days_listed(cron), after.astimezone(zoneinfo.ZoneInfo(timezone))):
+        for moment in CronSim(_with_days_listed(cron), start, reverse=reverse):
             yield moment.astimezone(UTC)
     except CronSimError:
         return

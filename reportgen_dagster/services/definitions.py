@@ -137,6 +137,12 @@ def some_reports(
         return tuple(_report(row) for row in catalog.reports_by_id(session, ids))
 
 
+def datasets_of(context: Context, owner_ids: set[str]) -> tuple[DatasetDefinition, ...]:
+    """Return the named datasets of some owners, of whichever shard."""
+    with context.catalog.transaction() as session:
+        return tuple(DatasetDefinition(**row._mapping) for row in catalog.datasets_of(session, owner_ids))
+
+
 def _report(row: Row[Any]) -> ReportDefinition:
     values = dict(row._mapping)
     values["schedules"] = tuple(ScheduleDefinition(**schedule) for schedule in values["schedules"])

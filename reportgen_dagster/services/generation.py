@@ -6,7 +6,8 @@ other. Every write to the catalog is guarded by the claim's fence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +23,13 @@ REPORT_FILE = "report.csv"
 REJECTS_FILE = "rejects.csv"
 # Where each stage begins, in percent of the whole.
 INGEST, VALIDATE, TRANSFORM, PUBLISH = 5, 15, 20, 95
+NOTE_SECONDS = 5.0  # lines on how far a pass is come no faster
+
+Note = Callable[[str], None]
+
+
+def _silent(_line: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,11 @@ def run_limits(settings: Settings) -> Limits:
     return Limits(memory=settings.memory_limit, seconds=settings.time_limit_seconds, temp=settings.temp_limit)
 
 
-def ingest(context: Context, claim: attempts.Claim, work: Path) -> Ingested:
+def ingest(context: Context, claim: attempts.Claim, work: Path, note: Note = _silent) -> Ingested:
     """Start the run's confined process, which loads the rules and opens the files, and wait until it has.
 
-    It does not wait for us: what `validate` and `transform` wait for may be done already.
+    It does not wait for us: what `validate` and `transform` wait for may be done already. `note` is given lines for people here
+    and in the later stages: what was done, and how far a long pass is.
 
     Raises:
         RulesError: If the rules do not fit the files' columns.
@@ -94,10 +103,14 @@ def ingest(context: Context, claim: attempts.Claim, work: Path) -> Ingested:
     except BaseException:
         process.close()
         raise
+    files = ", ".join(
+        f"{name} (version {file.version} of {file.dataset_name})" for name, file in claim.files.items()
+    )
+    note(f"ingest: opened {files}")
     return Ingested(claim, process, messages)
 
 
-def validate(context: Context, ingested: Ingested) -> Planned:
+def validate(context: Context, ingested: Ingested, note: Note = _silent) -> Planned:
     """Wait until lookup keys are settled and the rules are compiled and checked against the output contract.
 
     Raises:
@@ -106,10 +119,13 @@ def validate(context: Context, ingested: Ingested) -> Planned:
     """
     attempts.enter_stage(context, ingested.claim, "validate", VALIDATE)
     next(ingested.messages)
+    note(
+        f"validate: version {ingested.claim.ruleset_version} of the rules {ingested.claim.ruleset_name} fits the files"
+    )
     return Planned(ingested.claim, ingested.messages)
 
 
-def transform(context: Context, planned: Planned, work: Path) -> Produced:
+def transform(context: Context, planned: Planned, work: Path, note: Note = _silent) -> Produced:
     """Wait for the pass that counts, diverts and writes into `work`, and tell the catalog how far it is.
 
     Raises:
@@ -117,16 +133,23 @@ def transform(context: Context, planned: Planned, work: Path) -> Produced:
         AccountingError: If rows in are not rows out plus rejects.
     """
     attempts.enter_stage(context, planned.claim, "transform", TRANSFORM)
-    outcome = {}
+    members, noted_at = {}, time.monotonic()
     for message in planned.messages:
-        outcome = message.get("outcome", {})
+        members = message.get("outcome", {})
         if "progress" in message:
             percent = TRANSFORM + int((PUBLISH - TRANSFORM) * min(message["progress"], 1.0))
             attempts.enter_stage(context, planned.claim, "transform", percent)
-    return Produced(planned.claim, Outcome(**outcome), work / REPORT_FILE, work / REJECTS_FILE)
+            if time.monotonic() - noted_at >= NOTE_SECONDS:
+                noted_at = time.monotonic()
+                note(f"transform: {100 * message['progress']:.0f} %, {message['rows']:,} rows")
+    outcome = Outcome(**members)
+    note(
+        f"transform: {outcome.input_count:,} rows in, {outcome.reject_count:,} rejected, {outcome.row_count:,} rows of the report"
+    )
+    return Produced(planned.claim, outcome, work / REPORT_FILE, work / REJECTS_FILE)
 
 
-def publish(context: Context, produced: Produced) -> bool:
+def publish(context: Context, produced: Produced, note: Note = _silent) -> bool:
     """Store the files, then make them visible in one transaction.
 
     Returns:
@@ -134,9 +157,12 @@ def publish(context: Context, produced: Produced) -> bool:
     """
     stored = context.store.put_file(produced.report)
     rejects = context.store.put_file(produced.rejects) if produced.outcome.reject_count else None
-    return attempts.publish(
+    published = attempts.publish(
         context, produced.claim, report=stored, rejects=rejects, outcome=produced.outcome.to_json()
     )
+    if published:
+        note(f"publish: {stored.size_bytes:,} bytes, downloadable now")
+    return published
 
 
 def fail(context: Context, claim: attempts.Claim, error: ReportgenError, work: Path | None) -> int:

@@ -36,6 +36,11 @@ def may_exist(name: str) -> bool:
     return name.isprintable() and not RESERVED.fullmatch(name)
 
 
+def is_named(name: str) -> bool:
+    """Tell whether somebody chose a name; Dagster shows what has such a name, and tells of each version once."""
+    return not RESERVED.fullmatch(name)
+
+
 def deleted_name(id_: str) -> str:
     """Return what something is called that was deleted while runs still point to its versions."""
     return f"deleted-{id_}"

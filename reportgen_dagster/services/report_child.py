@@ -33,7 +33,10 @@ def start(request: Mapping[str, Any]) -> ConfinedProcess:
 
 
 def make(request: Mapping[str, Any], tell: Tell) -> None:
-    """Make the report; tell {"done": stage}, {"progress": fraction} and at the end {"outcome": an `Outcome`'s members}."""
+    """Make the report, and tell of it.
+
+    That is {"done": stage}, {"progress": fraction, "rows": read so far} and at the end {"outcome": an `Outcome`'s members}.
+    """
     ruleset = load_ruleset(request["text"], source=request["source"], syntax=request["syntax"])
     ingested = report.ingest(
         ruleset,
@@ -61,12 +64,12 @@ def make(request: Mapping[str, Any], tell: Tell) -> None:
 def _now_and_then(tell: Tell) -> report.Progress:
     last = time.monotonic()
 
-    def tell_progress(fraction: float) -> None:
+    def tell_progress(fraction: float, rows: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= PROGRESS_INTERVAL_SECONDS:
             last = now
-            tell({"progress": fraction})
+            tell({"progress": fraction, "rows": rows})
 
     return tell_progress
 

@@ -1,5 +1,8 @@
 """The fixed job: an accepted run becomes a report, and Dagster sees what was made of what."""
 
+import re
+
+import pytest
 from dagster import (
     AssetCheckKey,
     DagsterInstance,
@@ -9,6 +12,9 @@ from dagster import (
     job,
     op,
 )
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
+from dagster_graphql.test.utils import execute_dagster_graphql
 
 from reportgen_dagster.defs.failures import telling_failures
 from reportgen_dagster.defs.jobs import generate_report, run_config
@@ -20,7 +26,7 @@ from reportgen_dagster.defs.keys import (
     ruleset_key,
 )
 from reportgen_dagster.errors import ContractError, Problem
-from reportgen_dagster.services import attempts, cancelling
+from reportgen_dagster.services import attempts, cancelling, generation, report_child
 from tests.definitions.conftest import EXAMPLE, Ann
 
 
@@ -55,9 +61,86 @@ def test_dagster_sees_counts_columns_lineage_and_a_preview(ann: Ann, instance: D
     columns = [column.name for column in metadata["dagster/column_schema"].schema.columns]
     assert columns == [f"outfield{number}" for number in range(1, 6)]
     assert "outfield1" in metadata["preview"].md_str
+    assert metadata["size in bytes"].value == len(ann.report(run_id).encode())
+    assert metadata["download"].value == f"/api/download-report/{run_id}/"
     lineage = metadata["dagster/column_lineage"].lineage.deps_by_column
     sources = {(dep.asset_key.path[-1].split("_")[-2], dep.column_name) for dep in lineage["outfield4"]}
     assert {column for _, column in sources} >= {"field3", "field5", "refdata4"}
+
+
+def test_links_lead_to_the_api_where_its_address_is_known(
+    ann: Ann, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORTGEN_PUBLIC_URL", "https://reports.example.com/")
+    run_id = ann.accept()
+    _execute(run_id, instance)
+    event = instance.get_latest_materialization_event(report_key(ann.id, "default"))
+    links = [event.asset_materialization.metadata[name].url for name in ("download", "rejects")]
+    assert links == [
+        f"https://reports.example.com/api/download-report/{run_id}/",
+        f"https://reports.example.com/api/v1/runs/{run_id}/rejects",
+    ]
+
+
+def test_the_event_log_tells_what_each_op_did_and_how_far_it_is(
+    ann: Ann, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "NOTE_SECONDS", 0.0)
+    monkeypatch.setattr(report_child, "PROGRESS_INTERVAL_SECONDS", 0.0)
+    header, *rows = (EXAMPLE / "input.csv").read_text().splitlines(keepends=True)
+    count = len(rows) * (200_000 // len(rows))
+    run_id = ann.accept(input=(header + "".join(rows) * (count // len(rows))).encode())
+    result = _execute(run_id, instance)
+    lines = [record.user_message for record in instance.all_logs(result.run_id)]
+    told = [line for line in lines if line.startswith(("ingest: ", "validate: ", "transform: ", "publish: "))]
+    assert re.fullmatch(r"ingest: opened input \(version 1 of .*\), reference \(version 1 of .*\)", told[0])
+    assert "fits the files" in told[1]
+    assert all(re.fullmatch(r"transform: [0-9]+ %, [0-9,]+ rows", line) for line in told[2:-2])
+    assert told[2:-2]
+    assert told[-2].startswith(f"transform: {count:,} rows in, ")
+    assert told[-1] == f"publish: {len(ann.report(run_id).encode()):,} bytes, downloadable now"
+
+
+FIRST_ERROR = """
+query($run: ID!) { runOrError(runId: $run) { ... on Run { status eventConnection { events {
+    __typename ... on ErrorEvent { error { message } } ... on LogMessageEvent { level message }
+} } } } }
+"""
+
+
+def _first_error(instance: DagsterInstance, run_id: str) -> str:
+    """The first line of what the Dagster UI shows of a failed run as an error."""
+    with WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as workspace:
+        answer = execute_dagster_graphql(workspace.create_request_context(), FIRST_ERROR, {"run": run_id})
+    events = answer.data["runOrError"]["eventConnection"]["events"]
+    shown = [
+        event["error"]["message"] if event.get("error") else event["message"]
+        for event in events
+        if event.get("error") or event.get("level") == "ERROR"
+    ]
+    return str(shown[0].splitlines()[0])
+
+
+def test_the_first_line_of_a_failure_is_the_reason(ann: Ann, instance: DagsterInstance) -> None:
+    header, row, *_ = (EXAMPLE / "reference.csv").read_text().splitlines()
+    run_id = ann.accept(reference=f"{header}\n{row}\n{row}\n".encode())
+    error = _first_error(instance, _execute(run_id, instance).run_id)
+    told = ann.run(run_id).error
+    assert error == f"{told['title']}: {told['detail']}"
+
+
+def test_the_first_line_of_a_failure_of_ours_is_no_trace(
+    ann: Ann, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise ValueError("an accident")
+
+    monkeypatch.setattr(report_child, "make", stumble)
+    run_id = ann.accept()
+    error = _first_error(instance, _execute(run_id, instance).run_id)
+    assert error.startswith(
+        "Something went wrong on our side: The run failed for a reason that is ours to find"
+    )
 
 
 def test_datasets_and_rulesets_are_materialized_once_a_version(ann: Ann, instance: DagsterInstance) -> None:

@@ -25,7 +25,7 @@ parameters:
 input:
   schema:
     fields:
-      - {{name: desk, type: string}}
+      - {{name: desk, type: string, title: Desk, description: who traded}}
       - {{name: amount, type: integer, constraints: {{minimum: 0}}}}
       - {{name: note, type: string, constraints: {{maxLength: 3}}, severity: warn}}
 references:
@@ -35,7 +35,7 @@ steps:
   - lookup: {{reference: desks, match: {{desk: id}}}}
   - derive: {{total: "amount * :factor", day: today()}}
 output:
-  schema: {{fields: [{{name: total, type: integer, constraints: {{maximum: {most}}}}}]}}
+  schema: {{fields: [{{name: total, type: integer, description: what it is worth, constraints: {{maximum: {most}}}}}]}}
 rejects: {{policy: {policy}}}
 """
 INPUT = b"desk,amount,note\nd1,5,abc\nd1,-1,abc\nd2,7,abcdef\n"
@@ -83,6 +83,8 @@ def test_a_report_is_made_with_its_parameters_and_its_date(ann: Ann, instance: D
     metadata = event.asset_materialization.metadata
     types = {column.name: column.type for column in metadata["dagster/column_schema"].schema.columns}
     assert (types["total"], types["day"], types["name"]) == ("integer", "date", "text")
+    words = {column.name: column.description for column in metadata["dagster/column_schema"].schema.columns}
+    assert (words["total"], words["desk"], words["day"]) == ("what it is worth", "Desk: who traded", None)
     assert metadata["parameters"].data == {"factor": 3}
     assert metadata["run date"].value == day
     lineage = metadata["dagster/column_lineage"].lineage.deps_by_column

@@ -74,7 +74,7 @@ def test_progress_goes_up_to_one(tmp_path: Path) -> None:
 
     (tmp_path / "i.csv").write_text("key,n\n" + "k1,1\n" * 300_000)
     (tmp_path / "r.csv").write_bytes(REFERENCE)
-    seen: list[float] = []
+    seen: list[tuple[float, int]] = []
     make_report(
         rules(n="n"),
         {"input": tmp_path / "i.csv", "reference": tmp_path / "r.csv"},
@@ -82,10 +82,10 @@ def test_progress_goes_up_to_one(tmp_path: Path) -> None:
         rejects=tmp_path / "rejects.csv",
         work=tmp_path,
         limits=Limits(),
-        progress=seen.append,
+        progress=lambda fraction, rows: seen.append((fraction, rows)),
     )
     assert seen == sorted(seen)
-    assert seen[-1] == 1.0
+    assert seen[-1] == (1.0, 300_000)
 
 
 def test_a_report_that_takes_too_long_is_ended(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_a_report_is_reportable_until_dagster_was_told(world: World) -> None:
     (waiting,) = attempts.unreported(world.context)
     assert waiting == attempts.reportable(world.context, run_id)
     assert waiting.files["input"].dataset_name == f"run-{run_id}-input"
-    assert waiting.rules_text == RULES.text
+    assert waiting.rules.text == RULES.text
     assert waiting.outcome["preview"] == "a␀b?", "what PostgreSQL cannot store is replaced"
     attempts.mark_reported(world.context, run_id)
     assert attempts.unreported(world.context) == []

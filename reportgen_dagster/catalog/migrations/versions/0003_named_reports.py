@@ -28,6 +28,13 @@ def upgrade() -> None:
     op.add_column("ruleset_versions", sa.Column("reported_at", TIME))
     op.add_column("loaded_definitions", sa.Column("reloaded_at", TIME))
     op.add_column("loaded_definitions", sa.Column("reload_seconds", sa.Float()))
+    for table in ("dataset_versions", "ruleset_versions"):
+        op.create_index(
+            op.f(f"ix_{table}_unreported"),
+            table,
+            ["created_at"],
+            postgresql_where=sa.text("reported_at is null"),
+        )
     op.add_column("loaded_definitions", sa.Column("problem", sa.Text()))
     _make_reports()
     _fill_reports()
@@ -39,6 +46,12 @@ def upgrade() -> None:
         op.f("fk_runs_report_id"), "runs", "reports", ["report_id"], ["id"], ondelete="SET NULL"
     )
     op.execute("UPDATE runs SET report_id = s.report_id FROM schedules s WHERE s.id = runs.schedule_id")
+    op.create_index(
+        op.f("ix_runs_succeeded"),
+        "runs",
+        ["report_id", "finished_at"],
+        postgresql_where=sa.text("state = 'succeeded'"),
+    )
 
 
 def _make_reports() -> None:
@@ -134,6 +147,7 @@ def _change_schedules() -> None:
 def downgrade() -> None:
     """Take the revision back. Of each report the first schedule stays, with the versions that are the latest now."""
     op.drop_constraint(op.f("fk_runs_report_id"), "runs")
+    op.drop_index(op.f("ix_runs_succeeded"), "runs")
     op.drop_index(op.f("ix_runs_report_id"), "runs")
     op.drop_column("runs", "report_id")
     op.drop_column("runs", "expired_at")
@@ -143,6 +157,8 @@ def downgrade() -> None:
     op.drop_column("loaded_definitions", "problem")
     op.drop_column("loaded_definitions", "reload_seconds")
     op.drop_column("loaded_definitions", "reloaded_at")
+    for table in ("dataset_versions", "ruleset_versions"):
+        op.drop_index(op.f(f"ix_{table}_unreported"), table)
     op.drop_column("ruleset_versions", "reported_at")
     op.drop_column("ruleset_versions", "summary")
     op.drop_column("dataset_versions", "reported_at")

@@ -1,0 +1,122 @@
+"""Versions of datasets and the clock's checks on a running service, told by Dagster runs that are no runs of the catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reportgen_dagster.identity import slug
+from reportgen_dagster.services import datasets
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.settings import Settings
+from reportgen_dagster.supervisor.home import running_settings
+from tests.e2e.client import EXAMPLE, Client, until
+
+ASSET = """
+query ($path: [String!]!) { assetOrError(assetKey: {path: $path}) { ... on Asset {
+    assetMaterializations { runId metadataEntries { label } } assetObservations { metadataEntries { label } }
+} } }
+"""
+RUNS = """
+query ($job: String!) { runsOrError(filter: {pipelineName: $job}) { ... on Runs { results { runId status } } } }
+"""
+CHECKS = """
+query ($path: [String!]!, $name: String!) {
+  assetCheckExecutions(assetKey: {path: $path}, checkName: $name, limit: 20) { runId status }
+}
+"""
+EXECUTE = """
+mutation ($path: [String!]!, $name: String!) { launchPipelineExecution(executionParams: {mode: "default", selector: {
+    repositoryName: "__repository__", repositoryLocationName: "reports", pipelineName: "__ASSET_JOB",
+    assetSelection: [], assetCheckSelection: [{assetKey: {path: $path}, name: $name}]
+} }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+
+
+@pytest.fixture(scope="module")
+def client(stack) -> Client:
+    """Somebody with a named report, and so with named datasets."""
+    client = Client(stack.url)
+    files = {
+        f"{name}_file": (f"{name}.csv", (EXAMPLE / f"{name}.csv").read_bytes())
+        for name in ("input", "reference")
+    }
+    files["rules_file"] = ("rules.yaml", (EXAMPLE / "rules.yaml").read_bytes())
+    form = {"cron": "0 0 1 1 *", "report_name": "yearly"}
+    answer = client.http.post("/api/trigger-scheduled-report/", files=files, data=form)
+    assert answer.status_code == 201, answer.text
+    assert client.wait(answer.json()["task_id"])["status"] == "succeeded"
+    return client
+
+
+def _path(client: Client, name: str) -> list[str]:
+    return [client.session["user"]["id"], "datasets", slug(name)]
+
+
+def _asset(stack, path: list[str]) -> dict[str, Any]:
+    return dict(stack.graphql(ASSET, {"path": path})["assetOrError"])
+
+
+def _labels(events: list[dict[str, Any]]) -> set[str]:
+    return {entry["label"] for event in events for entry in event["metadataEntries"]}
+
+
+def test_a_version_is_told_once_and_profiled_by_a_run_of_its_own(stack, client: Client) -> None:
+    for name in ("yearly-input", "yearly-reference"):
+        path = _path(client, name)
+
+        def told(path: list[str] = path) -> set[str]:
+            found = _asset(stack, path)
+            return _labels([*found.get("assetMaterializations", []), *found.get("assetObservations", [])])
+
+        until(lambda told=told: "profile" in told(), f"{name} is profiled", seconds=90, state=told)
+        assert len(_asset(stack, path)["assetMaterializations"]) == 1
+
+    def runs() -> list[dict[str, Any]]:
+        return list(stack.graphql(RUNS, {"job": "profile_datasets"})["runsOrError"]["results"])
+
+    until(lambda: all(run["status"] == "SUCCESS" for run in runs()), "its runs end", state=runs)
+    assert stack.fsck() == []
+
+
+def test_a_late_dataset_is_told_and_its_check_is_executed_by_hand(stack, client: Client) -> None:
+    settings = running_settings(Settings(home=Path(stack.environment["REPORTGEN_HOME"])))
+    context = Context.open(settings)
+    owner = client.session["user"]["id"]
+    try:
+        datasets.expect_dataset(context, owner, "yearly-input", cron="* * * * *", within_seconds=1)
+    finally:
+        context.close()
+    path = _path(client, "yearly-input")
+
+    def executions() -> list[dict[str, Any]]:
+        return list(stack.graphql(CHECKS, {"path": path, "name": "on_time"})["assetCheckExecutions"])
+
+    until(
+        lambda: any(one["status"] == "FAILED" for one in executions()),
+        "it is told late",
+        seconds=240,
+        state=executions,
+    )
+
+    def launched() -> dict[str, Any]:
+        return dict(stack.graphql(EXECUTE, {"path": path, "name": "on_time"})["launchPipelineExecution"])
+
+    answer: dict[str, Any] = {}
+
+    def is_launched() -> bool:
+        nonlocal answer
+        answer = launched()
+        return answer["__typename"] == "LaunchRunSuccess"
+
+    until(is_launched, "Dagster knows the check", seconds=90, state=lambda: answer)
+    run_id = answer["run"]["runId"]
+    until(
+        lambda: any((one["runId"], one["status"]) == (run_id, "FAILED") for one in executions()),
+        "it is executed by hand",
+        seconds=60,
+        state=executions,
+    )
+    assert stack.fsck() == []
