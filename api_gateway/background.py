@@ -24,6 +24,7 @@ RELOAD_CHECK_SECONDS = 1.0
 COMPARE_SHARE = 0.03  # of the time goes into comparing at most: with 3,000 reports it takes 0.1 s
 COMPARE_SECONDS = 10.0  # but it is done at least so often
 LOOK_SECONDS = 5.0  # so often Dagster is asked whether it has all definitions
+AT_ODDS = "Dagster loaded other definitions than the catalog's; all processes need the same SHARDS"
 REAP_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
@@ -99,21 +100,20 @@ class Reloader:
         What fails is told in the catalog and, the first time, in the log; it is tried again after the same pause.
 
         Raises:
-            UnavailableError: If the catalog or, where it was only asked, Dagster does not answer.
+            UnavailableError: If the catalog or Dagster does not answer; a reload was not tried then.
         """
         if time.monotonic() < self._compare_at:
             return
         stale = await self._stale()
         if not stale:
-            await self._show_switches()
             return
         with ExitStack() as stack:
             lock = definitions.reload_lock(self._context)
             if not await run_in_threadpool(stack.enter_context, lock):
                 return
-            for location in stale:
-                if not await run_in_threadpool(definitions.is_resting, self._context, location):
-                    await self._reload(location)
+            # Another gateway may have been faster, so it is looked once more.
+            for location in await self._without_resting(stale):
+                await self._reload(location)
 
     async def _show_switches(self) -> None:
         """Let Dagster show what owners switched after operators had, once the definitions say so."""
@@ -122,26 +122,37 @@ class Reloader:
             await run_in_threadpool(schedules.forget_switch, self._context, schedule_id)
 
     async def _stale(self) -> list[str]:
-        """Return which locations changed; now and then also those that are not loaded, whatever they noted when they were."""
+        """Return the locations to reload: those that changed and, asked now and then, those that are not loaded."""
         began = time.monotonic()
-        stale = await run_in_threadpool(definitions.changed_locations, self._context)
+        changed = await run_in_threadpool(definitions.changed_locations, self._context)
         took = time.monotonic() - began
         self._compare_at = began + min(took / COMPARE_SHARE, COMPARE_SECONDS)
-        if not stale and time.monotonic() - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = time.monotonic()
-            stale = list(await self._dagster.unloaded(locations(self._context.settings.shards)))
-        return stale
+        if not changed:
+            await self._show_switches()
+        changed = await self._without_resting(changed)
+        if not changed and began - self._looked_at < LOOK_SECONDS:
+            return []
+        self._looked_at = began
+        unloaded = await self._dagster.unloaded(locations(self._context.settings.shards))
+        return await self._without_resting(sorted({*changed, *unloaded}))
+
+    async def _without_resting(self, stale: list[str]) -> list[str]:
+        resting = [await run_in_threadpool(definitions.is_resting, self._context, name) for name in stale]
+        return [name for name, rests in zip(stale, resting, strict=True) if not rests]
 
     async def _reload(self, location: str) -> None:
+        wanted = await run_in_threadpool(definitions.wanted_fingerprint, self._context, location)
         began = time.monotonic()
         problem = None
         try:
             await self._dagster.reload(location)
+            if await run_in_threadpool(definitions.is_at_odds, self._context, location, wanted):
+                problem = AT_ODDS
         except ReportgenError as error:
             problem = error.detail
         seconds = time.monotonic() - began
         if await run_in_threadpool(definitions.note_reloaded, self._context, location, seconds, problem):
-            _log.warning("Dagster's definitions %s stay as they were: %s", location, problem)
+            _log.warning("Dagster's definitions are not those of the catalog: %s: %s", location, problem)
 
 
 class Reaper:

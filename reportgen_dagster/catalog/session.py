@@ -1,6 +1,6 @@
 """The catalog's connections: the one unit of work that commits, and making and migrating databases.
 
-Queries do not belong here. Nobody else commits, and nobody else judges a lost connection.
+Queries do not belong here. Nobody else commits, and nobody else judges a lost connection. Alembic is imported where it migrates.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, exc, make_url, text
 from sqlalchemy.orm import Session
 
 from reportgen_dagster.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 7_301_001  # key of the advisory lock that one migrating process holds
@@ -154,6 +156,8 @@ def migrate(url: str) -> None:
     Raises:
         UnavailableError: If the server does not answer.
     """
+    from alembic import command
+
     with told_as_unavailable(), short_lived_engine(url).connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         connection.commit()
@@ -167,6 +171,8 @@ def migrate(url: str) -> None:
 
 def migration_config(connection: Connection) -> Config:
     """Return Alembic's configuration, which migrates through the given connection."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

@@ -172,6 +172,21 @@ def changed_locations(context: Context) -> list[str]:
     ]
 
 
+def wanted_fingerprint(context: Context, location: str) -> str:
+    """Return the digest over what a location's definitions would be built from now."""
+    shards = context.settings.shards
+    with context.catalog.transaction() as session:
+        return catalog.fingerprints(session, shards)[locations(shards).index(location)]
+
+
+def is_at_odds(context: Context, location: str, wanted_before: str) -> bool:
+    """Tell whether a location just loaded something else than the catalog held before and after: not the same part of it."""
+    wanted = wanted_fingerprint(context, location)
+    with context.catalog.transaction() as session:
+        found = catalog.loaded(session, location)
+    return wanted == wanted_before and (found is None or found.fingerprint != wanted)
+
+
 def is_resting(context: Context, location: str) -> bool:
     """Tell whether a location was reloaded a moment ago: it then rests as long as that took, at least 5 s."""
     with context.catalog.transaction() as session:

@@ -1,7 +1,8 @@
 """Use case: generate a report of a claimed run, step by step, and publish it.
 
 Rows move once, in a confined process of the run's own (report_child.py); the steps here wait for it, one stage after the
-other. Every write to the catalog is guarded by the claim's fence.
+other. Every write to the catalog is guarded by the claim's fence. The engine is imported where it is used: Dagster's code server
+imports this module each time that it loads its definitions, and makes no reports.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reportgen_dagster.engine.confined import ConfinedProcess, Message
 from reportgen_dagster.engine.limits import Limits
-from reportgen_dagster.engine.outcome import Outcome
 from reportgen_dagster.errors import ReportgenError, ServiceError
-from reportgen_dagster.services import attempts, report_child
+from reportgen_dagster.services import attempts
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from reportgen_dagster.engine.outcome import Outcome
 
 REPORT_FILE = "report.csv"
 REJECTS_FILE = "rejects.csv"
@@ -84,6 +88,8 @@ def ingest(context: Context, claim: attempts.Claim, work: Path, note: Note = _si
         BadDataError: If a file cannot be read.
         ProcessLostError: If the process died, here and in the later stages.
     """
+    from reportgen_dagster.services import report_child
+
     request = {
         "text": claim.rules.text,
         "source": claim.rules.filename,
@@ -132,6 +138,8 @@ def transform(context: Context, planned: Planned, work: Path, note: Note = _sile
         BadDataError: If the input cannot be read to its end, or a limit was reached.
         AccountingError: If rows in are not rows out plus rejects.
     """
+    from reportgen_dagster.engine.outcome import Outcome
+
     attempts.enter_stage(context, planned.claim, "transform", TRANSFORM)
     members, noted_at = {}, time.monotonic()
     for message in planned.messages:

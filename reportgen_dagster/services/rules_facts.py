@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reportgen_dagster.contracts.models import Dialect
 from reportgen_dagster.engine.headers import Header, read_header
-from reportgen_dagster.rules.graph import mermaid
-from reportgen_dagster.rules.reading.ruleset import Ruleset
+
+if TYPE_CHECKING:
+    from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 INPUT = "input"
 
@@ -71,6 +72,9 @@ class RulesFacts:
 
 
 def _summary(ruleset: Ruleset) -> dict[str, str]:
+    # Imported here: whoever judges no rules, as gateway and code server do, needs no parser.
+    from reportgen_dagster.rules.graph import mermaid
+
     document = ruleset.document
     return {
         "title": document.title or "",

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
-_WIDTH = len("code-server-1")
+_WIDTH = len("code-server")
 
 
 class _Screen(Console):

@@ -55,30 +55,31 @@ KEYS = """query ($location: String!) { repositoryOrError(repositorySelector: {re
 RELOAD = """mutation ($location: String!) { reloadRepositoryLocation(repositoryLocationName: $location) {
   ... on WorkspaceLocationEntry { locationOrLoadError { __typename } } } }"""
 
+NUMBERS = "generate_series(CAST(:first AS int), CAST(:last AS int)) AS n"
 # One report of the service is copied: its ruleset with its text, its dataset, and a schedule that is never due by itself.
 COPIES = (
     """INSERT INTO rulesets (id, owner_id, name)
-       SELECT md5('ruleset' || n), :owner, 'ruleset ' || n FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n""",
+       SELECT md5('ruleset' || n), :owner, 'ruleset ' || n FROM NUMBERS""",
     """INSERT INTO ruleset_versions (id, ruleset_id, number, digest, text, syntax, filename, summary)
        SELECT md5('version' || n), md5('ruleset' || n), 1, encode(sha256(n::text::bytea), 'hex'), text, syntax, filename, summary
-       FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n, (SELECT * FROM ruleset_versions LIMIT 1) AS given""",
+       FROM NUMBERS, (SELECT * FROM ruleset_versions LIMIT 1) AS given""",
     """INSERT INTO datasets (id, owner_id, name)
-       SELECT md5('dataset' || n), :owner, 'dataset ' || n FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n""",
+       SELECT md5('dataset' || n), :owner, 'dataset ' || n FROM NUMBERS""",
     """INSERT INTO dataset_versions (id, dataset_id, number, digest, size_bytes, filename, header, encoding)
        SELECT md5('rows' || n), md5('dataset' || n), 1, digest, size_bytes, filename, header, encoding
-       FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n,
+       FROM NUMBERS,
          (SELECT v.* FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id
           WHERE d.name LIKE '%input' LIMIT 1) AS given""",
     """INSERT INTO reports (id, owner_id, name, ruleset_id)
-       SELECT md5('report' || n), :owner, 'report ' || n, md5('ruleset' || n) FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n""",
+       SELECT md5('report' || n), :owner, 'report ' || n, md5('ruleset' || n) FROM NUMBERS""",
     """INSERT INTO report_inputs (report_id, file, dataset_id)
-       SELECT md5('report' || n), 'input', md5('dataset' || n) FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n""",
+       SELECT md5('report' || n), 'input', md5('dataset' || n) FROM NUMBERS""",
     """INSERT INTO report_inputs (report_id, file, dataset_id)
        SELECT md5('report' || n), 'reference', id
-       FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n, (SELECT id FROM datasets WHERE name LIKE '%reference' LIMIT 1) AS given""",
+       FROM NUMBERS, (SELECT id FROM datasets WHERE name LIKE '%reference' LIMIT 1) AS given""",
     """INSERT INTO schedules (id, report_id, name, cron, timezone)
        SELECT md5('schedule' || n), md5('report' || n), 'main', '30 3 1 1 *', 'Europe/Berlin'
-       FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n""",
+       FROM NUMBERS""",
 )
 # Runs to be listed, as a service that has made reports for a while has them.
 RUNS = """
@@ -87,7 +88,7 @@ RUNS = """
     SELECT md5('run' || n || '-' || day), :owner, 'schedule', 'report ' || n, md5('report' || n), md5('schedule' || n),
         md5('version' || n), '{}', current_date, 'succeeded', 'done', 100, 0, 1, 0, now() - make_interval(days => day),
         now() - make_interval(days => day), now()
-    FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n, generate_series(1, 3) AS day
+    FROM NUMBERS, (VALUES (1), (2), (3)) AS days (day)
 """
 
 
@@ -127,7 +128,7 @@ class Bench:
         bounds = {"owner": self._owner, "first": self._count + 1, "last": count}
         with self._context.catalog.transaction() as session:
             for statement in (*COPIES, RUNS):
-                session.execute(text(statement), bounds)
+                session.execute(text(statement.replace("NUMBERS", NUMBERS)), bounds)
         with self._context.catalog.transaction() as session:
             session.execute(text("ANALYZE"))
         self._count = count

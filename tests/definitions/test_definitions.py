@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -86,6 +88,18 @@ def test_definitions_load_without_a_catalog() -> None:
     bare = _definitions(Settings(database_url=None).model_copy(update={"database_url": None}))
     assert bare.get_job_def("generate_report") is not None
     assert {one.name for one in bare.sensors} >= {"launch_accepted_runs", "reap_lost_runs", "run_on_new_data"}
+
+
+def test_loading_definitions_imports_nothing_that_only_runs_need(ann: Ann) -> None:
+    """A code server starts a new process for each reload: what it imports is what a reload costs at least."""
+    ann.schedule()
+    code = (
+        "import sys, reportgen_dagster.definitions as module; assert module.defs.get_repository_def();"
+        " heavy = ('sqlglot', 'pandera', 'duckdb', 'pyarrow', 'numpy', 'pandas', 'polars', 'alembic');"
+        " print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_process_that_makes_one_run_defines_only_what_it_needs(

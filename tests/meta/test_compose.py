@@ -112,6 +112,20 @@ def test_the_inbox_is_where_the_services_look() -> None:
     assert f"inbox:{Settings(home=home).inbox_path}" in COMPOSED["code-server"]["volumes"]
 
 
+def test_the_second_code_server_of_the_documentation_is_the_one_that_up_starts() -> None:
+    text = (ROOT / "docs" / "operating.md").read_text()
+    (block,) = [
+        found for found in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "code-server-1" in found
+    ]
+    service = code_server(1)
+    (documented,) = yaml.safe_load(block)["services"].items()
+    assert documented[0] == service.name
+    assert documented[1]["command"] == _command(service)
+    assert documented[1]["environment"] == {"REPORTGEN_SHARD": str(service.shard)}
+    assert documented[1]["network_mode"] == "service:code-server", "where webserver and daemon look for it"
+    assert documented[1]["command"][-1] in str(documented[1]["healthcheck"])
+
+
 def test_only_the_gateway_is_published_and_the_dagster_ui_on_loopback() -> None:
     published = {name: service["ports"] for name, service in COMPOSED.items() if "ports" in service}
     assert published == {"gateway": ["8000:8000"], "webserver": ["127.0.0.1:3000:3000"]}

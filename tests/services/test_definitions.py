@@ -124,6 +124,16 @@ def test_a_location_rests_after_a_reload_as_long_as_that_took_but_at_least_five_
     assert rested(22)
 
 
+def test_a_location_that_loaded_another_part_than_it_should_is_noticed(world: World) -> None:
+    put(world)
+    wanted = definitions.wanted_fingerprint(world.context, "reports")
+    definitions.note_loaded(world.context, "reports", "of another number of shards")
+    assert definitions.is_at_odds(world.context, "reports", wanted)
+    assert not definitions.is_at_odds(world.context, "reports", "something changed meanwhile")
+    _load(world)
+    assert not definitions.is_at_odds(world.context, "reports", wanted)
+
+
 def test_one_process_reloads_at_a_time(world: World) -> None:
     with definitions.reload_lock(world.context) as first, definitions.reload_lock(world.context) as second:
         assert (first, second) == (True, False)
