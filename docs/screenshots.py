@@ -122,7 +122,7 @@ def _pictures(browser: WebDriver, dagster: str, owner_id: str) -> None:
     _picture(browser, f"{dagster}/assets", "assets", "prices", "quality")
     _picture(browser, prices, "report", "prices", "ruleset")
     _picture(browser, f"{prices}?view=events", "materialization", "rows in", "preview")
-    _picture(browser, f"{prices}?view=lineage", "lineage", "prices-input")
+    _picture(browser, f"{prices}?view=lineage", "lineage", "prices")
     _picture(browser, f"{quality}?view=checks", "checks", "input_contract")
     _picture(browser, f"{repository}/sensors", "sensors", "launch_accepted_runs")
     _picture(browser, f"{repository}/schedules", "schedules", "Europe/Berlin")

@@ -40,7 +40,7 @@ def rules_description(ruleset: RulesetDefinition) -> str:
 
 def _told(summary: Mapping[str, str] | None, name: str) -> list[str]:
     known = summary or {}
-    return [f"**{known.get('title') or name}**", *filter(None, [known.get("description")])]
+    return [known.get("title") or name, *filter(None, [known.get("description")])]
 
 
 def _times(report: ReportDefinition) -> str:
