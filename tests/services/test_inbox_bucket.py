@@ -72,7 +72,7 @@ def bucket(world: World, server: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
         monkeypatch.setenv(name, value)
     httpx2.post(f"{server}/moto-api/reset").raise_for_status()
     httpx2.put(f"{server}/dropped").raise_for_status()
-    opened = Bucket(world, S3Store.from_url(URL))
+    opened = Bucket(world, S3Store.from_url(URL, client_options={"allow_http": True}))
     yield opened
     opened.context.close()
 
