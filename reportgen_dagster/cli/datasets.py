@@ -206,6 +206,8 @@ def _expected(dataset: DatasetView) -> str:
 
 
 def _profile_lines(profile: dict[str, Any]) -> list[str]:
+    if "error" in profile:
+        return [f"  this version cannot be read as it is: {profile['error']['detail']}"]
     head = ("COLUMN", "TYPE", "EMPTY", "DISTINCT", "FROM", "TO")
     rows = [
         (
@@ -218,4 +220,5 @@ def _profile_lines(profile: dict[str, Any]) -> list[str]:
         )
         for column in profile["columns"]
     ]
-    return [f"  rows: {profile['rows']:,}", *table(head, rows, indent="  ")]
+    unreadable = f", {profile['unreadable_rows']:,} unreadable" if profile["unreadable_rows"] else ""
+    return [f"  rows: {profile['rows']:,}{unreadable}", *table(head, rows, indent="  ")]

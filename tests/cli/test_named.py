@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
+from reportgen_dagster.catalog import datasets as catalog
 from reportgen_dagster.catalog.tables import User
+from reportgen_dagster.engine.profile import ColumnProfile, Profile
 from reportgen_dagster.errors import BadDataError
 from reportgen_dagster.services import attempts, reports, schedules
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.rulesets import put_ruleset
 from tests.services.conftest import RULES, World, fits
-from tests.services.named import make_report
+from tests.services.named import make_parts, make_report
 
 REPORTGEN = Path(sys.executable).parent / "reportgen"
 Done = subprocess.CompletedProcess[bytes]
@@ -132,6 +134,27 @@ def test_what_is_wrong_with_a_dataset_is_told_in_lines_and_exits_with_2(terminal
 def test_a_file_that_only_rules_can_read_is_taken_with_a_note(terminal: Terminal) -> None:
     told = terminal.told("datasets", "add", "twins", "-", stdin=b"a,a\n1,2\n")
     assert "note: only rules that say how this file is written can use it: " in told
+
+
+def test_the_profile_of_a_version_is_shown_once_there_is_one(world: World, terminal: Terminal) -> None:
+    make_parts(world)
+    show = ("datasets", "show", "trades")
+    assert "rows:" not in terminal.told(*show)
+    column = ColumnProfile("price", "integer", nulls=0, distinct=2, least="1", greatest="2")
+    profile = Profile(2, 1, distinct_is_estimated=False, columns=(column,), preview="", decisions=())
+    profiled(world, profile.to_json())
+    assert "  rows: 2, 1 unreadable\n" in terminal.told(*show)
+    assert "  price   integer  0      2         1     2\n" in terminal.told(*show)
+    assert terminal.data(*show)["latest"]["profile"]["columns"][0]["greatest"] == "2"
+    profiled(world, {"error": BadDataError("the file ends within quotes").to_json()})
+    assert "cannot be read as it is: the file ends within quotes" in terminal.told(*show)
+
+
+def profiled(world: World, profile: dict[str, Any]) -> None:
+    with world.context.catalog.transaction() as session:
+        dataset = catalog.find(session, world.ann, "trades")
+        assert dataset is not None
+        catalog.put_profile(session, catalog.versions(session, dataset.id)[0].id, profile)
 
 
 def test_rulesets_are_checked_kept_and_printed(terminal: Terminal) -> None:
