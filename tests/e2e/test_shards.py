@@ -143,7 +143,6 @@ def test_materialize_works_in_each_location(sharded: Sharded) -> None:
             "repositoryName": "__repository__",
             "jobName": "__ASSET_JOB",
             "assetSelection": [{"path": [sharded.owner_id, "reports", name]}],
-            "assetCheckSelection": [],
         }
         params = {"selector": selector, "runConfigData": {}, "mode": "default"}
         answer = sharded.stack.graphql(MATERIALIZE, {"params": params})["launchRun"]
