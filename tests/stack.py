@@ -179,10 +179,14 @@ class Stack:
         except (ValueError, KeyError):
             return [f"exit code {done.returncode}: {done.stdout}{done.stderr}"]
 
-    def graphql(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
+    def graphql(
+        self, query: str, variables: dict[str, Any] | None = None, *, seconds: float = 60
+    ) -> dict[str, Any]:
         """Ask Dagster's webserver."""
         answer = httpx2.post(
-            f"{self.dagster_url}/graphql", json={"query": query, "variables": variables or {}}, timeout=60
+            f"{self.dagster_url}/graphql",
+            json={"query": query, "variables": variables or {}},
+            timeout=seconds,
         )
         body = answer.json()
         assert "errors" not in body, body["errors"]

@@ -173,7 +173,7 @@ class Bench:
             catalog.fingerprints(session, len(self._locations))
 
     def _reload(self, location: str) -> None:
-        self._stack.graphql(RELOAD, {"location": location})
+        self._stack.graphql(RELOAD, {"location": location}, seconds=300)
 
     def _is_quiet(self) -> bool:
         return not definitions.changed_locations(self._context)
