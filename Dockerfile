@@ -5,7 +5,7 @@ WORKDIR /app
 RUN python -m venv /opt/venv
 COPY requirements/users.txt requirements/build.txt requirements/
 RUN /opt/venv/bin/pip install --require-hashes -r requirements/users.txt -r requirements/build.txt
-COPY pyproject.toml README.md LICENSE dagster.yaml ./
+COPY pyproject.toml README.md LICENSE dagster.yaml workspace.yaml ./
 COPY reportgen_dagster reportgen_dagster
 COPY api_gateway api_gateway
 COPY rules rules

@@ -110,9 +110,11 @@ def _picture(browser: WebDriver, url: str, name: str, *words: str) -> None:
         text = browser.find_element(By.TAG_NAME, "body").text
         return all(word in text for word in words)
 
-    _until(shows, f"{url} shows {words}")
-    time.sleep(SETTLED_SECONDS)
-    browser.save_screenshot(str(IMAGES / f"{name}.png"))
+    try:
+        _until(shows, f"{url} shows {words}")
+        time.sleep(SETTLED_SECONDS)
+    finally:
+        browser.save_screenshot(str(IMAGES / f"{name}.png"))
     print(f"docs/images/{name}.png")
 
 
@@ -125,7 +127,7 @@ def _pictures(browser: WebDriver, dagster: str, owner_id: str) -> None:
     _picture(browser, f"{prices}?view=lineage", "lineage", "prices")
     _picture(browser, f"{quality}?view=checks", "checks", "input_contract")
     _picture(browser, f"{repository}/sensors", "sensors", "launch_accepted_runs")
-    _picture(browser, f"{repository}/schedules", "schedules", "Europe/Berlin")
+    _picture(browser, f"{dagster}/automation", "automation", "watch_inbox", "schedule")
     _picture(browser, f"{dagster}/runs", "runs", "generate_report")
 
 

@@ -52,17 +52,19 @@ def prepare(settings: Settings) -> None:
 
 
 def _workspace(settings: Settings) -> dict[str, object]:
-    """Return the code servers as Dagster's workspace.yaml names them: one code location for each shard."""
+    """Return the project's workspace.yaml with a code location for each shard, where its code server listens."""
+    (location,) = yaml.safe_load((PROJECT / "workspace.yaml").read_text())["load_from"]
     return {
         "load_from": [
             {
                 "grpc_server": {
+                    **location["grpc_server"],
                     "host": settings.code_server_host,
                     "port": code_server_port(settings, shard),
-                    "location_name": location,
+                    "location_name": name,
                 }
             }
-            for shard, location in enumerate(locations(settings.shards))
+            for shard, name in enumerate(locations(settings.shards))
         ]
     }
 
