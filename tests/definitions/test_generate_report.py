@@ -75,7 +75,7 @@ def test_links_lead_to_the_api_where_its_address_is_known(
     run_id = ann.accept()
     _execute(run_id, instance)
     event = instance.get_latest_materialization_event(report_key(ann.id, "default"))
-    links = [event.asset_materialization.metadata[name].url for name in ("download", "rejects")]
+    links = [event.asset_materialization.metadata[name].value for name in ("download", "rejects")]
     assert links == [
         f"https://reports.example.com/api/download-report/{run_id}/",
         f"https://reports.example.com/api/v1/runs/{run_id}/rejects",
