@@ -45,7 +45,6 @@ from reportgen_dagster.defs.failures import failure
 from reportgen_dagster.defs.keys import PROFILE_JOB_NAME, dataset_key, ruleset_key
 from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.defs.service import Service, service
-from reportgen_dagster.engine.outcome import markdown
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.identity import digest_text, utc_now
 from reportgen_dagster.services import versions
@@ -129,6 +128,8 @@ def _unread(error: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(found: dict[str, Any]) -> dict[str, Any]:
+    from reportgen_dagster.engine.outcome import markdown  # only a run needs it, not who loads definitions
+
     about = "about how many values" if found["distinct_is_estimated"] else "how many values"
     heads = ("column", "type", "nulls", about, "least", "greatest")
     names = ("name", "type", "nulls", "distinct", "least", "greatest")

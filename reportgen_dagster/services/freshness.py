@@ -97,21 +97,22 @@ def _report(row: Row[Any], now: datetime) -> Verdict:
 
 def _dataset(row: Row[Any], now: datetime) -> Verdict:
     """Judge by the last due time whose allowance is over: something must have come since the allowance before it was over."""
+    timezone = row.expected_timezone or "UTC"
     try:
-        check_cron(row.expected_cron, row.expected_timezone)
+        check_cron(row.expected_cron, timezone)
     except CronError as error:
         words = f"When it is expected cannot be understood: {error.detail}"
         return Verdict(row.id, row.owner_id, row.name, passed=False, words=words)
-    within = timedelta(seconds=row.expected_within_seconds)
-    zone = ZoneInfo(row.expected_timezone)
-    facts = {"expected": f"{row.expected_cron} ({row.expected_timezone}), within {duration(within)}"}
+    within = timedelta(seconds=row.expected_within_seconds or 0)
+    zone = ZoneInfo(timezone)
+    facts = {"expected": f"{row.expected_cron} ({timezone}), within {duration(within)}"}
     if row.received_at is not None:
         facts["last came"] = row.received_at.astimezone(UTC).isoformat()
     # One second later, as only times before are given.
     judged_until = now - within + timedelta(seconds=1)
-    times = list(islice(previous_times(row.expected_cron, row.expected_timezone, judged_until), 2))
+    times = list(islice(previous_times(row.expected_cron, timezone, judged_until), 2))
     if not times or times[0] <= row.created_at:
-        following = next_time(row.expected_cron, row.expected_timezone, row.created_at)
+        following = next_time(row.expected_cron, timezone, row.created_at)
         words = f"First due at {_local(following, zone)}." if following else "It is never due."
         return Verdict(row.id, row.owner_id, row.name, passed=True, words=words, facts=facts)
     due, begins = times[0], times[1] + within if len(times) > 1 else datetime.min.replace(tzinfo=UTC)
@@ -125,8 +126,8 @@ def _dataset(row: Row[Any], now: datetime) -> Verdict:
     else:
         last = f"the last one came at {_local(came, zone)}" if came is not None else "none ever came"
         words = (
-            f"What was due at {_local(due, zone)} is not there: {duration(now - due)} late,"
-            f" {duration(within)} are allowed; {last}."
+            f"What was due at {_local(due, zone)} is not there: {duration(now - due)} late"
+            f" (allowed: {duration(within)}); {last}."
         )
     return Verdict(row.id, row.owner_id, row.name, passed, words, facts)
 

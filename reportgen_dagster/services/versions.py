@@ -15,7 +15,6 @@ from typing import Any
 from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.engine.confined import ProcessLostError
 from reportgen_dagster.errors import ReportgenError, ServiceError
-from reportgen_dagster.services import profile_child
 from reportgen_dagster.services.attempts import RulesVersion, storable
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.generation import run_limits
@@ -134,6 +133,8 @@ def profiled(context: Context, version: FileVersion, work: Path, *, seconds: int
 
 
 def _profile(request: dict[str, Any]) -> dict[str, Any]:
+    from reportgen_dagster.services import profile_child  # the code server imports this module, and no engine
+
     try:
         with profile_child.start(request) as process:
             (message,) = process.messages()

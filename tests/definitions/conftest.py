@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
+from dagster._core.test_utils import instance_for_test
 
 from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.services import accounts, runs, schedules, uploads
@@ -30,6 +31,13 @@ def environment(context: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 @pytest.fixture
 def instance() -> Iterator[DagsterInstance]:
     with DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def stored() -> Iterator[DagsterInstance]:
+    """An instance that another process can open, too, as GraphQL and code locations need it."""
+    with instance_for_test() as instance:
         yield instance
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from dagster import AssetKey, DagsterInstance
-from dagster._core.test_utils import instance_for_test
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
@@ -70,13 +67,6 @@ LOCATION = """
     ... on RepositoryLocation { repositories { schedules { name } assetNodes { assetKey { path } description isExecutable } } }
 } } } } }
 """
-
-
-@pytest.fixture
-def stored() -> Iterator[DagsterInstance]:
-    """An instance that a process of its own can open, too."""
-    with instance_for_test() as instance:
-        yield instance
 
 
 def test_a_real_code_location_loads_all_the_same(

@@ -75,7 +75,7 @@ def test_links_lead_to_the_api_where_its_address_is_known(
     run_id = ann.accept()
     _execute(run_id, instance)
     event = instance.get_latest_materialization_event(report_key(ann.id, "default"))
-    links = [event.asset_materialization.metadata[name].url for name in ("download", "rejects")]
+    links = [event.asset_materialization.metadata[name].value for name in ("download", "rejects")]
     assert links == [
         f"https://reports.example.com/api/download-report/{run_id}/",
         f"https://reports.example.com/api/v1/runs/{run_id}/rejects",
@@ -121,23 +121,23 @@ def _first_error(instance: DagsterInstance, run_id: str) -> str:
     return str(shown[0].splitlines()[0])
 
 
-def test_the_first_line_of_a_failure_is_the_reason(ann: Ann, instance: DagsterInstance) -> None:
+def test_the_first_line_of_a_failure_is_the_reason(ann: Ann, stored: DagsterInstance) -> None:
     header, row, *_ = (EXAMPLE / "reference.csv").read_text().splitlines()
     run_id = ann.accept(reference=f"{header}\n{row}\n{row}\n".encode())
-    error = _first_error(instance, _execute(run_id, instance).run_id)
+    error = _first_error(stored, _execute(run_id, stored).run_id)
     told = ann.run(run_id).error
     assert error == f"{told['title']}: {told['detail']}"
 
 
 def test_the_first_line_of_a_failure_of_ours_is_no_trace(
-    ann: Ann, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    ann: Ann, stored: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stumble(*_: object, **__: object) -> None:
         raise ValueError("an accident")
 
     monkeypatch.setattr(report_child, "make", stumble)
     run_id = ann.accept()
-    error = _first_error(instance, _execute(run_id, instance).run_id)
+    error = _first_error(stored, _execute(run_id, stored).run_id)
     assert error.startswith(
         "Something went wrong on our side: The run failed for a reason that is ours to find"
     )

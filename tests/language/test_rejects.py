@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reportgen_dagster.defs.assets import report_assets
+from reportgen_dagster.defs.assets import part_reports, report_assets
 from reportgen_dagster.errors import ContractError
-from reportgen_dagster.services.schedules import ReportDefinition
+from reportgen_dagster.services.definitions import ReportDefinition
 from tests.language.asking import Asking
 
 DATA = "k,n\na,1\nb,0\nc,x\nd,4\ne,5,6\n"
@@ -75,10 +75,11 @@ def test_rejects_are_there_also_when_the_run_fails_and_are_counted(ask: Asking) 
 def test_every_report_has_an_asset_check_for_its_rejects() -> None:
     # Rejects are always downloadable, counted in the run, and shown as an asset check.
     report = ReportDefinition(
-        "s1", "u1", "ann@example.org", "daily", "daily", "0 6 * * *", "UTC", paused=False, ruleset_name="r",
-        ruleset_digest="0" * 64, rules_text="", syntax="yaml", datasets={"input": "d"}, parameters={}
+        "a1", "u1", "ann@example.org", "daily", paused=False, on_new_data=False, fresh_within_seconds=None, ruleset_name="r",
+        ruleset_version=1, is_pinned=False, ruleset_digest="0" * 64, rules_text="", syntax="yaml", summary=None,
+        datasets={"input": "d"}, parameters={}, schedules=()
     )  # fmt: skip
-    (assets,) = report_assets([report])
+    (assets,) = report_assets(part_reports([report])[0])
     assert "no_rejects" in {key.name for key in assets.check_keys}
 
 

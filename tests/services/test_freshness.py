@@ -44,7 +44,7 @@ def test_a_dataset_is_late_once_its_allowance_is_over_and_until_a_version_comes(
     verdict = late(world, "2026-03-03 07:00")
     assert not verdict.passed
     assert verdict.words == (
-        "What was due at 2026-03-03 06:00 UTC is not there: 1 hour late, 1 hour are allowed;"
+        "What was due at 2026-03-03 06:00 UTC is not there: 1 hour late (allowed: 1 hour);"
         " the last one came at 2026-03-02 06:20 UTC."
     )
     assert verdict.facts["due"] == "2026-03-03T06:00:00+00:00"
