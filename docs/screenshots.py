@@ -29,7 +29,7 @@ IMAGES = ROOT / "docs" / "images"
 COOKBOOK = ROOT / "rules" / "cookbook"
 PASSWORD = "pass123"  # noqa: S105 - of a throw-away account
 PATIENCE_SECONDS = 90
-SETTLED_SECONDS = 2.0  # the UI fades its pages in
+SETTLED_SECONDS = 4.0  # the UI fades its pages in
 ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",
@@ -127,7 +127,7 @@ def _pictures(browser: WebDriver, dagster: str, owner_id: str) -> None:
     _picture(browser, f"{prices}?view=lineage", "lineage", "prices")
     _picture(browser, f"{quality}?view=checks", "checks", "input_contract")
     _picture(browser, f"{repository}/sensors", "sensors", "launch_accepted_runs")
-    _picture(browser, f"{dagster}/automation", "automation", "watch_inbox", "schedule")
+    _picture(browser, f"{repository}/schedules", "schedules", "s_")
     _picture(browser, f"{dagster}/runs", "runs", "generate_report")
 
 
