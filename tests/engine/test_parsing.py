@@ -38,7 +38,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> TextFile:
 
 
 @pytest.mark.parametrize("type_name", TYPES)
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=st.lists(CELLS, min_size=1, max_size=3))
 def test_what_arrow_reads_is_what_the_casts_give(
     file: TextFile, type_name: TypeName, cells: list[str]
