@@ -40,7 +40,7 @@ def written(path: Path, names: list[str], batches: list[pa.RecordBatch]) -> byte
     return path.read_bytes()
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tables())
 def test_every_batch_is_written_as_polars_writes_it(
     tmp_path: Path, table: tuple[list[str], list[pa.RecordBatch]]
