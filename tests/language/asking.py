@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from reportgen_dagster.rules.reading.loading import load_ruleset
 from tests.engine.making import REFERENCE, Made, carry_out, make, rejects_in
 
 LIMITS = Limits(memory="300MB")
+FORKING = ("run", "preview", "infer")
+ROOT = Path(__file__).parents[2]
 
 
 class Asking:
@@ -149,7 +153,10 @@ class Told:
 
 
 class Command:
-    """Calls `reportgen` in this process, in a folder of its own."""
+    """Calls `reportgen` in a folder of its own: in this process, or as a program where it forks one that computes.
+
+    Polars may have computed in this process, and what is forked then would wait for threads that are gone.
+    """
 
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -164,9 +171,19 @@ class Command:
         """Write files, `rules` as rules.yaml and others as CSV, and call a command."""
         for name, text in files.items():
             (self.folder / ("rules.yaml" if name == "rules" else f"{name}.csv")).write_text(text)
+        if arguments[0] in FORKING:
+            return self._program(arguments)
         self._monkeypatch.setattr(sys, "argv", ["reportgen", *arguments])
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as caught:
             main()
         out, err = self._capsys.readouterr()
         return Told(int(caught.value.code or 0), out, err)
+
+    def _program(self, arguments: Sequence[str]) -> Told:
+        command = [sys.executable, "-m", "reportgen_dagster.cli.main", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
+        )
+        return Told(done.returncode, done.stdout, done.stderr)
