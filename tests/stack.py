@@ -153,11 +153,7 @@ class Stack:
     def processes(self) -> list[str]:
         """What of this service still runs."""
         found = [process for instance in self._instances for process in marked(instance)]
-        return [
-            f"{process.pid} {' '.join(process.cmdline())}"
-            for process in {*found, *servers_in(self._home.path)}
-            if is_alive(process)
-        ]
+        return [told for process in {*found, *servers_in(self._home.path)} if (told := _told(process))]
 
     def confined(self) -> list[psutil.Process]:
         """The processes that make reports right now: what the worker forked and the kernel filters the calls of."""
@@ -218,6 +214,13 @@ def _leads_a_session(process: psutil.Process, parents: set[int]) -> bool:
     with suppress(ProcessLookupError, psutil.NoSuchProcess):
         return os.getsid(process.pid) == process.pid and process.ppid() in parents and is_alive(process)
     return False
+
+
+def _told(process: psutil.Process) -> str:
+    """Say which process this is; empty if it is over."""
+    with suppress(psutil.NoSuchProcess):  # a zombie is none, too
+        return f"{process.pid} {' '.join(process.cmdline())}" if is_alive(process) else ""
+    return ""
 
 
 def _is_filtered(process: psutil.Process) -> bool:
