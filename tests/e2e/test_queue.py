@@ -75,9 +75,18 @@ def _until_in_the_middle(stack: Stack, client: Client, tasks: list[str]) -> list
         seconds=90,
         state=lambda: [client.status(task) for task in tasks],
     )
-    processes = [*stack.attempts(), *stack.confined()]
-    assert len(processes) == 2 * len(tasks)
-    return processes
+    return [process for task in tasks for process in _processes_of(stack, task)]
+
+
+def _processes_of(stack: Stack, task: str) -> list[psutil.Process]:
+    """Return the attempt of a run and the process that it has confined; its work folder tells which it is."""
+    (dagster_run_id,) = _dagster_runs(stack, task)
+    (folder,) = (stack.home / "storage" / "work").glob(f"{dagster_run_id}-*")
+    process_id = folder.name.removeprefix(f"{dagster_run_id}-").partition("-")[0]
+    attempt = psutil.Process(int(process_id))
+    confined = attempt.children()
+    assert len(confined) == 1
+    return [attempt, *confined]
 
 
 def _assert_nothing_is_left(stack: Stack, client: Client, tasks: list[str]) -> None:
