@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.e2e.client import Client, until
+from tests.stack import Stack
 
 TICKS = """
 query {
@@ -22,6 +25,15 @@ SELECT v.digest FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id J
 WHERE u.email = %s AND d.name = %s ORDER BY v.number
 """
 MANY = 250
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A service of its own: it has hundreds of files to look at afterwards, and other tests count processes."""
+    service = Stack(tmp_path_factory.mktemp("inbox"))
+    service.start()
+    yield service
+    service.stop()
 
 
 def _folder(stack, email: str, dataset: str) -> Path:
