@@ -138,11 +138,11 @@ def test_a_child_that_hangs_is_ended_and_replaced() -> None:
 
 def test_long_rules_with_a_contract_have_room_time_and_again(lonely: Lonely) -> None:
     names = [f"f{number}" for number in range(20)]
-    windows = [{"window": {"order_by": ["f0"], "columns": {f"w{number}": "rank()"}}} for number in range(80)]
+    windows = [{"window": {"order_by": ["f0"], "columns": {f"w{number}": "rank()"}}} for number in range(60)]
     rules = {
         "version": 1,
         "input": {"schema": {"fields": [{"name": name, "type": "number"} for name in names]}},
-        "steps": [*windows, *[{"distinct": ["f0"]}] * 80],
+        "steps": [*windows, *[{"distinct": ["f0"]}] * 60],
     }
     child = lonely.child()
     for _ in range(2):
