@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from api_gateway.dagster_client import DagsterClient
 from reportgen_dagster.errors import ReportgenError
 from reportgen_dagster.identity import locations
-from reportgen_dagster.services import cancelling, definitions, launching, reaper, schedules
+from reportgen_dagster.services import cancelling, definitions, launching, reaper, switches
 from reportgen_dagster.services.context import Context
 
 RELOAD_CHECK_SECONDS = 1.0
@@ -117,9 +117,9 @@ class Reloader:
 
     async def _show_switches(self) -> None:
         """Let Dagster show what owners switched after operators had, once the definitions say so."""
-        for location, schedule_id in await run_in_threadpool(schedules.contradicted_switches, self._context):
+        for location, schedule_id in await run_in_threadpool(switches.contradicted, self._context):
             await self._dagster.reset_schedule(location, schedule_id)
-            await run_in_threadpool(schedules.forget_switch, self._context, schedule_id)
+            await run_in_threadpool(switches.forget, self._context, schedule_id)
 
     async def _stale(self) -> list[str]:
         """Return the locations to reload: those that changed and, asked now and then, those that are not loaded."""

@@ -37,7 +37,7 @@ from reportgen_dagster.defs.keys import (
     ruleset_key,
 )
 from reportgen_dagster.defs.service import Service
-from reportgen_dagster.services import attempts, generation, reports
+from reportgen_dagster.services import attempts, generation, publications, reports
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition, RulesetDefinition
 
@@ -243,11 +243,11 @@ def _materialize(
 
 
 def _result(context: AssetExecutionContext, catalog: Context, run_id: str) -> MaterializeResult[None]:
-    published = attempts.reportable(catalog, run_id)
+    published = publications.reportable(catalog, run_id)
     for event in (*events.sources(published, context.instance), *events.fresh_checks(published)):
         context.log_event(event)
     materialization = events.report_materialization(published)
-    attempts.mark_reported(catalog, run_id)
+    publications.mark_reported(catalog, run_id)
     return MaterializeResult(
         asset_key=materialization.asset_key,
         metadata=events.report_metadata(published),

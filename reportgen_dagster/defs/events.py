@@ -33,11 +33,11 @@ from reportgen_dagster.defs.keys import (
     ruleset_key,
 )
 from reportgen_dagster.errors import ContractError, ReportgenError
-from reportgen_dagster.services import attempts
-from reportgen_dagster.services.attempts import Reportable, RulesVersion
+from reportgen_dagster.services import publications
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.freshness import fresh_words
 from reportgen_dagster.services.names import is_named
+from reportgen_dagster.services.publications import Reportable, RulesVersion
 
 DATA_VERSION_TAG = "dagster/data_version"
 VERSION_TAG = "reportgen/version"  # the number of a dataset's or ruleset's version
@@ -52,7 +52,7 @@ Event = AssetMaterialization | AssetCheckEvaluation
 
 def of_run(context: Context, run_id: str, instance: DagsterInstance) -> Iterator[Event]:
     """Return every event of a succeeded run; versions that Dagster knows already are left out."""
-    published = attempts.reportable(context, run_id)
+    published = publications.reportable(context, run_id)
     yield from sources(published, instance)
     yield report_materialization(published)
     yield from report_checks(published)

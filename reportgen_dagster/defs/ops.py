@@ -11,7 +11,7 @@ from reportgen_dagster.defs import events
 from reportgen_dagster.defs.failures import end_if_cancelled, telling_failures
 from reportgen_dagster.defs.origin import accepted_run_id
 from reportgen_dagster.defs.service import Service
-from reportgen_dagster.services import attempts, generation
+from reportgen_dagster.services import attempts, generation, publications
 from reportgen_dagster.services.generation import Ingested, Planned, Produced
 
 
@@ -77,4 +77,4 @@ def publish(context: OpExecutionContext, produced: Produced) -> None:
         return
     for event in events.of_run(service.context, produced.claim.run_id, context.instance):
         context.log_event(event)  # type: ignore[arg-type]  # takes check evaluations too; its hint lags behind
-    attempts.mark_reported(service.context, produced.claim.run_id)
+    publications.mark_reported(service.context, produced.claim.run_id)

@@ -16,7 +16,7 @@ from dagster import (
 from reportgen_dagster.defs.jobs import generate_report, run_request
 from reportgen_dagster.defs.keys import OWNER_TAG, schedule_name
 from reportgen_dagster.defs.process import context_of_process
-from reportgen_dagster.services import definitions, launching, schedules
+from reportgen_dagster.services import definitions, launching, ticks
 from reportgen_dagster.services.cron import check_cron, in_words
 from reportgen_dagster.services.definitions import ReportDefinition
 
@@ -63,7 +63,7 @@ def _schedule(report: ReportDefinition, schedule: definitions.ScheduleDefinition
 def _tick(schedule_id: str) -> Callable[[ScheduleEvaluationContext], Iterator[RunRequest | SkipReason]]:
     def tick(context: ScheduleEvaluationContext) -> Iterator[RunRequest | SkipReason]:
         service = context_of_process()
-        told = schedules.accept_tick(service, schedule_id, context.scheduled_execution_time)
+        told = ticks.accept_tick(service, schedule_id, context.scheduled_execution_time)
         if told.reason:
             yield SkipReason(told.reason)
         for launch in launching.launches_of(service, told.run_ids):

@@ -24,9 +24,9 @@ from reportgen_dagster.defs import events
 from reportgen_dagster.defs.jobs import generate_report, run_request
 from reportgen_dagster.defs.keys import ARTIFACT_TAG, RUN_ID_TAG, SCHEDULE_PREFIX, report_key
 from reportgen_dagster.defs.process import context_of_process
-from reportgen_dagster.services import attempts, launching, reaper, reports, schedules
-from reportgen_dagster.services.attempts import Reportable
+from reportgen_dagster.services import attempts, launching, publications, reaper, reports, switches
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.publications import Reportable
 
 INTERVAL_SECONDS = 5
 RECENT_MATERIALIZATIONS = 50
@@ -76,7 +76,7 @@ def reap_lost_runs(_context: SensorEvaluationContext) -> SkipReason:
 def report_published_runs(context: SensorEvaluationContext) -> SkipReason:
     """Write what is missing, once for each artifact."""
     service = context_of_process()
-    published = attempts.unreported(service)
+    published = publications.unreported(service)
     failures = []
     for reportable in published:
         try:
@@ -96,7 +96,7 @@ def _report(service: Context, instance: DagsterInstance, reportable: Reportable)
         for event in events.of_run(service, reportable.run_id, instance):
             instance.report_runless_asset_event(event)
         _note(instance, reportable)
-    attempts.mark_reported(service, reportable.run_id)
+    publications.mark_reported(service, reportable.run_id)
 
 
 def _is_reported(instance: DagsterInstance, published: Reportable) -> bool:
@@ -151,7 +151,7 @@ def take_over_switches(context: SensorEvaluationContext) -> SkipReason:
         for state in states
         if state.instigator_name.startswith(SCHEDULE_PREFIX)
     }
-    told = schedules.take_over_switches(context_of_process(), by_hand)
+    told = switches.take_over(context_of_process(), by_hand)
     return SkipReason(" ".join(told) or "Nobody switched a schedule by hand.")
 
 

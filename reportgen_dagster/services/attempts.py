@@ -1,7 +1,7 @@
 """Use case: one attempt at a run, which is one Dagster run: its sign of life, its claim, its end.
 
 Whatever an attempt writes is guarded by the fence that its claim got: a zombie's write changes nothing. What follows
-from a lost sign of life is `reaper.py`.
+from a lost sign of life is `reaper.py`, what Dagster is told of a result `publications.py`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import datasets, leases, rulesets
 from reportgen_dagster.catalog import runs as queue
-from reportgen_dagster.catalog.leases import LEASE_SECONDS
-from reportgen_dagster.catalog.tables import STAGES, Artifact, Rejects, Report, RulesetVersion, Run
+from reportgen_dagster.catalog.tables import STAGES, Artifact, Rejects, Run
 from reportgen_dagster.errors import (
     AccountingError,
     ConflictError,
-    NotFoundError,
     ReportgenError,
     ServiceError,
 )
@@ -30,37 +28,9 @@ from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.uploads import RulesText, as_rules_text
 from reportgen_dagster.storage.store import Stored
 
-__all__ = [
-    "BEAT_SECONDS",
-    "LEASE_SECONDS",
-    "Claim",
-    "ClaimedFile",
-    "Reportable",
-    "RulesVersion",
-    "beat",
-    "begin",
-    "cancel",
-    "claim",
-    "end",
-    "enter_stage",
-    "fail",
-    "give_up",
-    "is_alive",
-    "is_cancelled",
-    "mark_reported",
-    "publish",
-    "release",
-    "reportable",
-    "storable",
-    "unreported",
-]
-
 BEAT_SECONDS = 3
 CSV_TYPE = "text/csv"
 _COUNTS = ("input_count", "used_count", "reject_count", "row_count")
-
-# What the outcome of a run that was published before revision 0002 does not tell.
-_UNTOLD: dict[str, Any] = {"rules": [], "contracts": {}, "decisions": {}, "warnings": []}
 
 Ending = Literal["done", "lost", "interrupted"]
 
@@ -96,39 +66,6 @@ class ClaimedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class RulesVersion:
-    """A version of a ruleset as Dagster is told of it.
-
-    Attributes:
-        number: 1, 2, 3 ... within the ruleset.
-        digest: SHA-256 of the text.
-        text: The rules.
-        syntax: `yaml` or `json`.
-        title: What the rules call themselves; may be empty.
-        is_reported: Dagster was told of the version.
-    """
-
-    number: int
-    digest: str
-    text: str
-    syntax: str
-    title: str
-    is_reported: bool
-
-    @classmethod
-    def of(cls, version: RulesetVersion) -> RulesVersion:
-        """Return what Dagster is told of a version in the catalog."""
-        return cls(
-            number=version.number,
-            digest=version.digest,
-            text=version.text,
-            syntax=version.syntax,
-            title=str((version.summary or {}).get("title") or ""),
-            is_reported=version.reported_at is not None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
     """The right of one attempt to carry out a run, as long as nobody else got a newer one.
 
@@ -152,34 +89,6 @@ class Claim:
     files: dict[str, ClaimedFile]
     parameters: dict[str, Any]
     run_date: date
-
-
-@dataclass(frozen=True, slots=True)
-class Reportable:
-    """A published report as Dagster is told of it.
-
-    Attributes:
-        fresh_within_seconds: A report older than that is stale; None: nobody minds.
-        public_url: Where users reach the API; empty if that is not known.
-    """
-
-    run_id: str
-    owner_id: str
-    report_name: str
-    schedule_id: str | None
-    dagster_run_id: str | None
-    outcome: dict[str, Any]
-    files: dict[str, ClaimedFile]
-    ruleset_name: str
-    rules: RulesVersion
-    artifact_id: str
-    artifact_digest: str
-    artifact_bytes: int
-    parameters: dict[str, Any]
-    run_date: date
-    finished_at: datetime
-    fresh_within_seconds: int | None
-    public_url: str
 
 
 def begin(context: Context, dagster_run_id: str, worker: str) -> bool:
@@ -256,13 +165,14 @@ def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
             rules=as_rules_text(version),
             ruleset_name=ruleset_name,
             ruleset_version=version.number,
-            files=_files(context, session, run),
+            files=claimed_files(context, session, run),
             parameters=run.parameters,
             run_date=run.run_date,
         )
 
 
-def _files(context: Context, session: Session, run: Run) -> dict[str, ClaimedFile]:
+def claimed_files(context: Context, session: Session, run: Run) -> dict[str, ClaimedFile]:
+    """Return the files that a run is pinned to, by what they are to the rules."""
     versions = datasets.named_versions(session, list(run.inputs.values()))
     files = {}
     for name, version_id in sorted(run.inputs.items()):
@@ -458,56 +368,3 @@ def cancel(context: Context, dagster_run_id: str, run_id: str | None = None) -> 
     """
     with context.catalog.transaction() as session:
         return queue.cancel(session, dagster_run_id, run_id, _CANCELLED)
-
-
-def mark_reported(context: Context, run_id: str) -> None:
-    """Write that Dagster has all events of a published report."""
-    with context.catalog.transaction() as session:
-        queue.mark_reported(session, run_id)
-        run = session.get_one(Run, run_id)
-        # Versions of what is named wait for `report_new_versions`, which tells more of them.
-        datasets.mark_unnamed_reported(session, list(run.inputs.values()))
-        rulesets.mark_unnamed_reported(session, run.ruleset_version_id)
-
-
-def reportable(context: Context, run_id: str) -> Reportable:
-    """Return a published report as Dagster is told of it.
-
-    Raises:
-        NotFoundError: If the run did not succeed.
-    """
-    with context.catalog.transaction() as session:
-        row = queue.published(session, run_id)
-        if row is None:
-            raise NotFoundError("This run has no report.")
-        return _reportable(context, session, *row)
-
-
-def unreported(context: Context) -> list[Reportable]:
-    """Return published reports that Dagster was not told of and whose worker is gone, oldest first."""
-    with context.catalog.transaction() as session:
-        return [_reportable(context, session, *row) for row in queue.unreported(session)]
-
-
-def _reportable(context: Context, session: Session, run: Run, artifact: Artifact) -> Reportable:
-    ruleset_name, version = rulesets.named_version(session, run.ruleset_version_id)
-    report = session.get(Report, run.report_id) if run.report_id is not None else None
-    return Reportable(
-        run_id=run.id,
-        owner_id=run.owner_id,
-        report_name=run.report_name,
-        schedule_id=run.schedule_id,
-        dagster_run_id=run.dagster_run_id,
-        outcome={**_UNTOLD, "used_count": run.used_count, **(run.outcome or {})},
-        files=_files(context, session, run),
-        ruleset_name=ruleset_name,
-        rules=RulesVersion.of(version),
-        artifact_id=artifact.id,
-        artifact_digest=artifact.digest,
-        artifact_bytes=artifact.size_bytes,
-        parameters=run.parameters,
-        run_date=run.run_date,
-        finished_at=run.finished_at or artifact.created_at,
-        fresh_within_seconds=report.fresh_within_seconds if report is not None else None,
-        public_url=context.settings.public_url.rstrip("/"),
-    )

@@ -1,14 +1,14 @@
-"""Use case: when reports run by a cron expression, and what a tick makes of it. Whether an expression is valid is `cron.py`'s.
+"""Use case: when reports run by a cron expression. Pausing acts on the next tick, whatever Dagster shows.
 
-Each tick accepts a run with the versions of that moment. Pausing acts on the next tick, whatever Dagster shows.
+What a tick makes of it is `ticks.py`'s, whether an expression is valid `cron.py`'s.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 from reportgen_dagster.catalog import reports as report_catalog
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog import schedules as calendar
-from reportgen_dagster.catalog.reports import Pinned, Source
+from reportgen_dagster.catalog.reports import Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
 from reportgen_dagster.errors import BadRequestError, NotFoundError
-from reportgen_dagster.identity import ID_PATTERN, location_name, utc_now
+from reportgen_dagster.identity import ID_PATTERN, utc_now
 from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, in_words, next_time, times
@@ -39,8 +39,6 @@ from reportgen_dagster.services.uploads import RulesText, Upload
 
 MAIN = "main"  # what the one schedule is called that `trigger-scheduled-report` makes
 NEXT_RUNS = 10
-MOST_AT_ONCE = 500  # missed times that one tick makes up for; the next tick goes on
-LATE = timedelta(minutes=5)  # a tick that comes later than that was missed
 
 Missed = Literal["skip", "last", "all"]
 Unchanged = Literal["run", "skip"]
@@ -96,21 +94,6 @@ class ScheduleView:
         zone = ZoneInfo(self.timezone)
         following = islice(times(self.cron, self.timezone, after or utc_now()), count)
         return [moment.astimezone(zone) for moment in following]
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """What a tick led to.
-
-    Attributes:
-        run_ids: The runs that it accepted, or had accepted when it was told before.
-        owner_id: Whose runs.
-        reason: Why there is none, in words; empty if there is one.
-    """
-
-    run_ids: tuple[str, ...] = ()
-    owner_id: str = ""
-    reason: str = ""
 
 
 def put_schedule(
@@ -357,140 +340,3 @@ def _view(schedule: Schedule, report: Report, last_run: RunView | None) -> Sched
         last_run=last_run,
         created_at=schedule.created_at,
     )
-
-
-# ticks
-
-
-def accept_tick(context: Context, schedule_id: str, due_at: datetime, *, now: datetime | None = None) -> Tick:
-    """Accept the runs of a tick: of its own time, and of times before it that were missed, as the schedule wants it.
-
-    The same tick told again gives the same run.
-
-    Args:
-        context: The installation.
-        schedule_id: Which schedule ticked.
-        due_at: When it was due, aware.
-        now: The present time, if not that of this machine.
-    """
-    due, present = due_at.astimezone(UTC), now or utc_now()
-    with context.catalog.transaction() as session:
-        schedule = calendar.lock(session, schedule_id)
-        if schedule is None:
-            return Tick(reason="The schedule was deleted.")
-        report = schedule.report
-        if schedule.paused_at is not None or report.paused_at is not None:
-            return Tick(reason=f"The {'schedule' if schedule.paused_at else 'report'} is paused.")
-        reason = _not_now(schedule, due, present)
-        pinned = report_catalog.pinned(session, report)
-        if not reason and schedule.unchanged == "skip":
-            reason = _nothing_new(session, report, pinned)
-        moments = [] if reason else [*_missed(schedule, due), due]
-        run_ids = [_accept_due(session, schedule, report, pinned, moment) for moment in moments]
-        calendar.note_handled(session, schedule_id, due)
-        return Tick(tuple(run_ids), report.owner_id, reason)
-
-
-def _accept_due(session: Session, schedule: Schedule, report: Report, pinned: Pinned, due: datetime) -> str:
-    """Accept the run of one time; its date is that of the time in the schedule's time zone."""
-    run_date = due.astimezone(ZoneInfo(schedule.timezone)).date()
-    return accept(
-        session,
-        report,
-        pinned=pinned,
-        trigger="schedule",
-        schedule_id=schedule.id,
-        due_at=due,
-        run_date=run_date,
-    )
-
-
-def _not_now(schedule: Schedule, due: datetime, now: datetime) -> str:
-    """Return why a time that comes late does not lead to a run; empty if it does."""
-    if schedule.missed == "skip" and now - due > LATE:
-        return f"This time was missed by {_told(now - due)}, and missed times of this schedule are skipped."
-    later = next_time(schedule.cron, schedule.timezone, due)
-    if schedule.missed == "last" and later is not None and later <= now - LATE:
-        return "This time was missed, and of missed times this schedule runs the last one only."
-    return ""
-
-
-def _told(span: timedelta) -> str:
-    minutes = int(span.total_seconds() // 60)
-    return f"{minutes:,} minutes" if minutes < 120 else f"{minutes // 60:,} hours"
-
-
-def _missed(schedule: Schedule, due: datetime) -> Iterator[datetime]:
-    """Return the times before one that nobody dealt with, if the schedule wants all of them."""
-    if schedule.missed != "all":
-        return iter(())
-    passed = times(schedule.cron, schedule.timezone, schedule.handled_until)
-    return islice((moment for moment in _until(passed, due)), MOST_AT_ONCE)
-
-
-def _until(moments: Iterator[datetime], end: datetime) -> Iterator[datetime]:
-    for moment in moments:
-        if moment >= end:
-            return
-        yield moment
-
-
-def _nothing_new(session: Session, report: Report, pinned: Pinned) -> str:
-    """Return why a run would make the last report again; empty if it would not, or if there is none."""
-    last = report_catalog.last_run(session, report.id, states=("accepted", "running", "succeeded"))
-    if last is None or (last.ruleset_version_id, last.inputs, last.parameters) != (
-        pinned.ruleset_version_id,
-        pinned.inputs,
-        report.parameters,
-    ):
-        return ""
-    at = last.accepted_at.astimezone(UTC)
-    return f"Rules and data are those of the run {last.id} of {at:%Y-%m-%d %H:%M} UTC; this schedule skips unchanged data."
-
-
-# on and off, by the owner and by operators
-
-
-def contradicted_switches(context: Context) -> list[tuple[str, str]]:
-    """Return schedules that owners paused or resumed after operators had switched them in Dagster by hand.
-
-    A switch that was not taken over yet is not among them: it is the latest word.
-
-    Returns:
-        Code location and id of each.
-    """
-    with context.catalog.transaction() as session:
-        found = calendar.contradicted(session, context.settings.shards)
-    return [(location_name(shard), schedule_id) for schedule_id, shard in found.items()]
-
-
-def forget_switch(context: Context, schedule_id: str) -> None:
-    """Write that Dagster shows a schedule as its definition says, as if nobody had switched it by hand."""
-    with context.catalog.transaction() as session:
-        calendar.note_statuses(session, {schedule_id: None})
-
-
-def take_over_switches(context: Context, seen: Mapping[tuple[str, str], str]) -> list[str]:
-    """Pause and resume schedules as operators switched them in Dagster since the last look.
-
-    Args:
-        context: The installation.
-        seen: `RUNNING` or `STOPPED` where somebody set it by hand, by code location and schedule. Locations that schedules
-            were in before the number of shards changed do not count.
-
-    Returns:
-        What was done, a sentence for each schedule.
-    """
-    told = []
-    with context.catalog.transaction() as session:
-        known = calendar.statuses(session, context.settings.shards)
-        present = {key: seen.get((location_name(shard), key)) for key, (shard, _) in known.items()}
-        changed = {key: status for key, status in present.items() if status != known[key][1]}
-        for schedule_id, status in changed.items():
-            if status is not None:
-                calendar.set_paused(session, schedule_id, paused=status == "STOPPED")
-                told.append(
-                    f"An operator switched the schedule {schedule_id} {'off' if status == 'STOPPED' else 'on'}."
-                )
-        calendar.note_statuses(session, changed)
-    return told

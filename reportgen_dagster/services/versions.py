@@ -15,9 +15,10 @@ from typing import Any
 from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.engine.confined import ProcessLostError
 from reportgen_dagster.errors import ReportgenError, ServiceError
-from reportgen_dagster.services.attempts import RulesVersion, storable
+from reportgen_dagster.services.attempts import storable
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.generation import run_limits
+from reportgen_dagster.services.publications import RulesVersion
 
 BATCH = 20  # files that one run of Dagster's looks at
 RULESETS_AT_ONCE = 100

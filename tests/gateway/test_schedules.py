@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reportgen_dagster.services import schedules
+from reportgen_dagster.services import ticks
 from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server, User, assert_problem
 
 FILES = {
@@ -140,7 +140,7 @@ def test_ticks_are_listed_with_their_due_time(ann: User, server: Server) -> None
     _schedule(ann, report_name="ticking")
     (schedule,) = _listed(ann)
     due = datetime.now(UTC).replace(second=0, microsecond=0)
-    (task,) = schedules.accept_tick(server.context, schedule["id"], due).run_ids
+    (task,) = ticks.accept_tick(server.context, schedule["id"], due).run_ids
     run = ann.http.get("/api/v1/runs").json()["items"][0]
     assert (run["task_id"], run["trigger"], run["report_name"]) == (task, "schedule", "ticking")
     assert datetime.fromisoformat(run["due_at"]) == due

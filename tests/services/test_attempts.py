@@ -13,7 +13,7 @@ from reportgen_dagster.errors import (
     ServiceError,
 )
 from reportgen_dagster.identity import new_id
-from reportgen_dagster.services import attempts, reaper, runs
+from reportgen_dagster.services import attempts, publications, reaper, runs
 from reportgen_dagster.storage.store import Stored
 from tests.services.conftest import INPUT, OUTCOME, RULES, World
 
@@ -225,15 +225,15 @@ def test_cancelling_a_superfluous_launch_leaves_the_run_alone(world: World) -> N
 def test_a_report_is_reportable_until_dagster_was_told(world: World) -> None:
     run_id = world.run()
     world.publish(world.claim(run_id, "d"))
-    assert attempts.unreported(world.context) == [], "its worker still lives and may tell"
+    assert publications.unreported(world.context) == [], "its worker still lives and may tell"
     attempts.end(world.context, "d", "lost")
-    (waiting,) = attempts.unreported(world.context)
-    assert waiting == attempts.reportable(world.context, run_id)
+    (waiting,) = publications.unreported(world.context)
+    assert waiting == publications.reportable(world.context, run_id)
     assert waiting.files["input"].dataset_name == f"run-{run_id}-input"
     assert waiting.rules.text == RULES.text
     assert waiting.outcome["preview"] == "a␀b?", "what PostgreSQL cannot store is replaced"
-    attempts.mark_reported(world.context, run_id)
-    assert attempts.unreported(world.context) == []
+    publications.mark_reported(world.context, run_id)
+    assert publications.unreported(world.context) == []
 
 
 def test_a_run_whose_process_hangs_is_failed_and_its_claim_is_worth_nothing(world: World) -> None:

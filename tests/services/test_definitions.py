@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reportgen_dagster.identity import digest_text, location_name
-from reportgen_dagster.services import datasets, definitions, reports, rulesets, schedules, uploads
+from reportgen_dagster.services import datasets, definitions, reports, rulesets, schedules, ticks, uploads
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.reports import Pick, ReportWish
 from reportgen_dagster.services.uploads import RulesText
@@ -51,7 +51,7 @@ def test_the_fingerprint_changes_exactly_when_definitions_do(world: World) -> No
     schedule, run = put(world)
     assert changed()
     world.publish(world.claim(run.id))
-    schedules.accept_tick(world.context, schedule.id, DUE, now=DUE)
+    ticks.accept_tick(world.context, schedule.id, DUE, now=DUE)
     put(world, files=world.files() | {"input": world.file(b"key,price\nZ,9\n")})
     assert not changed(), "runs and new files change no definition"
     schedules.pause(world.context, world.ann, schedule.id)

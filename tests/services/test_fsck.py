@@ -10,7 +10,7 @@ from reportgen_dagster.catalog.audit import RUN_ID_TAG
 from reportgen_dagster.catalog.session import create_database
 from reportgen_dagster.defs import keys
 from reportgen_dagster.errors import ContractError
-from reportgen_dagster.services import attempts, uploads
+from reportgen_dagster.services import attempts, publications, uploads
 from reportgen_dagster.services.fsck import fsck
 from reportgen_dagster.storage.store import Stored
 from tests.services.conftest import RULES, World
@@ -142,7 +142,7 @@ def test_a_success_that_dagster_was_not_told_of_is_found(
     note(dagster_runs, "d", DagsterRunStatus.FAILURE, run_id)
     (failed,) = fsck(world.context)
     assert "its Dagster run d is FAILURE" in failed
-    attempts.mark_reported(world.context, run_id)
+    publications.mark_reported(world.context, run_id)
     assert fsck(world.context) == []
 
 

@@ -16,7 +16,7 @@ from reportgen_dagster.errors import (
     RulesError,
 )
 from reportgen_dagster.identity import new_id, utc_now
-from reportgen_dagster.services import datasets, reports, rulesets, runs, schedules
+from reportgen_dagster.services import datasets, reports, rulesets, runs, schedules, ticks
 from reportgen_dagster.services.cron import next_time
 from reportgen_dagster.services.reports import Pick, ReportView
 from reportgen_dagster.services.rules_facts import RulesFacts
@@ -282,11 +282,11 @@ def test_a_paused_report_runs_by_hand_only(world: World) -> None:
         assert reports.pause_report(world.context, world.ann, "daily").paused
     assert schedules.get_schedule(world.context, world.ann, "daily/main").paused
     due = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
-    told = schedules.accept_tick(world.context, schedule.id, due, now=due)
+    told = ticks.accept_tick(world.context, schedule.id, due, now=due)
     assert (told.run_ids, told.reason) == ((), "The report is paused.")
     assert reports.run_report(world.context, world.ann, "daily").state == "accepted"
     assert not reports.resume_report(world.context, world.ann, "daily").paused
-    assert len(schedules.accept_tick(world.context, schedule.id, due, now=due).run_ids) == 1
+    assert len(ticks.accept_tick(world.context, schedule.id, due, now=due).run_ids) == 1
 
 
 @pytest.mark.parametrize("resume", [reports.resume_report, lambda *_: None], ids=["resumed", "put again"])
@@ -299,7 +299,7 @@ def test_times_while_a_report_was_paused_are_not_missed(world: World, resume: An
     put_report(world, "daily")
     due = next_time("0 * * * *", "UTC", utc_now())
     assert due is not None
-    assert len(schedules.accept_tick(world.context, schedule.id, due).run_ids) == 1
+    assert len(ticks.accept_tick(world.context, schedule.id, due).run_ids) == 1
 
 
 def test_resuming_what_is_not_paused_forgets_no_missed_time(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from reportgen_dagster.errors import BadRequestError, CronError, MissingInputError, NotFoundError
 from reportgen_dagster.identity import new_id, utc_now
-from reportgen_dagster.services import reports, runs, schedules
+from reportgen_dagster.services import reports, runs, schedules, switches, ticks
 from reportgen_dagster.services.cron import next_time
 from reportgen_dagster.services.runs import RunView
 from reportgen_dagster.services.schedules import ScheduleView
@@ -33,8 +33,8 @@ def put(world: World, owner_id: str = "", **changed: Any) -> tuple[ScheduleView,
 
 def tick(world: World, schedule: ScheduleView, due: datetime = DUE) -> str:
     """Tell a tick in time and return the run that it accepts."""
-    told = schedules.accept_tick(world.context, schedule.id, due, now=due)
-    assert (len(told.run_ids), told.reason, told.owner_id) == (1, "", world.ann)
+    told = ticks.accept_tick(world.context, schedule.id, due, now=due)
+    assert (len(told.run_ids), told.reason) == (1, "")
     return told.run_ids[0]
 
 
@@ -165,7 +165,7 @@ def test_a_paused_schedule_skips_its_ticks_until_it_is_resumed(world: World) -> 
     paused = schedules.pause(world.context, world.ann, schedule.id)
     assert (paused.paused, paused.next_run) == (True, None)
     assert schedules.pause(world.context, world.ann, schedule.id) == paused
-    told = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE)
+    told = ticks.accept_tick(world.context, schedule.id, DUE, now=DUE)
     assert (told.run_ids, told.reason) == ((), "The schedule is paused.")
     resumed = schedules.resume(world.context, world.ann, schedule.id)
     assert resumed == schedules.list_schedules(world.context, world.ann)[0]
@@ -178,7 +178,7 @@ def test_a_deleted_schedule_is_gone_but_its_reports_stay(world: World) -> None:
     world.publish(world.claim(run.id))
     schedules.delete_schedule(world.context, world.ann, schedule.id)
     assert schedules.list_schedules(world.context, world.ann) == []
-    assert schedules.accept_tick(world.context, schedule.id, DUE).reason == "The schedule was deleted."
+    assert ticks.accept_tick(world.context, schedule.id, DUE).reason == "The schedule was deleted."
     view = runs.find_run(world.context, world.ann, run.id)
     assert (view.state, view.schedule_id, view.report_name) == ("succeeded", None, "daily")
     assert runs.report_file(world.context, world.ann, run.id).filename == "daily.csv"
@@ -241,16 +241,16 @@ def due_times(world: World, run_ids: Iterable[str]) -> list[datetime | None]:
 def test_of_missed_times_the_last_is_made_up_for(world: World) -> None:
     schedule = view_of(world)
     now = DUE + timedelta(hours=5, minutes=20)
-    early = schedules.accept_tick(world.context, schedule.id, DUE, now=now)
+    early = ticks.accept_tick(world.context, schedule.id, DUE, now=now)
     assert early.run_ids == ()
     assert "missed" in early.reason
-    last = schedules.accept_tick(world.context, schedule.id, DUE + timedelta(hours=5), now=now)
+    last = ticks.accept_tick(world.context, schedule.id, DUE + timedelta(hours=5), now=now)
     assert due_times(world, last.run_ids) == [DUE + timedelta(hours=5)]
 
 
 def test_missed_times_are_skipped_where_the_schedule_says_so(world: World) -> None:
     schedule = view_of(world, missed="skip")
-    late = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=20))
+    late = ticks.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=20))
     assert (late.run_ids, late.reason) == (
         (),
         "This time was missed by 20 minutes, and missed times of this schedule are skipped.",
@@ -261,9 +261,9 @@ def test_missed_times_are_skipped_where_the_schedule_says_so(world: World) -> No
 def test_all_missed_times_are_made_up_for_each_with_its_due_time(world: World) -> None:
     schedule = view_of(world, missed="all")
     rewind(world, schedule, DUE - timedelta(hours=3))
-    told = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=50))
+    told = ticks.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=50))
     assert due_times(world, told.run_ids) == [DUE - timedelta(hours=hours) for hours in (2, 1, 0)]
-    again = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=50))
+    again = ticks.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=50))
     assert again.run_ids == told.run_ids[-1:]
 
 
@@ -273,17 +273,17 @@ def test_times_of_a_pause_are_not_missed(world: World) -> None:
     schedules.pause(world.context, world.ann, schedule.id)
     schedules.resume(world.context, world.ann, schedule.id)
     due = utc_now() + timedelta(minutes=1)
-    assert len(schedules.accept_tick(world.context, schedule.id, due).run_ids) == 1
+    assert len(ticks.accept_tick(world.context, schedule.id, due).run_ids) == 1
 
 
 def test_unchanged_data_are_skipped_with_the_reason_until_something_changes(world: World) -> None:
     schedule = view_of(world, unchanged="skip")
-    first = schedules.accept_tick(world.context, schedule.id, DUE, now=DUE)
+    first = ticks.accept_tick(world.context, schedule.id, DUE, now=DUE)
     assert first.run_ids == ()
     assert re.fullmatch(r"Rules and data are those of the run [0-9a-f]{32} of .* UTC; .*", first.reason)
     put(world, files=world.files() | {"input": world.file(b"key,price\nZ,9\n")})
     hour = timedelta(hours=1)
-    assert schedules.accept_tick(world.context, schedule.id, DUE + hour, now=DUE + hour).reason, "run at once"
+    assert ticks.accept_tick(world.context, schedule.id, DUE + hour, now=DUE + hour).reason, "run at once"
     world.sql("UPDATE runs SET state = 'failed', error = '{}', finished_at = now()")
     assert tick(world, schedule, DUE + 2 * hour), "what failed is tried again"
 
@@ -367,16 +367,16 @@ def test_what_operators_switch_reaches_the_catalog_once(world: World) -> None:
         return schedules.list_schedules(world.context, world.ann)[0].paused
 
     here = ("reports", schedule.id)
-    assert schedules.take_over_switches(world.context, {("reports_1", schedule.id): "STOPPED"}) == []
-    told = schedules.take_over_switches(world.context, {here: "STOPPED", ("reports", new_id()): "STOPPED"})
+    assert switches.take_over(world.context, {("reports_1", schedule.id): "STOPPED"}) == []
+    told = switches.take_over(world.context, {here: "STOPPED", ("reports", new_id()): "STOPPED"})
     assert (told, is_paused()) == ([f"An operator switched the schedule {schedule.id} off."], True)
     schedules.resume(world.context, world.ann, schedule.id)
-    assert schedules.take_over_switches(world.context, {here: "STOPPED"}) == [], "seen already"
+    assert switches.take_over(world.context, {here: "STOPPED"}) == [], "seen already"
     assert not is_paused()
-    assert schedules.contradicted_switches(world.context) == [here]
-    schedules.forget_switch(world.context, schedule.id)
-    assert schedules.contradicted_switches(world.context) == []
-    schedules.take_over_switches(world.context, {here: "STOPPED"})
+    assert switches.contradicted(world.context) == [here]
+    switches.forget(world.context, schedule.id)
+    assert switches.contradicted(world.context) == []
+    switches.take_over(world.context, {here: "STOPPED"})
     assert is_paused()
-    schedules.take_over_switches(world.context, {here: "RUNNING"})
+    switches.take_over(world.context, {here: "RUNNING"})
     assert not is_paused()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import os
-import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from reportgen_dagster.engine.confined import ConfinedProcess, Tell
@@ -119,21 +119,27 @@ def test_a_process_that_is_killed_leaves_words_instead_of_a_crash(
 ) -> None:
     put(world, "trades", b"a\n1\n")
 
-    def die(_request: object, _tell: Tell) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+    start = profile_child.start
 
-    monkeypatch.setattr(profile_child, "look", die)
+    def start_and_kill(request: Mapping[str, Any]) -> ConfinedProcess:
+        others = set(psutil.Process().children())
+        process = start(request)
+        (child,) = set(psutil.Process().children()) - others
+        child.kill()
+        return process
+
+    monkeypatch.setattr(profile_child, "start", start_and_kill)
     (found,) = look(world)
     assert found.profile is not None
     assert found.profile["error"]["code"] == "internal"
 
 
 def test_what_a_run_told_of_is_marked_unless_it_has_a_name(world: World) -> None:
-    from reportgen_dagster.services import attempts
+    from reportgen_dagster.services import publications
 
     run_id = world.run()
     world.publish(world.claim(run_id))
-    attempts.mark_reported(world.context, run_id)
+    publications.mark_reported(world.context, run_id)
     for name, body in (("in", b"key,price\nA,1\n"), ("ref", REFERENCE)):
         put(world, name, body)
     rulesets.put_ruleset(
@@ -143,7 +149,7 @@ def test_what_a_run_told_of_is_marked_unless_it_has_a_name(world: World) -> None
     reports.put_report(world.context, world.ann, "daily", wish, check=fits)
     named = reports.run_report(world.context, world.ann, "daily").id
     world.publish(world.claim(named))
-    attempts.mark_reported(world.context, named)
+    publications.mark_reported(world.context, named)
     told = world.sql(
         "SELECT d.name, v.reported_at IS NOT NULL FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id"
     )
