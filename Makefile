@@ -32,7 +32,7 @@ lint: setup-dev  ## formatting, lint, types, layers
 test: lint  ## everything that CI runs
 	tests/install-debian-packages
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --cov --cov-report= --numprocesses logical --dist loadfile --ignore tests/e2e
+	$(BIN)/python -m pytest --cov --cov-report= --numprocesses logical --dist loadfile --no-loadscope-reorder --ignore tests/e2e
 	$(BIN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered tests/e2e
 	$(BIN)/coverage report --fail-under=85 >/dev/null
 

@@ -23,8 +23,17 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.register_profile("search", derandomize=False)
 hypothesis.settings.load_profile("repeatable")
 
+# Where Polars has computed, a process cannot fork another one any more that computes (engine/confined.py); servers do so, and
+# tests of them replace what is done there.
+FORKING = ("services", "definitions", "gateway", "supervisor", "cli")
+
 TEMPLATE = "reportgen_template"
 _numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests go first whose processes fork."""
+    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in FORKING)
 
 
 @pytest.fixture(scope="session")

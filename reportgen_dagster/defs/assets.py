@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dagster import (
+    AssetCheckKey,
     AssetCheckResult,
     AssetCheckSpec,
     AssetExecutionContext,
@@ -29,6 +30,7 @@ from reportgen_dagster.defs.failures import end_if_cancelled, telling_failures
 from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
     CONTRACT_CHECK,
+    OWNER_TAG,
     PROBLEM_TAG,
     REJECTS_CHECK,
     contract_check,
@@ -40,6 +42,7 @@ from reportgen_dagster.defs.service import Service
 from reportgen_dagster.services import attempts, generation, publications, reports
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition, RulesetDefinition
+from reportgen_dagster.services.launching import REPORT_TAG, RULES_TAG, TRIGGER_TAG
 
 Thing = TypeVar("Thing")
 _log = logging.getLogger(__name__)
@@ -134,6 +137,7 @@ def _report_assets(name: str, reports: Sequence[SoundReport]) -> AssetsDefinitio
     )
     def materialize_reports(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         failures = []
+        _tag(context, [by_key[key] for key in context.selected_asset_keys])
         for key in context.selected_asset_keys:
             try:
                 yield from _materialize(context, by_key[key])
@@ -214,6 +218,20 @@ def _rules(text: str, syntax: str) -> MetadataValue:
     return MetadataValue.md(f"```{syntax}\n{text}\n```")
 
 
+def _tag(context: AssetExecutionContext, chosen: Sequence[ReportDefinition]) -> None:
+    """Give a run of the Materialize button the tags that other runs have, as far as they are those of all its reports."""
+    of_each = [
+        {
+            OWNER_TAG: report.owner_id,
+            REPORT_TAG: report.name,
+            RULES_TAG: f"{report.ruleset_name}@{report.ruleset_version}",
+            TRIGGER_TAG: "dagster",
+        }.items()
+        for report in chosen
+    ]
+    context.instance.add_run_tags(context.run.run_id, dict(set.intersection(*map(set, of_each))))
+
+
 def _materialize(
     context: AssetExecutionContext, report: ReportDefinition
 ) -> Iterator[MaterializeResult[None]]:
@@ -261,6 +279,7 @@ def _result(context: AssetExecutionContext, catalog: Context, run_id: str) -> Ma
                 metadata=check.metadata,
             )
             for check in events.report_checks(published)
+            if AssetCheckKey(check.asset_key, check.check_name) in context.selected_asset_check_keys
         ],
         data_version=DataVersion(published.artifact_digest),
         tags={ARTIFACT_TAG: published.artifact_id},

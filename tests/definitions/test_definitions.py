@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from dagster import (
     AssetCheckKey,
+    AssetSelection,
     DagsterInstance,
     DefaultScheduleStatus,
     Definitions,
@@ -16,6 +17,7 @@ from dagster import (
     SkipReason,
     build_schedule_context,
     build_sensor_context,
+    define_asset_job,
 )
 
 from reportgen_dagster.defs import scope, sensors
@@ -153,6 +155,36 @@ def test_materialize_makes_the_report_with_its_checks(ann: Ann, instance: Dagste
     checks = result.get_asset_check_evaluations()
     assert [check.passed for check in checks] == [True] * 4
     assert instance.get_latest_materialization_event(dataset_key(ann.id, "trades-input")) is not None
+
+
+def test_materialize_without_checks_makes_the_report_all_the_same(
+    ann: Ann, instance: DagsterInstance
+) -> None:
+    ann.schedule()
+    key = report_key(ann.id, "trades")
+    loaded = _definitions(ann.context.settings)
+    chosen = AssetSelection.assets(key).without_checks()
+    unchecked = Definitions(
+        assets=loaded.assets,
+        resources=loaded.resources,
+        executor=loaded.executor,
+        jobs=[define_asset_job("unchecked", selection=chosen)],
+    )
+    result = unchecked.resolve_job_def("unchecked").execute_in_process(instance=instance)
+    assert result.success
+    assert result.get_asset_check_evaluations() == []
+    assert runs.find_run(ann.context, ann.id, None).state == "succeeded"
+
+
+def test_a_run_of_materialize_has_the_tags_that_other_runs_have(ann: Ann, instance: DagsterInstance) -> None:
+    ann.schedule()
+    job = _definitions(ann.context.settings).resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance, asset_selection=[report_key(ann.id, "trades")])
+    tags = instance.get_run_by_id(result.run_id).tags
+    assert tags["reportgen/owner"] == ann.id
+    assert tags["reportgen/report"] == "trades"
+    assert tags["reportgen/trigger"] == "dagster"
+    assert tags["reportgen/rules"] == "trades@1"
 
 
 def test_what_a_kill_kept_silent_is_reported_once(ann: Ann, instance: DagsterInstance) -> None:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -25,6 +26,7 @@ from reportgen_dagster.services import definitions, reports, schedules
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
 from reportgen_dagster.supervisor import services
+from reportgen_dagster.supervisor.children import GRACE_SECONDS
 from reportgen_dagster.supervisor.ports import free_port
 from reportgen_dagster.supervisor.prepare import prepare
 from tests.conftest import database_beside
@@ -55,9 +57,7 @@ class Dagster:
 
     def stop(self, service: services.Service) -> None:
         """End a service."""
-        process = self._running.pop(service.name)
-        process.terminate()
-        process.wait(30)
+        _end([self._running.pop(service.name)])
 
     def shown(self) -> set[str]:
         """Return the names of the reports that the UI shows."""
@@ -67,10 +67,19 @@ class Dagster:
 
     def end(self) -> None:
         """End what still runs."""
-        for process in self._running.values():
-            process.terminate()
-        for process in self._running.values():
-            process.wait(30)
+        _end(list(self._running.values()))
+
+
+def _end(servers: list[subprocess.Popen[bytes]]) -> None:
+    """Ask servers to end, and kill what is left of them, as `reportgen up` does: a code server in the middle of a reload goes on."""
+    family = [psutil.Process(server.pid) for server in servers]
+    family += [child for one in family for child in one.children(recursive=True)]
+    for server in servers:
+        server.terminate()
+    for left in psutil.wait_procs(family, timeout=GRACE_SECONDS)[1]:
+        left.kill()
+    for server in servers:
+        server.wait()
 
 
 @pytest.fixture(scope="module")
