@@ -5,6 +5,7 @@ What belongs here: deciding it for a given time. What does not: telling Dagster 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -96,7 +97,7 @@ def _report(row: Row[Any], now: datetime) -> Verdict:
 
 
 def _dataset(row: Row[Any], now: datetime) -> Verdict:
-    """Judge by the last due time whose allowance is over: something must have come since the allowance before it was over."""
+    """Judge by the last due time whose allowance is over: something must have come that was not for the time before."""
     timezone = row.expected_timezone or "UTC"
     try:
         check_cron(row.expected_cron, timezone)
@@ -115,7 +116,7 @@ def _dataset(row: Row[Any], now: datetime) -> Verdict:
         following = next_time(row.expected_cron, timezone, row.created_at)
         words = f"First due at {_local(following, zone)}." if following else "It is never due."
         return Verdict(row.id, row.owner_id, row.name, passed=True, words=words, facts=facts)
-    due, begins = times[0], times[1] + within if len(times) > 1 else datetime.min.replace(tzinfo=UTC)
+    due, begins = times[0], _begin(times, within)
     facts["due"] = due.isoformat()
     came = row.received_at
     passed = came is not None and came > begins
@@ -130,6 +131,14 @@ def _dataset(row: Row[Any], now: datetime) -> Verdict:
             f" (allowed: {duration(within)}); {last}."
         )
     return Verdict(row.id, row.owner_id, row.name, passed, words, facts)
+
+
+def _begin(times: Sequence[datetime], within: timedelta) -> datetime:
+    """Return since when a version is for the first of these due times: nearer to it than to the one before, and late for that."""
+    if len(times) < 2:
+        return datetime.min.replace(tzinfo=UTC)
+    due, before = times
+    return max(before + within, before + (due - before) / 2)
 
 
 def duration(length: timedelta) -> str:

@@ -71,7 +71,7 @@ class Dagster:
 
 
 def _end(servers: list[subprocess.Popen[bytes]]) -> None:
-    """Ask servers to end, and kill what is left of them, as `reportgen up` does: a code server in the middle of a reload goes on."""
+    """Ask servers to end, and kill what is left, as `reportgen up` does: a code server in the middle of a reload goes on."""
     family = [psutil.Process(server.pid) for server in servers]
     family += [child for one in family for child in one.children(recursive=True)]
     for server in servers:

@@ -57,11 +57,12 @@ def test_a_dataset_is_late_once_its_allowance_is_over_and_until_a_version_comes(
     )
 
 
-def test_what_comes_before_it_is_due_counts_but_not_what_was_for_the_time_before(world: World) -> None:
+def test_what_comes_counts_for_the_due_time_that_is_nearest(world: World) -> None:
     expect(world, "0 6 * * *")
-    came(world, "2026-03-02 07:00")
-    assert not late(world, "2026-03-03 07:30").passed, "that was still for the day before"
-    came(world, "2026-03-02 07:01")
+    came(world, "2026-03-02 09:00")
+    assert late(world, "2026-03-02 09:00").passed
+    assert not late(world, "2026-03-03 07:30").passed, "that was for the day before, though late"
+    came(world, "2026-03-02 18:01")
     assert late(world, "2026-03-03 07:30").passed
 
 
