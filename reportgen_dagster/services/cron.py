@@ -10,7 +10,7 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 
 from cron_descriptor import ExpressionDescriptor, Options
@@ -31,6 +31,8 @@ SHORTHANDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+_MINUTE = timedelta(minutes=1)
+_LONGEST_SHIFT = timedelta(hours=25)  # of clocks: a zone may skip a day
 _ITEM = re.compile(r"(?P<base>\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\w+))?", re.ASCII)
 
 
@@ -155,22 +157,51 @@ def next_time(cron: str, timezone: str, after: datetime) -> datetime | None:
 
 
 def times(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
-    """Yield when a valid expression fires after a time, in UTC."""
-    return _times(cron, after.astimezone(zoneinfo.ZoneInfo(timezone)), reverse=False)
+    """Yield when a valid expression fires after a time, in UTC.
+
+    What fires every hour goes by real time. Anything else goes by the clock, as in Dagster: a time that is skipped when clocks go
+    forward fires right after the gap, one that comes twice when they go back the second time, and two that become one fire once.
+    """
+    last = after.astimezone(UTC)
+    for moment in _times(cron, zoneinfo.ZoneInfo(timezone), last, reverse=False):
+        if moment > last:
+            yield moment
+            last = moment
 
 
 def previous_times(cron: str, timezone: str, before: datetime) -> Iterator[datetime]:
     """Yield when a valid expression fired before a time, in UTC, the latest first."""
-    return _times(cron, before.astimezone(zoneinfo.ZoneInfo(timezone)), reverse=True)
+    last = before.astimezone(UTC)
+    for moment in _times(cron, zoneinfo.ZoneInfo(timezone), last, reverse=True):
+        if moment < last:
+            yield moment
+            last = moment
 
 
-def _times(cron: str, start: datetime, *, reverse: bool) -> Iterator[datetime]:
+def _times(cron: str, zone: zoneinfo.ZoneInfo, start: datetime, *, reverse: bool) -> Iterator[datetime]:
+    """Yield times in UTC, beginning with some on the other side of the start."""
+    # CronSim wants both day fields to match where one begins with `*`, as */2 does.
+    plain = _with_days_listed(cron)
+    begin = start + _LONGEST_SHIFT if reverse else start - _LONGEST_SHIFT
     try:
-        # CronSim wants both day fields to match where one begins with `*`, as */2 does.
-        for moment in CronSim(_with_days_listed(cron), start, reverse=reverse):
-            yield moment.astimezone(UTC)
+        if len(HOUR.values(plain.split()[1])) == 24:
+            minute, _, *days = plain.split()
+            for moment in CronSim(" ".join((minute, "*", *days)), begin.astimezone(zone), reverse=reverse):
+                yield moment.astimezone(UTC)
+        else:
+            for wall in CronSim(plain, begin.astimezone(zone).replace(tzinfo=None), reverse=reverse):
+                yield _after_gap(wall, zone)
     except CronSimError:
         return
+
+
+def _after_gap(wall: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
+    """Return when clocks show a time, in UTC: the second time if they do so twice, the first moment after it if they never do."""
+    while True:
+        moment = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+        if moment.astimezone(zone).replace(tzinfo=None) == wall:
+            return moment
+        wall += _MINUTE
 
 
 @lru_cache(maxsize=10_000)  # a millisecond each, and many reports share theirs

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise, takewhile
 
 import pytest
 from dagster._utils.schedules import is_valid_cron_string, schedule_execution_time_iterator
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reportgen_dagster.errors import CronError
-from reportgen_dagster.services.cron import check_cron, in_words, next_time
+from reportgen_dagster.services.cron import check_cron, in_words, next_time, previous_times, times
 
 VALID = [
     "* * * * *",
@@ -46,6 +46,40 @@ def test_next_times_are_those_at_which_dagster_ticks(cron: str, zone: str) -> No
         assert moment is not None
         told.append(moment)
     assert told == expected
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "America/St_Johns", "UTC"])
+@pytest.mark.parametrize(
+    "start", ["2026-10-24 00:00", "2026-10-31 00:00", "2027-03-13 00:00", "2027-03-27 00:00"]
+)
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "0 0 * * *",
+        "30 1 * * *",
+        "0 2 * * *",
+        "30 2 * * *",
+        "* 2 * * *",
+        "15,45 2 * * sun",
+        "30 2 28 mar,oct *",
+        "0 3 * * *",
+        "0 */2 * * *",
+        "15 1-4 * * *",
+        "*/20 1,2,3 * * *",
+        "*/20 * * * *",
+        "30 */1 * * *",
+        "0 0-23 * * *",
+    ],
+)
+def test_where_clocks_change_times_are_those_at_which_dagster_ticks(cron: str, start: str, zone: str) -> None:
+    begin = datetime.fromisoformat(start).replace(tzinfo=UTC)
+    end = begin + timedelta(days=2)
+    ticks = schedule_execution_time_iterator(begin.timestamp() + 1, cron, zone)
+    expected = list(takewhile(lambda moment: moment < end, (tick.astimezone(UTC) for tick in ticks)))
+    assert list(takewhile(lambda moment: moment < end, times(cron, zone, begin))) == expected
+    assert all(next_time(cron, zone, earlier) == later for earlier, later in pairwise(expected))
+    backwards = takewhile(lambda moment: moment > begin, previous_times(cron, zone, end))
+    assert list(backwards) == expected[::-1]
 
 
 @pytest.mark.parametrize(

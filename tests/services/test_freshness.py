@@ -92,9 +92,8 @@ def test_a_new_dataset_is_not_late_for_times_before_it_was_there(world: World) -
         # 02:30 does not exist on 29 March 2026 in Berlin: it is due when the clock shows 03:00.
         ("2026-03-29 01:59", "2026-03-28 02:30"),
         ("2026-03-29 02:00", "2026-03-29 03:00"),
-        # On 25 October 02:30 comes twice; it is due the first time.
-        ("2026-10-25 01:29", "2026-10-24 02:30"),
-        ("2026-10-25 01:30", "2026-10-25 02:30"),
+        # On 25 October 02:30 comes twice; it is due the second time, as schedules are.
+        ("2026-10-25 02:29", "2026-10-24 02:30"),
         ("2026-10-25 02:30", "2026-10-25 02:30"),
     ],
 )
