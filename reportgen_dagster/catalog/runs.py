@@ -9,9 +9,22 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true, tuple_, update
-from sqlalchemy.dialects.postgresql import distinct_on, insert
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from reportgen_dagster.catalog import leases
 from reportgen_dagster.catalog.tables import Artifact, Lease, Rejects, Ruleset, RulesetVersion, Run, User
@@ -73,26 +86,29 @@ def page(
 
 def last_of_reports(session: Session, report_ids: Sequence[str]) -> dict[str, RunRow]:
     """Return the most recently accepted run of each report that has one."""
-    statement = (
-        _rows()
-        .where(Run.report_id.in_(report_ids))
-        .ext(distinct_on(Run.report_id))
-        .order_by(Run.report_id, Run.accepted_at.desc(), Run.id.desc())
-    )
-    rows = list(session.execute(statement))
+    rows = _last_of(session, Run.report_id, report_ids)
     return {run.report_id: (run, rejects) for run, rejects in rows if run.report_id}
 
 
 def last_of_schedules(session: Session, schedule_ids: Sequence[str]) -> dict[str, RunRow]:
     """Return the most recently accepted run of each schedule that has one."""
-    statement = (
-        _rows()
-        .where(Run.schedule_id.in_(schedule_ids))
-        .ext(distinct_on(Run.schedule_id))
-        .order_by(Run.schedule_id, Run.accepted_at.desc(), Run.id.desc())
-    )
-    rows = list(session.execute(statement))
+    rows = _last_of(session, Run.schedule_id, schedule_ids)
     return {run.schedule_id: (run, rejects) for run, rejects in rows if run.schedule_id}
+
+
+def _last_of(session: Session, column: InstrumentedAttribute[str | None], ids: Sequence[str]) -> list[RunRow]:
+    """Look for the last run of each id by itself, however many runs it has."""
+    wanted = func.unnest(bindparam("ids", list(ids), ARRAY(Text))).table_valued("id").render_derived()
+    last = (
+        select(Run.id)
+        .where(column == wanted.c.id)
+        .order_by(Run.accepted_at.desc(), Run.id.desc())
+        .limit(1)
+        .lateral()
+    )
+    return list(
+        session.execute(_rows().where(Run.id.in_(select(last.c.id).select_from(wanted.join(last, true())))))
+    )
 
 
 def accept(session: Session, **values: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -91,6 +90,13 @@ def lock(session: Session, schedule_id: str) -> Schedule | None:
     return session.scalars(select(Schedule).where(Schedule.id == schedule_id).with_for_update()).first()
 
 
+def lock_all(session: Session, report_id: str) -> None:
+    """Wait for whoever changes a report's schedules or makes their runs; nobody can before the transaction ends."""
+    session.execute(
+        select(Schedule.id).where(Schedule.report_id == report_id).order_by(Schedule.id).with_for_update()
+    )
+
+
 def set_paused(session: Session, schedule_id: str, *, paused: bool) -> None:
     """Pause or resume a schedule. Repeating it changes nothing; times of the pause do not count as missed."""
     if paused:
@@ -125,7 +131,13 @@ def statuses(session: Session, shards: int) -> dict[str, tuple[int, str | None]]
     return {schedule_id: (shard, status) for schedule_id, shard, status in rows}
 
 
-def note_statuses(session: Session, seen: Mapping[str, str | None]) -> None:
-    """Write what operators set in Dagster."""
-    for schedule_id, status in seen.items():
-        session.execute(update(Schedule).where(Schedule.id == schedule_id).values(dagster_status=status))
+def note_status(session: Session, schedule_id: str, before: str | None, status: str | None) -> bool:
+    """Write what an operator set in Dagster; False, and nothing is written, if something else was noted since `before`."""
+    unchanged = Schedule.dagster_status.is_not_distinct_from(before)
+    statement = update(Schedule).where(Schedule.id == schedule_id, unchanged).values(dagster_status=status)
+    return session.scalar(statement.returning(Schedule.id)) is not None
+
+
+def forget_status(session: Session, schedule_id: str) -> None:
+    """Write that no operator set anything in Dagster."""
+    session.execute(update(Schedule).where(Schedule.id == schedule_id).values(dagster_status=None))

@@ -114,42 +114,6 @@ def short_lived_engine(url: str | URL) -> Engine:
     )
 
 
-def create_database(url: str) -> bool:
-    """Create the database that a URL names, unless it is there.
-
-    Args:
-        url: The database to make; the account in it must be allowed to, and to connect to `postgres`.
-
-    Returns:
-        Whether it was made.
-
-    Raises:
-        UnavailableError: If the server does not answer.
-    """
-    target = psycopg_url(url)
-    engine = short_lived_engine(target.set(database="postgres"))
-    with told_as_unavailable(), engine.connect() as plain:
-        connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-        found = connection.execute(
-            text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": target.database}
-        )
-        if found.scalar():
-            return False
-        name = engine.dialect.identifier_preparer.quote_identifier(target.database or "")
-        return _create(connection, name)
-
-
-def _create(connection: Connection, quoted_name: str) -> bool:
-    """Create a database; False if another process was faster."""
-    try:
-        connection.exec_driver_sql(f"CREATE DATABASE {quoted_name} ENCODING 'UTF8' TEMPLATE template0")
-    except exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in DUPLICATE_DATABASE:
-            return False
-        raise
-    return True
-
-
 def migrate(url: str) -> None:
     """Bring the catalog's tables up to date. Of several processes at once, one works and the others wait.
 

@@ -117,6 +117,7 @@ class Dataset(Base):
     expected_cron: Mapped[str | None] = mapped_column(Text)
     expected_timezone: Mapped[str | None] = mapped_column(Text)
     expected_within_seconds: Mapped[int | None]
+    expected_since: Mapped[datetime | None]
 
     owner: Mapped[User] = relationship()
 
@@ -270,6 +271,9 @@ class Run(Base):
         CheckConstraint("state in ('accepted', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
         Index("ix_runs_owner_accepted", "owner_id", "accepted_at", "id"),  # read backwards: the newest first
         Index("ix_runs_unfinished", "state", postgresql_where=text("state in ('accepted', 'running')")),
+        # The last runs of a report, and of a schedule.
+        Index("ix_runs_report_accepted", "report_id", "accepted_at", "id"),
+        Index("ix_runs_schedule_accepted", "schedule_id", "accepted_at", "id"),
         # What the turn of an owner's next run follows from.
         Index("ix_runs_owner_turn", "owner_id", "turn", postgresql_where=text("state <> 'cancelled'")),
         Index("ix_runs_begun_turn", "turn", postgresql_where=text("started_at is not null")),
@@ -294,7 +298,7 @@ class Run(Base):
         String(16)
     )  # api, schedule, data, or dagster (materialize, re-execution)
     report_name: Mapped[str] = mapped_column(Text, default="default")
-    report_id: Mapped[str | None] = mapped_column(ForeignKey("reports.id", ondelete="SET NULL"), index=True)
+    report_id: Mapped[str | None] = mapped_column(ForeignKey("reports.id", ondelete="SET NULL"))
     schedule_id: Mapped[str | None] = mapped_column(ForeignKey("schedules.id", ondelete="SET NULL"))
     due_at: Mapped[datetime | None]  # of a tick; None for the run that a new schedule makes at once
     origin_dagster_run_id: Mapped[str | None] = mapped_column(Text, unique=True)  # trigger dagster only

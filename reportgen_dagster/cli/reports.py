@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from reportgen_dagster.services.runs import RunView
 
 SHOWN_RUNS = 5
-FINAL = ("succeeded", "failed", "cancelled")
 _LOOK_SECONDS = 0.2
 
 app = typer.Typer()
@@ -287,11 +286,12 @@ def _inputs(input_dataset: str, reference: Sequence[str]) -> dict[str, Pick]:
 
 def _ended(context: Context, owner_id: str, run_id: str) -> RunView:
     """Wait until a run ended and return it."""
+    from reportgen_dagster.catalog.tables import FINAL_STATES
     from reportgen_dagster.services.runs import find_run
 
     while True:
         run = find_run(context, owner_id, run_id)
-        if run.state in FINAL:
+        if run.state in FINAL_STATES:
             return run
         time.sleep(_LOOK_SECONDS)
 

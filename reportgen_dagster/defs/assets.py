@@ -26,7 +26,7 @@ from dagster._core.utils import is_valid_email
 
 from reportgen_dagster.defs import events
 from reportgen_dagster.defs.descriptions import problem_words, report_description, rules_description
-from reportgen_dagster.defs.failures import end_if_cancelled, telling_failures
+from reportgen_dagster.defs.failures import end_if_cancelled, failure, telling_failures
 from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
     CONTRACT_CHECK,
@@ -39,11 +39,14 @@ from reportgen_dagster.defs.keys import (
     ruleset_key,
 )
 from reportgen_dagster.defs.service import Service
+from reportgen_dagster.errors import ReportgenError
 from reportgen_dagster.services import attempts, generation, publications, reports
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition, RulesetDefinition
 from reportgen_dagster.services.launching import REPORT_TAG, RULES_TAG, TRIGGER_TAG
+from reportgen_dagster.services.publications import Reportable
 
+Event = MaterializeResult[None] | AssetCheckResult
 Thing = TypeVar("Thing")
 _log = logging.getLogger(__name__)
 
@@ -135,14 +138,17 @@ def _report_assets(name: str, reports: Sequence[SoundReport]) -> AssetsDefinitio
         can_subset=True,
         required_resource_keys={"service"},
     )
-    def materialize_reports(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+    def materialize_reports(context: AssetExecutionContext) -> Iterator[Event]:
+        chosen = context.selected_asset_keys
+        checked = {check.asset_key for check in context.selected_asset_check_keys}
+        _tag(context, [by_key[key] for key in chosen | checked])
         failures = []
-        _tag(context, [by_key[key] for key in context.selected_asset_keys])
-        for key in context.selected_asset_keys:
+        for key in chosen | checked:
+            tell = _materialize if key in chosen else _checks_again
             try:
-                yield from _materialize(context, by_key[key])
-            except Failure as failure:
-                failures.append(failure)
+                yield from tell(context, by_key[key])
+            except Failure as failed:
+                failures.append(failed)
         if failures:
             raise failures[0]
 
@@ -232,15 +238,16 @@ def _tag(context: AssetExecutionContext, chosen: Sequence[ReportDefinition]) -> 
     context.instance.add_run_tags(context.run.run_id, dict(set.intersection(*map(set, of_each))))
 
 
-def _materialize(
-    context: AssetExecutionContext, report: ReportDefinition
-) -> Iterator[MaterializeResult[None]]:
+def _materialize(context: AssetExecutionContext, report: ReportDefinition) -> Iterator[Event]:
     """Accept a run for the Materialize button and carry it out in this process."""
     service: Service = context.resources.service
     catalog = service.context
     origin = f"{context.run.run_id}:{report.id}"
-    run_id = reports.accept_from_dagster(catalog, report.id, origin)
-    claimed = attempts.claim(catalog, run_id, context.run.run_id)
+    try:
+        run_id = reports.accept_from_dagster(catalog, report.id, origin)
+        claimed = attempts.claim(catalog, run_id, context.run.run_id)
+    except ReportgenError as error:
+        raise failure(error) from error
     if claimed is None:
         end_if_cancelled(context, catalog, run_id)
         context.log.info(f"run {run_id} is claimed or finished already; nothing to do")
@@ -256,6 +263,7 @@ def _materialize(
         published = generation.publish(catalog, produced, note)
     if published:
         yield _result(context, catalog, run_id)
+        publications.mark_reported(catalog, run_id)
     else:
         end_if_cancelled(context, catalog, run_id)
 
@@ -265,22 +273,35 @@ def _result(context: AssetExecutionContext, catalog: Context, run_id: str) -> Ma
     for event in (*events.sources(published, context.instance), *events.fresh_checks(published)):
         context.log_event(event)
     materialization = events.report_materialization(published)
-    publications.mark_reported(catalog, run_id)
     return MaterializeResult(
         asset_key=materialization.asset_key,
         metadata=events.report_metadata(published),
-        check_results=[
-            AssetCheckResult(
-                passed=check.passed,
-                asset_key=check.asset_key,
-                check_name=check.check_name,
-                severity=check.severity,
-                description=check.description,
-                metadata=check.metadata,
-            )
-            for check in events.report_checks(published)
-            if AssetCheckKey(check.asset_key, check.check_name) in context.selected_asset_check_keys
-        ],
+        check_results=_chosen_checks(context, published),
         data_version=DataVersion(published.artifact_digest),
         tags={ARTIFACT_TAG: published.artifact_id},
     )
+
+
+def _checks_again(context: AssetExecutionContext, report: ReportDefinition) -> Iterator[Event]:
+    """Tell the checks of the report that there is: they are judged in the pass that makes it."""
+    service: Service = context.resources.service
+    try:
+        published = publications.latest(service.context, report.id)
+    except ReportgenError as error:
+        raise failure(error) from error
+    yield from _chosen_checks(context, published)
+
+
+def _chosen_checks(context: AssetExecutionContext, published: Reportable) -> list[AssetCheckResult]:
+    return [
+        AssetCheckResult(
+            passed=check.passed,
+            asset_key=check.asset_key,
+            check_name=check.check_name,
+            severity=check.severity,
+            description=check.description,
+            metadata=check.metadata,
+        )
+        for check in events.report_checks(published)
+        if AssetCheckKey(check.asset_key, check.check_name) in context.selected_asset_check_keys
+    ]

@@ -141,11 +141,13 @@ def _become_attempt(run: DagsterRun) -> None:
 def _watch(process_id: int, run: DagsterRun, sigterm: _Sigterm) -> int:
     """Renew the lease until the process ends; return its exit code (negative: the signal that killed it).
 
-    The engine minds the time limit itself. A process that is `OVERDUE_SECONDS` past it hangs: it is killed, its run failed.
+    The engine minds the time limit of each report itself. A process that is `OVERDUE_SECONDS` past what all its reports may take
+    hangs: it is killed, its run failed.
     """
     cancelled = unwanted = 0
     beaten_at = time.monotonic()
-    overdue_at = beaten_at + Settings().time_limit_seconds + OVERDUE_SECONDS
+    reports = max(1, len(run.asset_selection or ()))
+    overdue_at = beaten_at + reports * Settings().time_limit_seconds + OVERDUE_SECONDS
     descriptor = os.pidfd_open(process_id)
     try:
         while not select.select([descriptor], [], [], LOOK_SECONDS)[0]:

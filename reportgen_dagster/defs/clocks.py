@@ -6,6 +6,8 @@ turns; by hand it can be executed at any time. A success also tells that its rep
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
 
 from dagster import (
     AssetCheckEvaluation,
@@ -25,10 +27,12 @@ from dagster import (
 from reportgen_dagster.defs.keys import FRESH_CHECK, ON_TIME_CHECK, dataset_key, report_key
 from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.defs.service import Service
+from reportgen_dagster.errors import CronError
 from reportgen_dagster.services import freshness
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.cron import check_cron, in_words
 from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition
-from reportgen_dagster.services.freshness import Verdict
+from reportgen_dagster.services.freshness import Verdict, duration
 
 INTERVAL_SECONDS = 30
 MOST_AT_ONCE = 100  # each is a transaction of Dagster's; what is left waits for the next tick
@@ -55,17 +59,25 @@ def _fresh_spec(report: ReportDefinition) -> AssetCheckSpec:
     return AssetCheckSpec(
         FRESH_CHECK,
         asset=report_key(report.owner_id, report.name),
-        description=f"The last success is at most {report.fresh_within_seconds:,} seconds old.",
+        description=f"The last success is at most {duration(timedelta(seconds=report.fresh_within_seconds or 0))} old.",
     )
 
 
 def _on_time_spec(dataset: DatasetDefinition) -> AssetCheckSpec:
+    late = duration(timedelta(seconds=dataset.expected_within_seconds or 0))
     return AssetCheckSpec(
         ON_TIME_CHECK,
         asset=dataset_key(dataset.owner_id, dataset.name),
-        description=f"A version comes by {dataset.expected_cron} ({dataset.expected_timezone}),"
-        f" at most {dataset.expected_within_seconds or 0:,} seconds late.",
+        description=f"A version comes: {_times(dataset)}, at most {late} late.",
     )
+
+
+def _times(dataset: DatasetDefinition) -> str:
+    cron, timezone = dataset.expected_cron or "", dataset.expected_timezone or "UTC"
+    with suppress(CronError):  # what cannot be understood is told by the check itself
+        check_cron(cron, timezone)
+        return f"{in_words(cron)} ({timezone})"
+    return f"{cron} ({timezone})"
 
 
 def _clock_checks(name: str, specs: Sequence[AssetCheckSpec]) -> AssetChecksDefinition:
@@ -108,7 +120,7 @@ def watch_clocks(context: SensorEvaluationContext) -> SkipReason:
         for evaluation, _ in turned[:3]
     )
     return SkipReason(
-        f"{len(turned)} checks turned. {words}" if turned else "No report turned stale, no dataset is late."
+        f"Turned: {len(turned):,}. {words}" if turned else "No report turned stale, no dataset is late."
     )
 
 

@@ -6,9 +6,10 @@ What belongs here: words and layout. What does not: metadata of runs (events.py)
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from reportgen_dagster.defs.keys import schedule_name
-from reportgen_dagster.errors import CronError, ReportgenError
+from reportgen_dagster.errors import CronError, ReportgenError, RulesError
 from reportgen_dagster.services.cron import check_cron, in_words
 from reportgen_dagster.services.definitions import ReportDefinition, RulesetDefinition, ScheduleDefinition
 
@@ -19,6 +20,7 @@ def report_description(report: ReportDefinition) -> str:
     files = [f"- `{file}`: the dataset {dataset}" for file, dataset in report.datasets.items()]
     parts = [
         *_told(report.summary, report.name),
+        "" if report.summary else _rules_problem(report.rules_text, report.syntax),
         f"A report of {report.owner_email}, by version {report.ruleset_version} of the ruleset"
         f" {report.ruleset_name} ({follows}).",
         "\n".join(files),
@@ -32,10 +34,25 @@ def rules_description(ruleset: RulesetDefinition) -> str:
     """Return what rules say they are, and their steps as a graph."""
     parts = [
         *_told(ruleset.summary, ruleset.name),
+        "" if ruleset.summary else _rules_problem(ruleset.rules_text, ruleset.syntax),
         f"A ruleset of {ruleset.owner_email}, version {ruleset.version}.",
         *_graph(ruleset.summary),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _rules_problem(text: str, syntax: Literal["yaml", "json"]) -> str:
+    """Return what is wrong with rules by themselves, as Markdown; empty if nothing is."""
+    from reportgen_dagster.rules.reading.loading import (
+        read_ruleset,
+    )  # a second; only for rules without a summary
+
+    try:
+        problems = read_ruleset(text, syntax=syntax).problems
+    except RulesError as error:
+        problems = error.problems
+    lines = "\n".join(f"- {problem}" for problem in problems)
+    return f"**Its rules cannot be used:**\n\n{lines}" if problems else ""
 
 
 def _told(summary: Mapping[str, str] | None, name: str) -> list[str]:

@@ -51,12 +51,15 @@ Event = AssetMaterialization | AssetCheckEvaluation
 
 
 def of_run(context: Context, run_id: str, instance: DagsterInstance) -> Iterator[Event]:
-    """Return every event of a succeeded run; versions that Dagster knows already are left out."""
+    """Return every event of a succeeded run; versions that Dagster knows already are left out.
+
+    The materialization comes last: whoever finds it may take all of them for told.
+    """
     published = publications.reportable(context, run_id)
     yield from sources(published, instance)
-    yield report_materialization(published)
     yield from report_checks(published)
     yield from fresh_checks(published)
+    yield report_materialization(published)
 
 
 def sources(published: Reportable, instance: DagsterInstance) -> Iterator[AssetMaterialization]:
@@ -224,7 +227,9 @@ def contract_and_reject_checks(
         check_name=REJECTS_CHECK,
         passed=outcome["reject_count"] == 0,
         severity=AssetCheckSeverity.WARN,
-        description="No row was diverted to the rejects.",
+        description=f"{outcome['reject_count']:,} of {outcome['input_count']:,} rows were diverted, as the rules allow."
+        if outcome["reject_count"]
+        else "No row was diverted to the rejects.",
         metadata={
             "rows rejected": outcome["reject_count"],
             "samples": MetadataValue.json(outcome["reject_samples"]),

@@ -1,4 +1,7 @@
-"""The sensors that keep catalog and Dagster in step: launch what is accepted, end what died, report what a kill kept silent."""
+"""The sensors that keep catalog and Dagster in step: launch what is accepted, end what died, tell what a kill kept silent.
+
+Two more bring events into the catalog: a report's new data, and what operators switch or cancel here.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ def report_published_runs(context: SensorEvaluationContext) -> SkipReason:
     if failures:
         raise failures[0]
     return SkipReason(
-        f"Reported {len(published)} runs." if published else "Every published report is reported."
+        f"Reported: {len(published):,}." if published else "Every published report is reported."
     )
 
 
@@ -139,11 +142,17 @@ def run_on_new_data(_context: SensorEvaluationContext) -> Iterator[RunRequest | 
 )
 def take_over_switches(context: SensorEvaluationContext) -> SkipReason:
     """Bring what operators switched by hand into the catalog, where the owner sees it."""
-    states = context.instance.all_instigator_state(
+    told = switches.take_over(context_of_process(), lambda: _by_hand(context.instance))
+    return SkipReason(" ".join(told) or "Nobody switched a schedule by hand.")
+
+
+def _by_hand(instance: DagsterInstance) -> dict[tuple[str, str], str]:
+    """Return the status of each schedule that was switched by hand, by code location and schedule."""
+    states = instance.all_instigator_state(
         instigator_type=InstigatorType.SCHEDULE,
         instigator_statuses={InstigatorStatus.RUNNING, InstigatorStatus.STOPPED},
     )
-    by_hand = {
+    return {
         (
             state.repository_selector.location_name,
             state.instigator_name.removeprefix(SCHEDULE_PREFIX),
@@ -151,8 +160,6 @@ def take_over_switches(context: SensorEvaluationContext) -> SkipReason:
         for state in states
         if state.instigator_name.startswith(SCHEDULE_PREFIX)
     }
-    told = switches.take_over(context_of_process(), by_hand)
-    return SkipReason(" ".join(told) or "Nobody switched a schedule by hand.")
 
 
 @run_status_sensor(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,7 +71,6 @@ class Claim:
 
     Attributes:
         fence: The number that guards every write; a newer claim has a higher one.
-        due_at: When the tick was due that asked for the run.
         files: By what they are to the rules.
         parameters: As they were given for this run.
         run_date: What `today()` is.
@@ -81,8 +80,6 @@ class Claim:
     fence: int
     owner_id: str
     report_name: str
-    schedule_id: str | None
-    due_at: datetime | None
     rules: RulesText
     ruleset_name: str
     ruleset_version: int
@@ -160,8 +157,6 @@ def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
             fence=fence,
             owner_id=run.owner_id,
             report_name=run.report_name,
-            schedule_id=run.schedule_id,
-            due_at=run.due_at,
             rules=as_rules_text(version),
             ruleset_name=ruleset_name,
             ruleset_version=version.number,

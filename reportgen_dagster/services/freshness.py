@@ -112,8 +112,8 @@ def _dataset(row: Row[Any], now: datetime) -> Verdict:
     # One second later, as only times before are given.
     judged_until = now - within + timedelta(seconds=1)
     times = list(islice(previous_times(row.expected_cron, timezone, judged_until), 2))
-    if not times or times[0] <= row.created_at:
-        following = next_time(row.expected_cron, timezone, row.created_at)
+    if not times or times[0] <= row.expected_since:
+        following = next_time(row.expected_cron, timezone, row.expected_since)
         words = f"First due at {_local(following, zone)}." if following else "It is never due."
         return Verdict(row.id, row.owner_id, row.name, passed=True, words=words, facts=facts)
     due, begins = times[0], _begin(times, within)

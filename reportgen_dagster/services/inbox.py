@@ -167,9 +167,11 @@ class _Sweep:
         complete = [found for found in files if found.is_complete or found.mark in remembered]
         later = {found.mark: found for found in _in_turn(files)}
         try:
-            for left in sorted(self._inbox.leftovers(), key=lambda left: _age(left.found)):
-                if self._belongs(left.found) and self._has_room():
-                    self._take(left)
+            leftovers = {left.found: left for left in self._inbox.leftovers()}
+            kept = self._places_left // 2  # for what is new, should all of these fail again and again
+            for found in _in_turn(leftovers):
+                if self._belongs(found) and self._places_left > kept and self._has_room():
+                    self._take(leftovers[found])
             for found in _in_turn(complete):
                 claimed = self._claim(found) if self._has_room() else None
                 if claimed is not None:

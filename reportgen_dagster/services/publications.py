@@ -1,4 +1,4 @@
-"""Use case: what Dagster is told of published reports, and that it was told."""
+"""Use case: what Dagster is told of published reports and the rules that they are made by, and that it was told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from reportgen_dagster.catalog import datasets, rulesets
+from reportgen_dagster.catalog import datasets, reports, rulesets
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import Artifact, Report, RulesetVersion, Run
 from reportgen_dagster.errors import NotFoundError
@@ -64,7 +64,6 @@ class Reportable:
     run_id: str
     owner_id: str
     report_name: str
-    schedule_id: str | None
     dagster_run_id: str | None
     outcome: dict[str, Any]
     files: dict[str, ClaimedFile]
@@ -93,6 +92,20 @@ def reportable(context: Context, run_id: str) -> Reportable:
         return _reportable(context, session, *row)
 
 
+def latest(context: Context, report_id: str) -> Reportable:
+    """Return the last published report of a definition.
+
+    Raises:
+        NotFoundError: If it was not made yet.
+    """
+    with context.catalog.transaction() as session:
+        run = reports.last_run(session, report_id, states=("succeeded",))
+        row = queue.published(session, run.id) if run is not None else None
+        if row is None:
+            raise NotFoundError("This report has not been made yet.", hint="Materialize it.")
+        return _reportable(context, session, *row)
+
+
 def unreported(context: Context) -> list[Reportable]:
     """Return published reports that Dagster was not told of and whose worker is gone, oldest first."""
     with context.catalog.transaction() as session:
@@ -116,7 +129,6 @@ def _reportable(context: Context, session: Session, run: Run, artifact: Artifact
         run_id=run.id,
         owner_id=run.owner_id,
         report_name=run.report_name,
-        schedule_id=run.schedule_id,
         dagster_run_id=run.dagster_run_id,
         outcome={**_UNTOLD, "used_count": run.used_count, **(run.outcome or {})},
         files=claimed_files(context, session, run),

@@ -17,6 +17,7 @@ from reportgen_dagster.catalog import datasets as dataset_catalog
 from reportgen_dagster.catalog import reports as catalog
 from reportgen_dagster.catalog import rulesets as ruleset_catalog
 from reportgen_dagster.catalog import runs as queue
+from reportgen_dagster.catalog import schedules
 from reportgen_dagster.catalog.reports import Pinned, Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
@@ -36,7 +37,7 @@ from reportgen_dagster.services.uploads import as_rules_text
 
 MAX_SECONDS = 366 * 24 * 3600
 SETTLE_SECONDS = 10
-UNFINISHED = ("accepted", "running")
+NEW_DATA_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +270,9 @@ def delete_report(context: Context, owner_id: str, name: str) -> None:
         NotFoundError: If there is none of that name.
     """
     with context.catalog.transaction() as session:
-        catalog.remove(session, find_own(session, owner_id, name).id)
+        report = find_own(session, owner_id, name)
+        schedules.lock_all(session, report.id)  # as a tick does it: schedule first, report second
+        catalog.remove(session, report.id)
 
 
 def run_report(context: Context, owner_id: str, name: str, *, run_date: date | None = None) -> RunView:
@@ -339,17 +342,19 @@ def accept_again(context: Context, run_id: str, dagster_run_id: str) -> str:
 def accept_on_new_data(context: Context) -> dict[str, str]:
     """Accept a run of each report that follows a dataset with a new version and wants to run on it.
 
+    A hundred at most; who calls again goes on.
+
     Returns:
         The owner by the id of each run. A version leads to one run, however often and from wherever this is called.
     """
     with context.catalog.transaction() as session:
-        waiting = catalog.with_new_data(session)
+        waiting = catalog.with_new_data(session, limit=NEW_DATA_AT_ONCE)
     accepted = {}
     for report_id in waiting:
         with context.catalog.transaction() as session:
             report = catalog.lock(session, report_id)
             # With the report locked, it is looked at once more: another process may have been faster.
-            if report is not None and report_id in catalog.with_new_data(session):
+            if report is not None and catalog.has_new_data(session, report_id):
                 accepted[accept(session, report, trigger="data")] = report.owner_id
     return accepted
 

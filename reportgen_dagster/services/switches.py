@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from reportgen_dagster.catalog import schedules as calendar
 from reportgen_dagster.identity import location_name
@@ -25,30 +25,32 @@ def contradicted(context: Context) -> list[tuple[str, str]]:
 def forget(context: Context, schedule_id: str) -> None:
     """Write that Dagster shows a schedule as its definition says, as if nobody had switched it by hand."""
     with context.catalog.transaction() as session:
-        calendar.note_statuses(session, {schedule_id: None})
+        calendar.forget_status(session, schedule_id)
 
 
-def take_over(context: Context, seen: Mapping[tuple[str, str], str]) -> list[str]:
+def take_over(context: Context, look: Callable[[], Mapping[tuple[str, str], str]]) -> list[str]:
     """Pause and resume schedules as operators switched them in Dagster since the last look.
 
     Args:
         context: The installation.
-        seen: `RUNNING` or `STOPPED` where somebody set it by hand, by code location and schedule. Locations that schedules
-            were in before the number of shards changed do not count.
+        look: Returns `RUNNING` or `STOPPED` where somebody set it by hand, by code location and schedule. Locations that
+            schedules were in before the number of shards changed do not count.
 
     Returns:
         What was done, a sentence for each schedule.
     """
-    told = []
     with context.catalog.transaction() as session:
         known = calendar.statuses(session, context.settings.shards)
-        present = {key: seen.get((location_name(shard), key)) for key, (shard, _) in known.items()}
-        changed = {key: status for key, status in present.items() if status != known[key][1]}
-        for schedule_id, status in changed.items():
+    seen = look()
+    told = []
+    with context.catalog.transaction() as session:
+        for schedule_id, (shard, before) in known.items():
+            status = seen.get((location_name(shard), schedule_id))
+            if status == before or not calendar.note_status(session, schedule_id, before, status):
+                continue
             if status is not None:
                 calendar.set_paused(session, schedule_id, paused=status == "STOPPED")
                 told.append(
                     f"An operator switched the schedule {schedule_id} {'off' if status == 'STOPPED' else 'on'}."
                 )
-        calendar.note_statuses(session, changed)
     return told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice, takewhile
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
@@ -17,9 +17,10 @@ from reportgen_dagster.catalog.tables import Report, Schedule
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import next_time, times
+from reportgen_dagster.services.freshness import duration
 from reportgen_dagster.services.reports import accept
 
-MOST_AT_ONCE = 500  # missed times that one tick makes up for; the next tick goes on
+MOST_AT_ONCE = 100  # times that one tick makes up for; the next tick goes on
 LATE = timedelta(minutes=5)  # a tick that comes later than that was missed
 
 
@@ -59,9 +60,9 @@ def accept_tick(context: Context, schedule_id: str, due_at: datetime, *, now: da
         pinned = report_catalog.pinned(session, report)
         if not reason and schedule.unchanged == "skip":
             reason = _nothing_new(session, report, pinned)
-        moments = [] if reason else [*_missed(schedule, due), due]
+        moments = [] if reason else list(islice(chain(_missed(schedule, due), [due]), MOST_AT_ONCE))
         run_ids = [_accept_due(session, schedule, report, pinned, moment) for moment in moments]
-        calendar.note_handled(session, schedule_id, due)
+        calendar.note_handled(session, schedule_id, moments[-1] if moments else due)
         return Tick(tuple(run_ids), reason)
 
 
@@ -82,16 +83,11 @@ def _accept_due(session: Session, schedule: Schedule, report: Report, pinned: Pi
 def _not_now(schedule: Schedule, due: datetime, now: datetime) -> str:
     """Return why a time that comes late does not lead to a run; empty if it does."""
     if schedule.missed == "skip" and now - due > LATE:
-        return f"This time was missed by {_told(now - due)}, and missed times of this schedule are skipped."
+        return f"This time passed {duration(now - due)} ago, and this schedule skips times that were missed."
     later = next_time(schedule.cron, schedule.timezone, due)
     if schedule.missed == "last" and later is not None and later <= now - LATE:
         return "This time was missed, and of missed times this schedule runs the last one only."
     return ""
-
-
-def _told(span: timedelta) -> str:
-    minutes = int(span.total_seconds() // 60)
-    return f"{minutes:,} minutes" if minutes < 120 else f"{minutes // 60:,} hours"
 
 
 def _missed(schedule: Schedule, due: datetime) -> Iterator[datetime]:
@@ -99,14 +95,7 @@ def _missed(schedule: Schedule, due: datetime) -> Iterator[datetime]:
     if schedule.missed != "all":
         return iter(())
     passed = times(schedule.cron, schedule.timezone, schedule.handled_until)
-    return islice((moment for moment in _until(passed, due)), MOST_AT_ONCE)
-
-
-def _until(moments: Iterator[datetime], end: datetime) -> Iterator[datetime]:
-    for moment in moments:
-        if moment >= end:
-            return
-        yield moment
+    return takewhile(lambda moment: moment < due, passed)
 
 
 def _nothing_new(session: Session, report: Report, pinned: Pinned) -> str:

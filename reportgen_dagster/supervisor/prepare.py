@@ -45,8 +45,8 @@ def prepare(settings: Settings) -> None:
         make_inbox(settings.inbox_path)
     catalog = _plain(settings.catalog_url)
     dagster = _plain(settings.dagster_database_url)
-    _make_database(catalog)
-    _make_database(dagster)
+    make_database(catalog)
+    make_database(dagster)
     migrate(settings.catalog_url)
     _make_dagster_storage(settings, dagster, dagster_home / "version")
 
@@ -74,7 +74,7 @@ def _plain(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def _make_database(url: str) -> None:
+def make_database(url: str) -> None:
     """Create the database of a URL on its server, if it is not there."""
     name = make_url(url).database or ""
     with _connect_beside(url) as connection:

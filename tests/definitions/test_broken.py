@@ -48,6 +48,8 @@ def test_what_is_sound_loads_and_what_is_broken_tells_why(ann: Ann, schedules: d
     for name in ("sound", "rules", "cron", "zone", "dataset"):
         assert node(name).is_executable, name
         assert node(name).check_keys, name
+    assert "Its rules cannot be used" in node("rules").description
+    assert "Its rules cannot be used" in graph.get(ruleset_key(ann.id, "rules")).description
     assert "99" in node("cron").description
     assert "Mars/Olympus" in node("zone").description
     assert not node("summary").is_executable

@@ -39,7 +39,7 @@ def expected(ann: Ann) -> None:
     """A dataset that is expected each minute, and of which nothing came for years."""
     add(ann, "trades", b"a\n1\n")
     datasets.expect_dataset(ann.context, ann.id, "trades", cron="* * * * *", within_seconds=1)
-    sql(ann, "UPDATE datasets SET created_at = '2020-01-01 00:00+00'")
+    sql(ann, "UPDATE datasets SET expected_since = '2020-01-01 00:00+00'")
     sql(ann, "UPDATE dataset_versions SET received_at = '2020-01-01 00:00+00'")
 
 

@@ -176,6 +176,49 @@ def test_materialize_without_checks_makes_the_report_all_the_same(
     assert runs.find_run(ann.context, ann.id, None).state == "succeeded"
 
 
+def test_checks_alone_are_told_of_the_report_that_there_is(ann: Ann, instance: DagsterInstance) -> None:
+    ann.schedule()
+    key = report_key(ann.id, "trades")
+    loaded = _definitions(ann.context.settings)
+    only_checks = Definitions(
+        assets=loaded.assets,
+        resources=loaded.resources,
+        executor=loaded.executor,
+        jobs=[define_asset_job("only_checks", selection=AssetSelection.checks_for_assets(key))],
+    ).resolve_job_def("only_checks")
+    before = only_checks.execute_in_process(instance=instance, raise_on_error=False)
+    assert not before.success
+    (failed,) = (event for event in before.all_events if event.is_step_failure)
+    assert "has not been made yet" in failed.step_failure_data.error.message
+    made = loaded.resolve_implicit_global_asset_job_def()
+    assert made.execute_in_process(instance=instance, asset_selection=[key]).success
+    told = only_checks.execute_in_process(instance=instance)
+    assert len(told.get_asset_check_evaluations()) == 4
+    assert told.get_asset_materialization_events() == []
+    assert len(runs.list_runs(ann.context, ann.id)[0]) == 2, (
+        "the first of the schedule and the one that was made"
+    )
+
+
+def test_of_several_reports_one_that_was_deleted_holds_up_no_other(
+    ann: Ann, instance: DagsterInstance
+) -> None:
+    from reportgen_dagster.services import reports
+
+    for name in ("trades", "gone", "other"):
+        ann.schedule(name)
+    loaded = _definitions(ann.context.settings)
+    reports.delete_report(ann.context, ann.id, "gone")
+    keys = [report_key(ann.id, name) for name in ("gone", "trades", "other")]
+    job = loaded.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance, asset_selection=keys, raise_on_error=False)
+    assert not result.success
+    (failed,) = (event for event in result.all_events if event.is_step_failure)
+    assert "This report was deleted" in failed.step_failure_data.error.message
+    for name in ("trades", "other"):
+        assert instance.get_latest_materialization_event(report_key(ann.id, name)) is not None
+
+
 def test_a_run_of_materialize_has_the_tags_that_other_runs_have(ann: Ann, instance: DagsterInstance) -> None:
     ann.schedule()
     job = _definitions(ann.context.settings).resolve_implicit_global_asset_job_def()
@@ -195,8 +238,10 @@ def test_what_a_kill_kept_silent_is_reported_once(ann: Ann, instance: DagsterIns
     for _ in range(2):
         with build_sensor_context(instance=instance) as context:
             sensors.report_published_runs(context)
-    records = instance.fetch_materializations(report_key(ann.id, "default"), limit=5).records
-    assert len(records) == 1
+    key = report_key(ann.id, "default")
+    assert len(instance.fetch_materializations(key, limit=5).records) == 1
+    checks = instance.event_log_storage.get_asset_check_execution_history
+    assert len(checks(AssetCheckKey(key, REJECTS_CHECK), limit=5)) == 1
     assert ann.run(run_id).state == "succeeded"
 
 

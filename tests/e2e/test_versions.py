@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from reportgen_dagster.identity import slug
 from reportgen_dagster.services import datasets
@@ -86,7 +87,10 @@ def test_a_late_dataset_is_told_and_its_check_is_executed_by_hand(stack, client:
     context = Context.open(settings)
     owner = client.session["user"]["id"]
     try:
-        datasets.expect_dataset(context, owner, "yearly-input", cron="* * * * *", within_seconds=1)
+        datasets.expect_dataset(context, owner, "yearly-input", cron="0 0 1 1 *", within_seconds=1)
+        with context.catalog.transaction() as session:  # as if it was expected for years, and nothing came
+            session.execute(text("UPDATE datasets SET expected_since = '2020-01-01 00:00+00'"))
+            session.execute(text("UPDATE dataset_versions SET received_at = '2020-01-01 00:00+00'"))
     finally:
         context.close()
     path = _path(client, "yearly-input")

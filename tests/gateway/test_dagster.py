@@ -18,10 +18,10 @@ from pydantic import SecretStr
 from api_gateway import dagster_client
 from api_gateway.dagster_client import DagsterClient
 from api_gateway.main import create_app
-from reportgen_dagster.catalog.session import create_database
 from reportgen_dagster.errors import ServiceError, UnavailableError
 from reportgen_dagster.services.launching import Launch
 from reportgen_dagster.settings import Settings
+from reportgen_dagster.supervisor.prepare import make_database
 from tests.conftest import database_beside
 from tests.gateway.conftest import User, serve
 from tests.gateway.test_schedules import FILES
@@ -201,7 +201,7 @@ def user(dagster, postgres_url: str, tmp_path: Path) -> Iterator[User]:
     """Somebody on a gateway of its own, whose Dagster is the stand-in."""
     _, dagster_url = dagster
     database = database_beside(postgres_url, "gateway_with_dagster")
-    create_database(database)
+    make_database(database)
     settings = Settings(home=tmp_path, database_url=SecretStr(database), dagster_url=dagster_url)
     for url in serve(create_app(settings)):
         yield User(url)

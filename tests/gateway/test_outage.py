@@ -10,8 +10,9 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from api_gateway.main import create_app
-from reportgen_dagster.catalog.session import create_database, short_lived_engine
+from reportgen_dagster.catalog.session import short_lived_engine
 from reportgen_dagster.settings import Settings
+from reportgen_dagster.supervisor.prepare import make_database
 from tests.conftest import database_beside
 from tests.gateway.conftest import User, assert_problem, serve
 
@@ -21,7 +22,7 @@ NAME = "outage"
 @pytest.fixture
 def url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
     database = database_beside(postgres_url, NAME)
-    create_database(database)
+    make_database(database)
     settings = Settings(
         home=tmp_path,
         database_url=SecretStr(database),

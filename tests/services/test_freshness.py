@@ -25,7 +25,9 @@ def expect(world: World, cron: str, timezone: str = "UTC", within_seconds: int =
     datasets.expect_dataset(
         world.context, world.ann, "trades", cron=cron, timezone=timezone, within_seconds=within_seconds
     )
-    world.sql("UPDATE datasets SET created_at = '2020-01-01 00:00+00' WHERE name = 'trades'")
+    world.sql(
+        "UPDATE datasets SET created_at = '2020-01-01 00:00+00', expected_since = '2020-01-01 00:00+00' WHERE name = 'trades'"
+    )
 
 
 def came(world: World, moment: str) -> None:
@@ -77,9 +79,9 @@ def test_the_same_bytes_again_are_an_arrival(world: World) -> None:
     assert len(datasets.list_versions(world.context, world.ann, "trades")) == 1
 
 
-def test_a_new_dataset_is_not_late_for_times_before_it_was_there(world: World) -> None:
+def test_a_dataset_is_not_late_for_times_before_it_was_expected(world: World) -> None:
     expect(world, "0 6 * * *")
-    world.sql("UPDATE datasets SET created_at = :at", at=utc("2026-03-03 06:30"))
+    world.sql("UPDATE datasets SET expected_since = :at", at=utc("2026-03-03 06:30"))
     came(world, "2026-03-01 00:00")
     verdict = late(world, "2026-03-03 23:00")
     assert (verdict.passed, verdict.words) == (True, "First due at 2026-03-04 06:00 UTC.")

@@ -253,7 +253,7 @@ def test_missed_times_are_skipped_where_the_schedule_says_so(world: World) -> No
     late = ticks.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=20))
     assert (late.run_ids, late.reason) == (
         (),
-        "This time was missed by 20 minutes, and missed times of this schedule are skipped.",
+        "This time passed 20 minutes ago, and this schedule skips times that were missed.",
     )
     assert tick(world, schedule, DUE + timedelta(hours=1))
 
@@ -265,6 +265,26 @@ def test_all_missed_times_are_made_up_for_each_with_its_due_time(world: World) -
     assert due_times(world, told.run_ids) == [DUE - timedelta(hours=hours) for hours in (2, 1, 0)]
     again = ticks.accept_tick(world.context, schedule.id, DUE, now=DUE + timedelta(minutes=50))
     assert again.run_ids == told.run_ids[-1:]
+
+
+def test_more_missed_times_than_one_tick_makes_up_for_are_left_to_the_next(world: World) -> None:
+    schedule = view_of(world, missed="all")
+    hours = [DUE + timedelta(hours=hour) for hour in range(-ticks.MOST_AT_ONCE - 1, 2)]
+    rewind(world, schedule, hours[0])
+    first = ticks.accept_tick(world.context, schedule.id, DUE, now=DUE)
+    then = ticks.accept_tick(world.context, schedule.id, hours[-1], now=hours[-1])
+    assert due_times(world, first.run_ids) == hours[1 : ticks.MOST_AT_ONCE + 1]
+    assert due_times(world, then.run_ids) == hours[ticks.MOST_AT_ONCE + 1 :]
+
+
+def test_a_time_that_comes_twice_where_clocks_change_makes_one_run(world: World) -> None:
+    put(world)
+    told = {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "missed": "all"}
+    schedule = schedules.add_schedule(world.context, world.ann, "daily", **told)
+    due = datetime(2030, 10, 27, 1, 30, tzinfo=UTC)  # when Dagster ticks: 02:30 for the second time
+    rewind(world, schedule, due - timedelta(days=1))
+    made = ticks.accept_tick(world.context, schedule.id, due, now=due)
+    assert due_times(world, made.run_ids) == [due]
 
 
 def test_times_of_a_pause_are_not_missed(world: World) -> None:
@@ -367,16 +387,31 @@ def test_what_operators_switch_reaches_the_catalog_once(world: World) -> None:
         return schedules.list_schedules(world.context, world.ann)[0].paused
 
     here = ("reports", schedule.id)
-    assert switches.take_over(world.context, {("reports_1", schedule.id): "STOPPED"}) == []
-    told = switches.take_over(world.context, {here: "STOPPED", ("reports", new_id()): "STOPPED"})
+    assert switches.take_over(world.context, lambda: {("reports_1", schedule.id): "STOPPED"}) == []
+    told = switches.take_over(world.context, lambda: {here: "STOPPED", ("reports", new_id()): "STOPPED"})
     assert (told, is_paused()) == ([f"An operator switched the schedule {schedule.id} off."], True)
     schedules.resume(world.context, world.ann, schedule.id)
-    assert switches.take_over(world.context, {here: "STOPPED"}) == [], "seen already"
+    assert switches.take_over(world.context, lambda: {here: "STOPPED"}) == [], "seen already"
     assert not is_paused()
     assert switches.contradicted(world.context) == [here]
     switches.forget(world.context, schedule.id)
     assert switches.contradicted(world.context) == []
-    switches.take_over(world.context, {here: "STOPPED"})
+    switches.take_over(world.context, lambda: {here: "STOPPED"})
     assert is_paused()
-    switches.take_over(world.context, {here: "RUNNING"})
+    switches.take_over(world.context, lambda: {here: "RUNNING"})
     assert not is_paused()
+
+
+def test_what_the_owner_says_while_dagster_is_looked_at_is_the_later_word(world: World) -> None:
+    schedule, _ = put(world)
+    here = ("reports", schedule.id)
+    switches.take_over(world.context, lambda: {here: "STOPPED"})
+
+    def look() -> dict[tuple[str, str], str]:
+        """See the operator's switch just before the owner resumes the schedule and Dagster shows it."""
+        schedules.resume(world.context, world.ann, schedule.id)
+        switches.forget(world.context, schedule.id)
+        return {here: "STOPPED"}
+
+    assert switches.take_over(world.context, look) == []
+    assert not schedules.list_schedules(world.context, world.ann)[0].paused
