@@ -72,10 +72,10 @@ class UnreportedRules:
     version: RulesVersion
 
 
-def unreported_files(context: Context, *, limit: int = BATCH) -> list[str]:
-    """Return the ids of dataset versions that Dagster was not told of, the longest there first."""
+def unreported_files(context: Context) -> list[str]:
+    """Return the ids of a batch of dataset versions that Dagster was not told of, the longest there first."""
     with context.catalog.transaction() as session:
-        return datasets.unreported(session, limit)
+        return datasets.unreported(session, BATCH)
 
 
 def files(context: Context, version_ids: Sequence[str]) -> list[FileVersion]:

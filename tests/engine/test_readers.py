@@ -159,7 +159,7 @@ def _made(rules: str, dialect: str, data: bytes, *, piece_bytes: int, arrow: boo
 ODD_AT_PIECE = "k1,0,0,2024-01-01,\n" * 100 + f"{MARK}k1,1,1,2024-01-01,\n" * 100
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(("lookup", "standard", b"k,n,x,d,t\n" + ODD_AT_PIECE.encode()))
 @example(("plain", "no header", b"\xef\xbb\xbf" + ODD_AT_PIECE.encode()))
 @given(case=cases())
