@@ -24,17 +24,22 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.register_profile("search", derandomize=False)
 hypothesis.settings.load_profile("repeatable")
 
-# Where Polars has computed, a process cannot fork another one any more that computes (engine/confined.py); servers do so, and
-# tests of them replace what is done there.
-FORKING = ("services", "definitions", "gateway", "supervisor", "cli")
+# The longest go first. Then those whose processes fork: where Polars has computed, a process cannot fork another one any more that
+# computes (engine/confined.py), and some of these tests replace what is done there. Then all others.
+ORDER = ("e2e", "services", "definitions", "gateway", "supervisor", "cli")
 
 TEMPLATE = "reportgen_template"
 _numbers = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests go first whose processes fork."""
-    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in FORKING)
+    """Put tests into the order of their folders."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        return ORDER.index(folder) if folder in ORDER else len(ORDER)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

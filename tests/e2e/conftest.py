@@ -1,4 +1,4 @@
-"""One running service for all end-to-end tests of a session."""
+"""One running service for all end-to-end tests of a process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service that is ready; it must end cleanly, too."""
     service = Stack(tmp_path_factory.mktemp("service"))
