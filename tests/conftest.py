@@ -24,8 +24,8 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.register_profile("search", derandomize=False)
 hypothesis.settings.load_profile("repeatable")
 
-# The longest go first. Then those whose processes fork: where Polars has computed, a process cannot fork another one any more that
-# computes (engine/confined.py), and some of these tests replace what is done there. Then all others.
+# The longest go first. Then those whose processes fork: where Polars has computed, a process cannot fork another one any more
+# that computes (engine/confined.py), and some of these tests replace what is done there. Then all others.
 ORDER = ("e2e", "services", "definitions", "gateway", "supervisor", "cli")
 
 TEMPLATE = "reportgen_template"
