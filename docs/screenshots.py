@@ -108,7 +108,7 @@ def _picture(browser: WebDriver, url: str, name: str, *words: str) -> None:
 
     def shows() -> bool:
         text = browser.find_element(By.TAG_NAME, "body").text
-        return all(word in text for word in words)
+        return all(word in text for word in words) and "Loading" not in text
 
     try:
         _until(shows, f"{url} shows {words}")
@@ -125,7 +125,7 @@ def _pictures(browser: WebDriver, dagster: str, owner_id: str) -> None:
     _picture(browser, prices, "report", "prices", "ruleset")
     _picture(browser, f"{prices}?view=events", "materialization", "rows in", "preview")
     _picture(browser, f"{prices}?view=lineage", "lineage", "prices")
-    _picture(browser, f"{quality}?view=checks", "checks", "input_contract")
+    _picture(browser, f"{quality}?view=checks&checkDetail=input_contract", "checks", "input_contract")
     _picture(browser, f"{repository}/sensors", "sensors", "launch_accepted_runs")
     _picture(browser, f"{repository}/schedules", "schedules", "s_")
     _picture(browser, f"{dagster}/runs", "runs", "generate_report")

@@ -33,13 +33,16 @@ _numbers = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests into the order of their folders."""
+    """Put tests into the order of their folders; those of a file, and all that share the running service, stay in one process."""
 
     def place(item: pytest.Item) -> int:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         return ORDER.index(folder) if folder in ORDER else len(ORDER)
 
     items.sort(key=place)
+    for item in items:
+        is_shared = "stack" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if is_shared else str(item.path)))
 
 
 @pytest.fixture(scope="session")

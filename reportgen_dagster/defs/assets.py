@@ -25,7 +25,12 @@ from dagster import (
 from dagster._core.utils import is_valid_email
 
 from reportgen_dagster.defs import events
-from reportgen_dagster.defs.descriptions import problem_words, report_description, rules_description
+from reportgen_dagster.defs.descriptions import (
+    listing,
+    problem_words,
+    report_description,
+    rules_description,
+)
 from reportgen_dagster.defs.failures import end_if_cancelled, failure, telling_failures
 from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
@@ -86,7 +91,10 @@ def _ruleset_spec(ruleset: RulesetDefinition) -> AssetSpec:
         kinds={ruleset.syntax},
         owners=_owners(ruleset.owner_email),
         description=rules_description(ruleset),
-        metadata={"rules": _rules(ruleset.rules_text, ruleset.syntax), "version": ruleset.version},
+        metadata={
+            "rules": MetadataValue.md(listing(ruleset.rules_text, ruleset.syntax)),
+            "version": ruleset.version,
+        },
     )
 
 
@@ -167,7 +175,6 @@ def _report_spec(report: ReportDefinition) -> AssetSpec:
         description=report_description(report),
         tags={"reportgen/paused": "true"} if report.paused else {},
         metadata={
-            "rules": _rules(report.rules_text, report.syntax),
             "ruleset version": report.ruleset_version,
             "schedules": [f"{schedule.cron} {schedule.timezone}" for schedule in report.schedules],
             "parameters": MetadataValue.json(report.parameters),
@@ -218,10 +225,6 @@ def _problem_spec(key: AssetKey, group: str, error: Exception) -> AssetSpec:
 
 def _owners(email: str) -> list[str]:
     return [email] if is_valid_email(email) else []
-
-
-def _rules(text: str, syntax: str) -> MetadataValue:
-    return MetadataValue.md(f"```{syntax}\n{text}\n```")
 
 
 def _tag(context: AssetExecutionContext, chosen: Sequence[ReportDefinition]) -> None:

@@ -5,6 +5,7 @@ What belongs here: words and layout. What does not: metadata of runs (events.py)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,9 +14,11 @@ from reportgen_dagster.errors import CronError, ReportgenError, RulesError
 from reportgen_dagster.services.cron import check_cron, in_words
 from reportgen_dagster.services.definitions import ReportDefinition, RulesetDefinition, ScheduleDefinition
 
+_FENCES = re.compile("`+")
+
 
 def report_description(report: ReportDefinition) -> str:
-    """Return what a report is, of what it is made, when it runs, and the steps of its rules as a graph."""
+    """Return what a report is, of what it is made, when it runs, its rules and their steps as a graph."""
     follows = "stays with it" if report.is_pinned else "follows the latest"
     files = [f"- `{file}`: the dataset {dataset}" for file, dataset in report.datasets.items()]
     parts = [
@@ -26,6 +29,7 @@ def report_description(report: ReportDefinition) -> str:
         "\n".join(files),
         _times(report),
         *_graph(report.summary),
+        listing(report.rules_text, report.syntax),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -39,6 +43,12 @@ def rules_description(ruleset: RulesetDefinition) -> str:
         *_graph(ruleset.summary),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def listing(text: str, syntax: str) -> str:
+    """Return rules, SQL or a graph as a block of Markdown, whatever is in them."""
+    fence = "`" * max(3, 1 + max(map(len, _FENCES.findall(text)), default=0))
+    return f"{fence}{syntax}\n{text}\n{fence}"
 
 
 def _rules_problem(text: str, syntax: Literal["yaml", "json"]) -> str:
@@ -84,4 +94,4 @@ def problem_words(error: Exception) -> str:
 
 def _graph(summary: Mapping[str, str] | None) -> list[str]:
     graph = (summary or {}).get("graph")
-    return [f"```mermaid\n{graph}\n```"] if graph else []
+    return [listing(graph, "mermaid")] if graph else []

@@ -22,6 +22,7 @@ from dagster import (
     TableSchema,
 )
 
+from reportgen_dagster.defs.descriptions import listing
 from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
     CONTRACT_CHECK,
@@ -142,7 +143,7 @@ def ruleset_materialization(key: AssetKey, name: str, rules: RulesVersion) -> As
         key,
         description=f"Version {rules.number} of {name}",
         metadata={
-            "rules": MetadataValue.md(f"```{rules.syntax}\n{rules.text}\n```"),
+            "rules": MetadataValue.md(listing(rules.text, rules.syntax)),
             "title": rules.title or name,
             "version": rules.number,
             "sha256": rules.digest,
@@ -177,7 +178,7 @@ def report_metadata(published: Reportable) -> dict[str, Any]:
         "warnings": MetadataValue.md(listed(outcome["warnings"])),
         "parameters": MetadataValue.json(published.parameters),
         "run date": published.run_date.isoformat(),
-        "query": MetadataValue.md(f"```sql\n{outcome['sql']}\n```"),
+        "query": MetadataValue.md(listing(outcome["sql"], "sql")),
         "download": _link(published, f"/api/download-report/{published.run_id}/"),
         "rejects": _link(published, f"/api/v1/runs/{published.run_id}/rejects"),
     }

@@ -77,7 +77,7 @@ def _plain(url: str) -> str:
 def make_database(url: str) -> None:
     """Create the database of a URL on its server, if it is not there."""
     name = make_url(url).database or ""
-    with _connect_beside(url) as connection:
+    with _connect_beside(_plain(url)) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
             return
         statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0")

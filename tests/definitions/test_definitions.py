@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -34,7 +35,7 @@ from reportgen_dagster.defs.keys import (
 )
 from reportgen_dagster.services import runs, schedules
 from reportgen_dagster.settings import Settings
-from tests.definitions.conftest import EXAMPLE, Ann
+from tests.definitions.conftest import EXAMPLE, RULES, Ann
 
 
 def _definitions(settings: Settings) -> Definitions:
@@ -53,7 +54,11 @@ def test_a_scheduled_report_is_an_asset_made_of_its_files_and_rules(ann: Ann) ->
         ruleset_key(ann.id, "trades"),
     }
     assert node.is_executable
+    assert "```mermaid\nflowchart" in node.description
+    assert f"```yaml\n{RULES.text}\n```" in node.description
     assert node.owners == ["ann@example.com"]
+    assert node.group_name == "reports"
+    assert node.code_version == hashlib.sha256(RULES.text.encode()).hexdigest()[:12]
     assert node.kinds == {"csv", "duckdb"}
     assert node.check_keys == {
         AssetCheckKey(node.key, CONTRACT_CHECK),

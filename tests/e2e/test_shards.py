@@ -184,14 +184,3 @@ def test_a_change_reloads_its_location_and_leaves_the_other(sharded: Sharded) ->
     until(lambda: definitions.changed_locations(context) == [], "all is loaded", seconds=SEEN_SECONDS)
     assert loaded_at()["reports"] == before["reports"]
     context.close()
-
-
-def test_another_number_of_shards_deals_out_anew(sharded: Sharded) -> None:
-    sharded.stack.stop()
-    sharded.stack.environment["REPORTGEN_SHARDS"] = "1"
-    sharded.stack.start()
-    assert set(sharded.repositories()) == {"reports"}
-    assert set(sharded.by_location.values()) <= sharded.reports_in("reports")
-    context = sharded.context(1)
-    assert definitions.changed_locations(context) == []
-    context.close()

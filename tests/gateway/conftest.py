@@ -16,10 +16,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from api_gateway.main import create_app
-from reportgen_dagster.catalog.session import create_database
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
+from reportgen_dagster.supervisor.prepare import make_database
 from tests.conftest import database_beside
 
 MAX_UPLOAD_BYTES = 3_000_000
@@ -103,7 +103,7 @@ def serve(app: FastAPI) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def server(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     database = database_beside(postgres_url, "gateway")
-    create_database(database)
+    make_database(database)
     settings = Settings(
         home=tmp_path_factory.mktemp("home"),
         database_url=SecretStr(database),

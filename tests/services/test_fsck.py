@@ -7,12 +7,12 @@ from dagster import DagsterRun, DagsterRunStatus
 from dagster_postgres.run_storage import PostgresRunStorage
 
 from reportgen_dagster.catalog.audit import RUN_ID_TAG
-from reportgen_dagster.catalog.session import create_database
 from reportgen_dagster.defs import keys
 from reportgen_dagster.errors import ContractError
 from reportgen_dagster.services import attempts, publications, uploads
 from reportgen_dagster.services.fsck import fsck
 from reportgen_dagster.storage.store import Stored
+from reportgen_dagster.supervisor.prepare import make_database
 from tests.services.conftest import RULES, World
 
 
@@ -20,7 +20,7 @@ from tests.services.conftest import RULES, World
 def dagster_runs(world: World) -> Iterator[PostgresRunStorage]:
     """Dagster's own run storage beside the catalog."""
     url = world.context.settings.dagster_database_url
-    create_database(url)
+    make_database(url)
     storage = PostgresRunStorage(url, should_autocreate_tables=True)
     yield storage
     storage.dispose()
@@ -115,7 +115,7 @@ def test_a_run_that_nobody_takes_care_of_is_found(world: World, claimed: bool) -
     if claimed:
         world.claim(run_id, "d")
         attempts.end(world.context, "d", "lost")
-        create_database(world.context.settings.dagster_database_url)
+        make_database(world.context.settings.dagster_database_url)
         PostgresRunStorage(
             world.context.settings.dagster_database_url, should_autocreate_tables=True
         ).dispose()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from reportgen_dagster.catalog import leases
+from reportgen_dagster.catalog.leases import LEASE_SECONDS
 from reportgen_dagster.services import attempts, reaper, runs
 from tests.services.conftest import World
 
@@ -26,7 +27,7 @@ def test_an_attempt_whose_process_was_killed_counts(world: World) -> None:
 def test_an_expired_lease_counts_and_ends(world: World) -> None:
     run_id = world.run()
     world.claim(run_id, "d")
-    world.age("d", attempts.LEASE_SECONDS + 1)
+    world.age("d", LEASE_SECONDS + 1)
     reaper.reap(world.context)
     assert world.state(run_id) == "accepted"
     assert world.sql("SELECT lost_attempts FROM runs") == [(1,)]
