@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 
+SOON_SURVEYED_BYTES = 32_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a command is asked.
@@ -50,24 +53,21 @@ class Asked:
     def plan(self) -> Plan:
         """Return the plan of the rules, with the types of every row of the files.
 
+        Large files are not read where there are problems without their types; those that types show are told the next time.
+
         Raises:
             RulesError: With every problem of the rules; what else is wrong stands behind them.
             BadRequestError: If only what is given beside them is wrong.
             BadDataError: If only a file is, which cannot be read.
         """
-        from reportgen_dagster.services.rules_problems import dry_plan, plan_problems
+        from reportgen_dagster.services.rules_problems import plan_problems
 
         wrong: list[ReportgenError] = [*self.mistakes]
         columns = self._headers(wrong)
-        kinds = self._surveyed(columns, wrong)
-        parameters = self.parameters
-        plan = dry_plan(self.ruleset, columns, kinds=kinds, parameters=parameters, run_date=self.run_date)
-        problems = plan_problems(plan)
-        if problems:
-            others = (problem for error in wrong for problem in error.problems or (Problem(error.detail),))
-            raise RulesError(problems=[*problems, *others])
-        if wrong:
-            raise wrong[0]
+        if not self._is_soon_surveyed(columns):
+            _tell(plan_problems(self._dry_plan(columns, {})), wrong)
+        plan = self._dry_plan(columns, self._surveyed(columns, wrong))
+        _tell(plan_problems(plan), wrong)
         return plan
 
     def settled(self, plan: Plan) -> Plan:
@@ -124,6 +124,19 @@ class Asked:
                 wrong.append(error)
         return columns
 
+    def _dry_plan(
+        self, columns: Mapping[str, Sequence[str]], kinds: Mapping[str, Mapping[str, ColumnKind]]
+    ) -> Plan:
+        from reportgen_dagster.services.rules_problems import dry_plan
+
+        return dry_plan(
+            self.ruleset, columns, kinds=kinds, parameters=self.parameters, run_date=self.run_date
+        )
+
+    def _is_soon_surveyed(self, columns: Mapping[str, Sequence[str]]) -> bool:
+        """Tell whether nobody minds to wait for the types of columns, even where something else is wrong already."""
+        return sum(self.files[name].stat().st_size for name in columns) <= SOON_SURVEYED_BYTES
+
     def _surveyed(
         self, columns: Mapping[str, Sequence[str]], wrong: list[ReportgenError]
     ) -> dict[str, Mapping[str, ColumnKind]]:
@@ -140,6 +153,15 @@ class Asked:
         except ReportgenError as error:
             wrong.append(error)
             return {}
+
+
+def _tell(problems: Sequence[Problem], wrong: Sequence[ReportgenError]) -> None:
+    """Raise what is wrong, if anything is: problems of the rules first, with what else is wrong behind them."""
+    if problems:
+        others = (problem for error in wrong for problem in error.problems or (Problem(error.detail),))
+        raise RulesError(problems=[*problems, *others])
+    if wrong:
+        raise wrong[0]
 
 
 def asked(

@@ -120,6 +120,19 @@ def test_a_run_tells_columns_and_types_together(reportgen: Command) -> None:
     assert reportgen("run", "rules.yaml", "-i", "input.csv", "-o", "out.csv", rules=constant).code == 2
 
 
+def test_a_large_file_is_not_read_to_tell_what_its_header_tells(
+    reportgen: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reportgen_dagster.cli.planning.SOON_SURVEYED_BYTES", 3)
+    rules = "version: 1\nsteps:\n  - sort: nosuch\n"
+    unclosed = "k\n\"a\n"  # which a look at the rows would tell
+    heard = reportgen("check", "rules.yaml", "-i", "input.csv", rules=rules, input=unclosed)
+    assert "unknown column `nosuch`" in heard.err
+    assert "quote" not in heard.err
+    sound = rules.replace("nosuch", "k")
+    assert "quote" in reportgen("check", "rules.yaml", "-i", "input.csv", rules=sound).err
+
+
 def test_what_is_given_beside_the_rules_hides_nothing_of_them(reportgen: Command) -> None:
     rules = "version: 1\nsteps:\n  - lookup: {reference: r, match: [k]}\n  - sort: nosuch\n  - limit: 1\n    nam: x\n"
     data = "k\nx\n"
