@@ -125,7 +125,7 @@ def test_a_large_file_is_not_read_to_tell_what_its_header_tells(
 ) -> None:
     monkeypatch.setattr("reportgen_dagster.cli.planning.SOON_SURVEYED_BYTES", 3)
     rules = "version: 1\nsteps:\n  - sort: nosuch\n"
-    unclosed = "k\n\"a\n"  # which a look at the rows would tell
+    unclosed = 'k\n"a\n'  # which a look at the rows would tell
     heard = reportgen("check", "rules.yaml", "-i", "input.csv", rules=rules, input=unclosed)
     assert "unknown column `nosuch`" in heard.err
     assert "quote" not in heard.err

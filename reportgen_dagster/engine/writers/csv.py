@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from reportgen_dagster.engine.writers.syncing import Syncing
+
 _SPECIAL = re.compile('[",\r\n]')
 _UNQUOTED = csv.WriteOptions(include_header=False, quoting_style="none", batch_size=4_096)
 _MOST_SPARED = 64
@@ -39,6 +41,7 @@ class CsvWriter:
 
     def __enter__(self) -> CsvWriter:
         self._file = self._path.open("wb")
+        self._syncing = Syncing(self._file.fileno())
         if any(not name or _SPECIAL.search(name) for name in self._columns):
             import polars as pl
 
@@ -59,6 +62,7 @@ class CsvWriter:
             self._next_spared = min(2 * self._next_spared, _MOST_SPARED)
             self._write_quoted(batch)
         self.row_count += batch.num_rows
+        self._syncing.note(self._file.tell())
 
     def _written_unquoted(self, batch: pa.RecordBatch) -> bool:
         """Append the rows if no cell needs quotes, and tell whether that is so."""
@@ -89,6 +93,7 @@ class CsvWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._file:
+            self._syncing.close()
             if kind is None:
                 self._file.flush()
                 os.fsync(self._file.fileno())
