@@ -57,16 +57,18 @@ RELOAD = """mutation ($location: String!) { reloadRepositoryLocation(repositoryL
 
 NUMBERS = "generate_series(CAST(:first AS int), CAST(:last AS int)) AS n"
 # One report of the service is copied: its ruleset with its text, its dataset, and a schedule that is never due by itself.
+# Dagster was told of its versions: profiling thousands of files would take the cores from what is measured.
 COPIES = (
     """INSERT INTO rulesets (id, owner_id, name)
        SELECT md5('ruleset' || n), :owner, 'ruleset ' || n FROM NUMBERS""",
-    """INSERT INTO ruleset_versions (id, ruleset_id, number, digest, text, syntax, filename, summary)
-       SELECT md5('version' || n), md5('ruleset' || n), 1, encode(sha256(n::text::bytea), 'hex'), text, syntax, filename, summary
+    """INSERT INTO ruleset_versions (id, ruleset_id, number, digest, text, syntax, filename, summary, reported_at)
+       SELECT md5('version' || n), md5('ruleset' || n), 1, encode(sha256(n::text::bytea), 'hex'), text, syntax, filename, summary,
+         now()
        FROM NUMBERS, (SELECT * FROM ruleset_versions LIMIT 1) AS given""",
     """INSERT INTO datasets (id, owner_id, name)
        SELECT md5('dataset' || n), :owner, 'dataset ' || n FROM NUMBERS""",
-    """INSERT INTO dataset_versions (id, dataset_id, number, digest, size_bytes, filename, header, encoding)
-       SELECT md5('rows' || n), md5('dataset' || n), 1, digest, size_bytes, filename, header, encoding
+    """INSERT INTO dataset_versions (id, dataset_id, number, digest, size_bytes, filename, header, encoding, reported_at)
+       SELECT md5('rows' || n), md5('dataset' || n), 1, digest, size_bytes, filename, header, encoding, now()
        FROM NUMBERS,
          (SELECT v.* FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id
           WHERE d.name LIKE '%input' LIMIT 1) AS given""",
