@@ -55,7 +55,7 @@ class StandIn:
             "reloadRepo": RELOADED,
             "workspaceO": _locations(reports=LOADED),
             "schedulesOrError": RUNNING,
-            "resetSchedule": {"resetSchedule": {}},
+            "resetSchedule": {"resetSchedule": {"__typename": "ScheduleStateResult"}},
         }
         self.app = FastAPI()
         self.app.add_api_route("/graphql", self._answer, methods=["POST"])
