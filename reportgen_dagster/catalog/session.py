@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 7_301_001  # key of the advisory lock that one migrating process holds
 CONNECT_SECONDS = 5
-DUPLICATE_DATABASE = {"42P04", "23505"}  # it is there already, or somebody else makes it at this moment
 
 
 class Catalog:

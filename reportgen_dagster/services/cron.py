@@ -32,7 +32,7 @@ SHORTHANDS = {
     "@annually": "0 0 1 1 *",
 }
 _MINUTE = timedelta(minutes=1)
-_LONGEST_SHIFT = timedelta(hours=25)  # of clocks: a zone may skip a day
+_LONGEST_SHIFT = timedelta(hours=3)  # more than any clock goes back
 _ITEM = re.compile(r"(?P<base>\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\w+))?", re.ASCII)
 
 
@@ -179,16 +179,16 @@ def previous_times(cron: str, timezone: str, before: datetime) -> Iterator[datet
 
 
 def _times(cron: str, zone: zoneinfo.ZoneInfo, start: datetime, *, reverse: bool) -> Iterator[datetime]:
-    """Yield times in UTC, beginning with some on the other side of the start."""
+    """Yield times in UTC; the first ones may be on the other side of the start, where clocks show the same times twice."""
     # CronSim wants both day fields to match where one begins with `*`, as */2 does.
     plain = _with_days_listed(cron)
-    begin = start + _LONGEST_SHIFT if reverse else start - _LONGEST_SHIFT
     try:
         if len(HOUR.values(plain.split()[1])) == 24:
             minute, _, *days = plain.split()
-            for moment in CronSim(" ".join((minute, "*", *days)), begin.astimezone(zone), reverse=reverse):
+            for moment in CronSim(" ".join((minute, "*", *days)), start.astimezone(zone), reverse=reverse):
                 yield moment.astimezone(UTC)
         else:
+            begin = start + _LONGEST_SHIFT if reverse else start - _LONGEST_SHIFT
             for wall in CronSim(plain, begin.astimezone(zone).replace(tzinfo=None), reverse=reverse):
                 yield _after_gap(wall, zone)
     except CronSimError:

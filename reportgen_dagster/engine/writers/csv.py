@@ -93,8 +93,9 @@ class CsvWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._file:
-            self._syncing.close()
+            self._syncing.end()
             if kind is None:
+                self._syncing.check()
                 self._file.flush()
                 os.fsync(self._file.fileno())
 

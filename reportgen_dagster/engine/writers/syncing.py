@@ -30,17 +30,19 @@ class Syncing:
         """
         if size - self._synced < _SYNC_BYTES or (self._last is not None and not self._last.done()):
             return
-        if self._last is not None:
-            self._last.result()
+        self.check()
         self._synced = size
         self._last = self._pool.submit(os.fdatasync, self._descriptor)
 
-    def close(self) -> None:
-        """Wait until nothing is asked any more.
+    def end(self) -> None:
+        """Wait until nothing is asked any more."""
+        self._pool.shutdown()
+
+    def check(self) -> None:
+        """Wait for what was asked last.
 
         Raises:
             OSError: If what was written before is not on disk.
         """
-        self._pool.shutdown()
         if self._last is not None:
             self._last.result()
