@@ -246,9 +246,8 @@ class Blocks:
         if not given.windows:
             return prefetched(cursors[0].sql(sql).to_arrow_reader(batch_rows(given.input)), interrupt)
         parser = PieceParser(given.input, plan.parsed) if plan.parsed and can_parse(given.input) else None
-        query = plan.parsed and (plan.parsed.text_sql if written else plan.parsed.sql)
         queries = {
-            window: PieceQuery(given.input, window, cursor, sql, parser, query or "")
+            window: PieceQuery(given.input, window, cursor, sql, parser, written=written)
             for window, cursor in zip(given.windows, cursors, strict=True)
         }
         return pieces.computed(

@@ -17,16 +17,20 @@ from pyarrow import csv
 
 from reportgen_dagster.engine.records import MAX_RECORD_BYTES
 from reportgen_dagster.engine.text_files import TextFile
+from reportgen_dagster.engine.tries import Tries
 from reportgen_dagster.rules.compiling.plan import ParsedInput, Reading
 
 _TYPES = {"integer": pa.int64(), "number": pa.float64(), "date": pa.date32()}
 # What Arrow reads and the rules do not: hexadecimal numbers, and a year that is none.
 _FOREIGN = {"integer": ("0x", "0X"), "date": ("0000",)}
-_MOST_SPARED = 64
 
 
 class PieceParser:
-    """Reads pieces of one file; after pieces that it could not read it is tried less often. Threads may share it."""
+    """Reads pieces of one file; after pieces that it could not read it is tried less often. Threads may share it.
+
+    Attributes:
+        wanted: What is wanted of each row.
+    """
 
     def __init__(self, file: TextFile, parsed: ParsedInput) -> None:
         """Begin.
@@ -37,7 +41,7 @@ class PieceParser:
         """
         names = list(file.header.columns)
         wanted = dict.fromkeys([*parsed.texts, *(reading.column for reading in parsed.values.values())])
-        self._wanted = parsed
+        self.wanted = parsed
         self._names = names
         self._parse = csv.ParseOptions(
             delimiter=file.header.dialect.delimiter, quote_char=False, escape_char=False
@@ -49,20 +53,14 @@ class PieceParser:
             include_columns=list(wanted) or names[:1],
             check_utf8=False,  # the whole file was checked already
         )
-        self._spared = 0
-        self._next_spared = 1
+        self._tries = Tries()
 
     def rows(self, piece: bytes) -> pa.RecordBatch | None:
-        """Return the rows of a piece as `PARSED` has them; None if another reader must look at it."""
-        if self._spared:
-            self._spared -= 1
+        """Return the rows of a piece with all that is wanted of them; None if another reader must look at it."""
+        if not self._tries.is_due():
             return None
         read = self._read(piece)
-        if read is None:
-            self._spared = self._next_spared
-            self._next_spared = min(2 * self._next_spared, _MOST_SPARED)
-        else:
-            self._next_spared = 1
+        self._tries.note(worked=read is not None)
         return read
 
     def _read(self, piece: bytes) -> pa.RecordBatch | None:
@@ -74,12 +72,12 @@ class PieceParser:
             batches = csv.read_csv(pa.BufferReader(piece), options, self._parse, self._convert).to_batches()
             if len(batches) != 1:
                 return None
-            columns = {name: batches[0][name] for name in self._wanted.texts}
-            for name, reading in self._wanted.values.items():
+            columns = {name: batches[0][name] for name in self.wanted.texts}
+            for name, reading in self.wanted.values.items():
                 columns[name] = _cast(batches[0][reading.column], reading)
         except (pa.ArrowInvalid, _ForeignError):
             return None
-        columns[self._wanted.place] = _places(batches[0].num_rows)
+        columns[self.wanted.place] = _places(batches[0].num_rows)
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 

@@ -14,11 +14,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 from tests.bench.compare import differences
 from tests.bench.data import question_files, trade_files
@@ -32,6 +33,8 @@ PANDAS = "pandas"
 SIZES = (10, 100, 1_000)
 QUESTIONS_MEGABYTES = 200
 ROUNDS = 3
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -72,6 +75,15 @@ class Contender:
         return statistics.median(self.seconds)
 
 
+def elsewhere(work: Callable[..., Result], *args: object) -> Result:
+    """Do some work in a process of its own.
+
+    A contender's first moment is a copy of this process, whose memory would count as the contender's.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *args).result()
+
+
 def contenders(job: Job, source: Path, options: Sequence[str]) -> list[Contender]:
     """Return the product and the job's scripts."""
     rules = FOLDER / "rules.yaml"
@@ -100,9 +112,7 @@ def measured(job: Job, source: Path, rounds: int, options: Sequence[str]) -> lis
             if number == 0 or contender.name != PANDAS:  # which takes by far the longest
                 contender.run()
     for contender in found[1:]:
-        # In a process of its own: a contender's first moment is a copy of this one's, whose memory would count as its own.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            told = pool.submit(differences, found[0].output, contender.output).result()
+        told = elsewhere(differences, found[0].output, contender.output)
         if told:
             raise SystemExit(f"{job.name}: {found[0].name} and {contender.name} differ: {told}")
     fastest = min(contender.median for contender in found[1:])
@@ -138,11 +148,11 @@ def main() -> None:
     ]
     print("\n".join(lines), flush=True)
     for megabytes in given.megabytes or SIZES:
-        files = trade_files(FOLDER, megabytes)
+        files = elsewhere(trade_files, FOLDER, megabytes)
         for job in JOBS:
             lines += _told(measured(job, files["input"], given.rounds, given.option))
     if given.questions:
-        files = question_files(FOLDER, given.questions)
+        files = elsewhere(question_files, FOLDER, given.questions)
         for job in questions({name: path.name for name, path in files.items()}):
             lines += _told(measured(job, files["input"], given.rounds, given.option))
     (FOLDER / "results.md").write_text("\n".join(lines) + "\n")

@@ -16,6 +16,7 @@ def differences(ours: Path, theirs: Path) -> str:
     column, and each number weighted by a hash of its row's texts, so that a number in the wrong row shows.
     """
     with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
         first, second = (_figures(connection, path) for path in (ours, theirs))
     if first.keys() != second.keys():
         return f"columns {[*first]} and {[*second]}"

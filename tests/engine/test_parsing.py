@@ -12,14 +12,15 @@ from sqlglot import exp
 
 from reportgen_dagster.contracts.casts import Notation, strict_cast
 from reportgen_dagster.contracts.types import Type, TypeName
-from reportgen_dagster.engine import parsing, pieces
+from reportgen_dagster.engine import pieces, tries
 from reportgen_dagster.engine.limits import Deadline
 from reportgen_dagster.engine.parsing import PieceParser
 from reportgen_dagster.engine.text_files import TextFile, open_text
-from reportgen_dagster.rules.compiling.plan import ParsedInput, Reading
+from reportgen_dagster.rules.compiling.plan import ParsedInput, ParsedQuery, Reading
 from reportgen_dagster.rules.values.typed import column
 from tests.engine.making import make_long
 
+NO_QUERY = ParsedQuery("", (), "", "")
 TYPES: tuple[TypeName, ...] = ("integer", "number", "date")
 ODD = (
     "0x1F", "0X1f", "-0x1", " 5", "5 ", "\t5", "+5", "-0", "007", "1_000", "1.", ".5", "+.5e1", "1e3", "1E+3", "1e400", "-1e-400",
@@ -43,7 +44,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> TextFile:
 def test_what_arrow_reads_is_what_the_casts_give(
     file: TextFile, type_name: TypeName, cells: list[str]
 ) -> None:
-    wanted = ParsedInput(("number",), {"value": Reading("cell", type_name)}, "place", "", "")
+    wanted = ParsedInput(("number",), {"value": Reading("cell", type_name)}, "place", NO_QUERY)
     piece = "".join(f"{cell};{number}\n" for number, cell in enumerate(cells)).encode()
     rows = PieceParser(file, wanted).rows(piece)
     if rows is None:
@@ -65,7 +66,7 @@ def test_what_arrow_reads_is_what_the_casts_give(
     ],
 )
 def test_the_plain_notation_is_read(file: TextFile, type_name: TypeName, cells: list[str]) -> None:
-    wanted = ParsedInput((), {"value": Reading("cell", type_name)}, "place", "", "")
+    wanted = ParsedInput((), {"value": Reading("cell", type_name)}, "place", NO_QUERY)
     rows = PieceParser(file, wanted).rows("".join(f"{cell};0\n" for cell in cells).encode())
     assert rows is not None
     assert rows.column("value").null_count == 1
@@ -109,7 +110,7 @@ def test_a_piece_that_arrow_cannot_read_loses_only_its_bad_rows(
     odd: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pieces, "PIECE_BYTES", 20_000)
-    monkeypatch.setattr(parsing, "_MOST_SPARED", 2)
+    monkeypatch.setattr(tries, "_MOST_SPARED", 2)
     lost = [5, 1_500, 1_501, 9_000]
     data = "\n".join(lines_of(10_000, dict.fromkeys(lost, odd)))
     made = make_long(tmp_path, RULES, data, labels=LABELS)
@@ -153,3 +154,40 @@ output: {columns: [n, "n:integer", place, sum]}
     assert made.report == "n,n:integer,place,sum\n" + "".join(
         f"{n},a{n},b{n},{n + 1}\n" for n in range(5_000)
     )
+
+
+JUDGED = """
+input:
+  schema:
+    fields:
+      - {name: key, type: string, constraints: {required: true, maxLength: 2}}
+      - {name: number, type: integer, constraints: {required: true, maximum: 9000}}
+      - {name: price, type: number, severity: warn, constraints: {required: true, minimum: 0}}
+steps:
+  - filter: number % 7 <> 0
+  - derive: {share: number / (price - 2)}
+output: {columns: [key, number, share], schema: {fields: [{name: share, severity: warn, constraints: {minimum: -8990}}]}}
+rejects: {policy: divert}
+"""
+
+
+@pytest.mark.parametrize("spared", [1, 64])
+def test_rows_that_break_rules_are_told_whichever_query_reads_their_piece(
+    spared: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tries, "_MOST_SPARED", spared)
+    lines = ["key,number,price", *(f"k{n % 3},{n},1" for n in range(9_000))]
+    broken = {1_000: "toolong,999,1", 1_002: "k1,,1", 4_000: "k1,9001,1", 4_001: ",5,1"}
+    warned = {2_000: "k1,1999,-1", 6_000: "k2,5999,"}
+    failed = {3_000: "k2,2999,2", 7_001: "k1,7000,2"}  # 7000 was filtered before its share could fail
+    for line, text in (broken | warned | failed).items():
+        lines[line] = text
+    data = "\n".join(lines)
+    whole = make_long(tmp_path, JUDGED, data)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 4_000)
+    cut = make_long(tmp_path, JUDGED, data)
+    assert (cut.report, cut.rejects) == (whole.report, whole.rejects)
+    assert cut.outcome.to_json() == whole.outcome.to_json()
+    assert cut.rejects is not None
+    assert [int(row["_line"]) for row in cut.rejects] == [n + 1 for n in (1_000, 1_002, 3_000, 4_000, 4_001)]
+    assert cut.outcome.contracts["input"]["failures"]

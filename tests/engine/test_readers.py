@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from reportgen_dagster.engine import blocks, parsing, pieces
+from reportgen_dagster.engine import blocks, pieces, tries
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.report import make_report
 from reportgen_dagster.errors import ReportgenError
@@ -128,7 +128,7 @@ def _made(rules: str, dialect: str, data: bytes, *, piece_bytes: int, arrow: boo
     text = "version: 1\n" + RULES[rules].replace("DIALECT", json.dumps(DIALECTS[dialect]))
     with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patched:
         patched.setattr(pieces, "PIECE_BYTES", piece_bytes)
-        patched.setattr(parsing, "_MOST_SPARED", 1)
+        patched.setattr(tries, "_MOST_SPARED", 1)
         if not arrow:
             patched.setattr(blocks, "can_parse", lambda _: False)
         folder = Path(home)

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from reportgen_dagster.engine.tries import Tries
 from reportgen_dagster.engine.writers.syncing import Syncing
 
 _SPECIAL = re.compile('[",\r\n]')
 _UNQUOTED = csv.WriteOptions(include_header=False, quoting_style="none", batch_size=4_096)
-_MOST_SPARED = 64
 
 
 class CsvWriter:
@@ -35,8 +35,7 @@ class CsvWriter:
         """
         self._path = path
         self._columns = list(columns)
-        self._spared = 0  # so many batches are not tried without quotes, as the last ones needed them
-        self._next_spared = 1
+        self._unquoted = Tries()
         self.row_count = 0
 
     def __enter__(self) -> CsvWriter:
@@ -52,20 +51,18 @@ class CsvWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append the rows of a batch; its columns are in the header's order, and texts are written as they are."""
-        if self._spared:
-            self._spared -= 1
-            self._write_quoted(batch)
-        elif self._written_unquoted(batch):
-            self._next_spared = 1
-        else:
-            self._spared = self._next_spared
-            self._next_spared = min(2 * self._next_spared, _MOST_SPARED)
+        if not (self._unquoted.is_due() and self._written_unquoted(batch)):
             self._write_quoted(batch)
         self.row_count += batch.num_rows
         self._syncing.note(self._file.tell())
 
     def _written_unquoted(self, batch: pa.RecordBatch) -> bool:
         """Append the rows if no cell needs quotes, and tell whether that is so."""
+        worked = self._try_unquoted(batch)
+        self._unquoted.note(worked=worked)
+        return worked
+
+    def _try_unquoted(self, batch: pa.RecordBatch) -> bool:
         if any(_has_empty_text(column) for column in batch.columns):
             return False
         if batch.num_columns == 1 and batch.column(0).null_count:

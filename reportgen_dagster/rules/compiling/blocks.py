@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules.compiling.draft import Draft, table
+from reportgen_dagster.rules.compiling.draft import Draft, sql_text, table
 from reportgen_dagster.rules.compiling.parsed import ParsedRows
 from reportgen_dagster.rules.compiling.plan import (
     BROKEN,
+    DOUBTFUL,
     DROPPED,
     ERROR,
     FATAL,
@@ -205,6 +206,18 @@ class OpenBlock:
         warned = _parts(WARNED, self._warned)
         return warned if state is None else _not_empty(_joined([warned, state]))
 
+    def _doubts(self, rows: ParsedRows) -> Expr:
+        """Return a state that is null or `DROPPED` where the row's state is, and anything else where that is another one."""
+        doubtful = text(DOUBTFUL)
+        contract = [condition for condition, _ in (*self._broken, *self._warned)]
+        told = [condition for condition, _ in self._told]
+        branches: list[tuple[Expr, Expr]] = [(any_of(contract), doubtful)] if contract else []
+        branches += [
+            (verdict.condition, verdict.state if verdict.drops else doubtful) for verdict in self._verdicts
+        ]
+        branches += [(any_of(told), doubtful)] if told else []
+        return case(*((rows.without_texts(condition), state) for condition, state in branches))
+
     # the columns that the next block gets
 
     def offer(self, value: Expr, wish: str) -> str:
@@ -323,7 +336,7 @@ class OpenBlock:
             columns.append((ROW, self.row))
         where: Expr | None = None
         if self.has_state:
-            state = self._state()
+            state = self._doubts(over) if over is not None and over.is_clean else self._state()
             drops = self.number > 0 and any(verdict.drops for verdict in self._verdicts)
             if drops:
                 state = self.layers.bind(state, "state")
@@ -359,11 +372,6 @@ class OpenBlock:
             self.scanned_once,
             self.step,
         )
-
-
-def sql_text(selected: exp.Select, *, pretty: bool = False) -> str:
-    """Return a query of the compiler's making as SQL; writing it changes nothing of the tree, and a copy of it is large."""
-    return selected.sql(DIALECT, pretty=pretty, copy=False)
 
 
 def _each_once(keys: Iterable[SortKey]) -> list[SortKey]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlglot import exp
@@ -19,19 +20,20 @@ from sqlglot.expressions import Expr
 from reportgen_dagster.contracts.contract import Contract
 from reportgen_dagster.contracts.types import ANY, TEXT, Type
 from reportgen_dagster.errors import Problem
-from reportgen_dagster.rules.compiling.blocks import OpenBlock, sql_text, used_columns
+from reportgen_dagster.rules.compiling.blocks import OpenBlock, used_columns
 from reportgen_dagster.rules.compiling.contract_rules import judge_input, judge_output
-from reportgen_dagster.rules.compiling.draft import Draft, table
+from reportgen_dagster.rules.compiling.draft import Draft, sql_text, table
 from reportgen_dagster.rules.compiling.file_columns import input_columns
 from reportgen_dagster.rules.compiling.joins import append, join
 from reportgen_dagster.rules.compiling.lookups import lookup
-from reportgen_dagster.rules.compiling.parsed import parsed_rows
+from reportgen_dagster.rules.compiling.parsed import ParsedRows, parsed_rows
 from reportgen_dagster.rules.compiling.pivots import pivot
 from reportgen_dagster.rules.compiling.plan import (
     INPUT,
     Block,
     OutputColumn,
     ParsedInput,
+    ParsedQuery,
     Plan,
     Reference,
     StepResult,
@@ -309,9 +311,9 @@ class _Walk:
         used = frozenset().union(*map(used_columns, selected))
         before_last, parsed = self._handing(self.blocks[:-1], used)
         if block.number == 0:
-            over = parsed_rows(self.draft, block.layers)
-            queries = [block.select(outputs, in_order=False, over=over) for outputs in (typed, texts)]
-            parsed = over.input(queries, *map(sql_text, queries))
+            parsed = self._parsed(
+                block, [partial(block.select, outputs, in_order=False) for outputs in (typed, texts)]
+            )
         return [*before_last, block.closed(selected[0])], sql_text(selected[1]), parsed
 
     def _handing(
@@ -321,13 +323,20 @@ class _Walk:
         closed, parsed = [], None
         for block in reversed(blocks):
             if block.number == 0:
-                over = parsed_rows(self.draft, block.layers)
-                query = block.handing(used, over=over)
-                parsed = over.input([query], sql_text(query), "")
+                parsed = self._parsed(block, [partial(block.handing, used)])
             selected = block.handing(used)
             used = used_columns(selected)
             closed.append(block.closed(selected))
         return closed[::-1], parsed
+
+    def _parsed(self, block: OpenBlock, selects: Sequence[Callable[..., exp.Select]]) -> ParsedInput:
+        """Render the first block over rows that the engine has read."""
+        rows = parsed_rows(self.draft, block.layers)
+
+        def query(over: ParsedRows) -> ParsedQuery:
+            return over.query([select(over=over) for select in selects])
+
+        return rows.input(query(rows), query(rows.clean) if block.has_state else None)
 
 
 def _written(layers: Layers, value: Value) -> Expr:

@@ -21,11 +21,13 @@ INPUT = "input"
 ROWS = "rows:{}"
 PREPARED = "made:{}"
 PARSED = "input:parsed"
+CLEAN = "input:clean"
 STATE = "_state"
 ROW = "_row"
 PART_SEPARATOR = "\x1e"
 FIELD_SEPARATOR = "\x1f"
 # The state of a row is null, or parts joined by PART_SEPARATOR. A part begins with one of these letters.
+DOUBTFUL = "?"  # in `ParsedInput.clean` only: the row has another state
 DROPPED = "d"  # a filter or the like left it out; nothing behind the letter
 BROKEN = "c"  # breaks the input's contract: number of the rule; the row is a reject
 WARNED = "w"  # breaks a rule of severity `warn`: number of the rule; the row stays
@@ -144,24 +146,40 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedInput:
-    """The first block over the table `PARSED`, for rows of which the engine has read all cells of `values` as their type.
-
-    Both queries hand on the place of each row in the table as their last column.
+class ParsedQuery:
+    """The first block over rows that the engine has read; it hands on the place of each row as its last column.
 
     Attributes:
-        texts: Columns of the input that the table has as they are.
-        values: Its further columns, by name.
-        place: The name of its last column, which numbers the rows from 0.
+        table: The name of the rows.
+        columns: Their columns, of those that `ParsedInput` names.
         sql: What `Block.sql` of the first block gives.
         text_sql: What `Plan.text_sql` gives, if the first block is the last.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    sql: str
+    text_sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedInput:
+    """The first block for rows of which the engine has read all cells of `values` as their type.
+
+    Attributes:
+        texts: Columns of the input that the rows have as they are.
+        values: Their further columns, by name.
+        place: The name of their last column, which numbers the rows from 0.
+        full: The block as it is.
+        clean: The block for rows that keep all rules, which costs less. It gives a row some state, which tells nothing, where the
+            row's own is neither null nor `DROPPED`. None if no row has a state.
     """
 
     texts: tuple[str, ...]
     values: Mapping[str, Reading]
     place: str
-    sql: str
-    text_sql: str
+    full: ParsedQuery
+    clean: ParsedQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)
