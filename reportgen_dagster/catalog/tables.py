@@ -27,6 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from reportgen_dagster.identity import new_id
 
+CSV_TYPE = "text/csv"  # the media type of uploads, reports and rejects
 FINAL_STATES = ("succeeded", "failed", "cancelled")
 STAGES = ("waiting", "ingest", "validate", "transform", "publish", "done")
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import datasets, leases, rulesets
 from reportgen_dagster.catalog import runs as queue
-from reportgen_dagster.catalog.tables import STAGES, Artifact, Rejects, Run
+from reportgen_dagster.catalog.tables import CSV_TYPE, STAGES, Artifact, Rejects, Run
 from reportgen_dagster.errors import (
     AccountingError,
     ConflictError,
@@ -29,7 +29,6 @@ from reportgen_dagster.services.uploads import RulesText, as_rules_text
 from reportgen_dagster.storage.store import Stored
 
 BEAT_SECONDS = 3
-CSV_TYPE = "text/csv"
 _COUNTS = ("input_count", "used_count", "reject_count", "row_count")
 
 Ending = Literal["done", "lost", "interrupted"]

@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import datasets
 from reportgen_dagster.catalog import reports as definitions
-from reportgen_dagster.catalog.tables import Dataset, DatasetVersion
+from reportgen_dagster.catalog.tables import CSV_TYPE, Dataset, DatasetVersion
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron
 from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, may_exist, nearest_name
-from reportgen_dagster.services.runs import CSV_TYPE, FileView, file_view
+from reportgen_dagster.services.runs import FileView, file_view
 from reportgen_dagster.services.uploads import Upload, new_version
 
 MAX_WITHIN_SECONDS = 31 * 24 * 3600

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.catalog import runs as queue
-from reportgen_dagster.catalog.tables import Artifact, Rejects, RulesetVersion, Run
+from reportgen_dagster.catalog.tables import CSV_TYPE, Artifact, Rejects, RulesetVersion, Run
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, ServiceError
 from reportgen_dagster.identity import ID_PATTERN, new_id, slug, utc_now
 from reportgen_dagster.services import cursors
@@ -26,7 +26,6 @@ from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text, new_version
 
 FORMATS = ("csv",)
-CSV_TYPE = "text/csv"
 STANDARD_FILES = ("input", "reference")
 
 

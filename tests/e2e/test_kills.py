@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.client import EXAMPLE, Client, until
 
-RUNS = 12
+RUNS = 8
 ROWS = 40_000
 
 
