@@ -127,7 +127,7 @@ def _pictures(browser: WebDriver, dagster: str, owner_id: str) -> None:
     _picture(browser, f"{prices}?view=lineage", "lineage", "prices")
     _picture(browser, f"{quality}?view=checks&checkDetail=input_contract", "checks", "input_contract")
     _picture(browser, f"{repository}/sensors", "sensors", "launch_accepted_runs")
-    _picture(browser, f"{repository}/schedules", "schedules", "s_")
+    _picture(browser, f"{dagster}/automation", "automation", "s_", "Every hour")
     _picture(browser, f"{dagster}/runs", "runs", "generate_report")
 
 
