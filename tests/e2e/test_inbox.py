@@ -28,7 +28,7 @@ MANY = 250
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service of its own: it has hundreds of files to look at afterwards, and other tests count processes."""
     service = Stack(tmp_path_factory.mktemp("inbox"))
     service.start()
@@ -47,14 +47,14 @@ def _digests(stack, email: str, dataset: str) -> list[str]:
         return [digest for (digest,) in connection.execute(VERSIONS, (email, dataset))]
 
 
-def test_a_dropped_file_becomes_a_version_and_the_tick_says_so(stack) -> None:
-    email = Client(stack.url).email
-    folder = _folder(stack, email, "orders")
+def test_a_dropped_file_becomes_a_version_and_the_tick_says_so(own_stack: Stack) -> None:
+    email = Client(own_stack.url).email
+    folder = _folder(own_stack, email, "orders")
     (folder / "orders.csv").write_bytes(b"key,price\nA,1\n")
     (folder / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
 
     def sensor() -> dict[str, Any]:
-        return stack.graphql(TICKS)["sensorOrError"]["sensorState"]
+        return own_stack.graphql(TICKS)["sensorOrError"]["sensorState"]
 
     def told() -> str:
         return " ".join(tick["skipReason"] or "" for tick in sensor()["ticks"])
@@ -64,27 +64,27 @@ def test_a_dropped_file_becomes_a_version_and_the_tick_says_so(stack) -> None:
     )
     until(lambda: f"{email}/orders/picture.csv was refused" in told(), "a tick refused it", seconds=30)
     assert sensor()["status"] == "RUNNING"
-    inbox = stack.home / "inbox"
+    inbox = own_stack.home / "inbox"
     assert [path.name for path in (inbox / "archive" / email).rglob("*.csv")] == ["orders.csv"]
     (reason,) = (inbox / "refused" / email).rglob("*.reason.txt")
     assert "a PNG image" in reason.read_text()
 
 
-def test_killing_who_sweeps_loses_nothing_and_repeats_nothing(stack) -> None:
-    email = Client(stack.url).email
-    folder = _folder(stack, email, "many")
+def test_killing_who_sweeps_loses_nothing_and_repeats_nothing(own_stack: Stack) -> None:
+    email = Client(own_stack.url).email
+    folder = _folder(own_stack, email, "many")
     contents = [f"key,price\nA,{number}\n".encode() for number in range(MANY)]
     for number, content in enumerate(contents):
         (folder / f"{number}.csv").write_bytes(content)
-    archive = stack.home / "inbox" / "archive" / email
+    archive = own_stack.home / "inbox" / "archive" / email
 
     def archived() -> int:
         return len(list(archive.rglob("*.csv"))) if archive.exists() else 0
 
     for share in (1, 120):
         until(lambda share=share: archived() >= share, f"{share} are taken", seconds=90)
-        stack.kill("code-server")
-        stack.kill("daemon")
+        own_stack.kill("code-server")
+        own_stack.kill("daemon")
     until(lambda: archived() == MANY, "all are taken", seconds=150, state=archived)
-    digests = _digests(stack, email, "many")
+    digests = _digests(own_stack, email, "many")
     assert sorted(digests) == sorted(hashlib.sha256(content).hexdigest() for content in contents)

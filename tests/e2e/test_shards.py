@@ -20,7 +20,7 @@ from reportgen_dagster.supervisor.home import Home
 from tests.e2e.client import EXAMPLE, Client, until
 from tests.stack import Stack
 
-SEEN_SECONDS = 60
+SEEN_SECONDS = 120
 MADE_SECONDS = 200
 REPOSITORIES = """
 query { repositoriesOrError { ... on RepositoryConnection { nodes {
