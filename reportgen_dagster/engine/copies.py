@@ -7,6 +7,7 @@ value. What does not: when a copy is needed (`text_files.py`).
 from __future__ import annotations
 
 import tempfile
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,10 @@ def rewritten(
     with tempfile.NamedTemporaryFile(dir=work, suffix=".csv", delete=False) as file:
         for block in blocks(source, name=name, dialect=header.dialect):
             deadline.check()
-            file.write(_copied(block, masked=masked, is_narrow=is_narrow))
+            copied = _copied(block, masked=masked, is_narrow=is_narrow)
+            if file.tell() == 0 and copied.startswith(BOM_UTF8):
+                file.write(BOM_UTF8)  # these belong to a cell: readers take away the first mark only
+            file.write(copied)
     return Path(file.name).absolute()
 
 
