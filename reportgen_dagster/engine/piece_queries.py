@@ -1,7 +1,7 @@
 """The first block's query over one piece of the input after the other.
 
-What belongs here: which reader a piece gets, and that the rows come in the piece's order. What does not: the readers (reading.py,
-parsing.py), which pieces there are (pieces.py).
+What belongs here: which reader and which query a piece gets, and that the rows come in its order. What does not: the readers
+(reading.py, parsing.py), which pieces there are (pieces.py).
 """
 
 from __future__ import annotations

@@ -66,6 +66,10 @@ def _dagster_runs(stack: Stack, task: str) -> dict[str, str]:
 
 def _terminate(stack: Stack, task: str) -> None:
     (dagster_run_id,) = _dagster_runs(stack, task)
+    _terminate_in_dagster(stack, dagster_run_id)
+
+
+def _terminate_in_dagster(stack: Stack, dagster_run_id: str) -> None:
     told = stack.graphql(TERMINATE, {"id": dagster_run_id})["terminateRun"]["__typename"]
     assert told == "TerminateRunSuccess"
 
@@ -163,15 +167,14 @@ def test_what_the_button_materializes_is_cancelled_by_an_operator(stack: Stack, 
     dagster_run_id = launched["run"]["runId"]
 
     def in_the_middle() -> list[str]:
-        return [run["task_id"] for run in _runs(ann) if run["stage"] == "transform"]
+        return [
+            run["task_id"] for run in _runs(ann) if (run["status"], run["stage"]) == ("running", "transform")
+        ]
 
     until(in_the_middle, "the run is in the middle of its file", seconds=90, state=lambda: _runs(ann))
     (task,) = in_the_middle()
     processes = _working_on(stack, dagster_run_id)
-    assert (
-        stack.graphql(TERMINATE, {"id": dagster_run_id})["terminateRun"]["__typename"]
-        == "TerminateRunSuccess"
-    )
+    _terminate_in_dagster(stack, dagster_run_id)
     _, alive = psutil.wait_procs(processes, timeout=SECONDS_TO_END)
     assert alive == []
     assert "Whoever runs this service cancelled" in ann.status(task)["error"]

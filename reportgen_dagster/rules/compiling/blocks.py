@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 from sqlglot.expressions import Expr
 
-from reportgen_dagster.rules.compiling.draft import Draft, sql_text, table
+from reportgen_dagster.rules.compiling.draft import Draft, table
 from reportgen_dagster.rules.compiling.parsed import ParsedRows
 from reportgen_dagster.rules.compiling.plan import (
     BROKEN,
@@ -33,7 +33,7 @@ from reportgen_dagster.rules.compiling.plan import (
 )
 from reportgen_dagster.rules.compiling.scopes import Column, Scope, mapped, once, shown
 from reportgen_dagster.rules.values.folding import MOST, reasons_of
-from reportgen_dagster.rules.values.layers import BASE, Base, Layers, Names, key_of
+from reportgen_dagster.rules.values.layers import BASE, Base, Layers, Names, key_of, sql_text
 from reportgen_dagster.rules.values.typed import (
     DIALECT,
     Check,

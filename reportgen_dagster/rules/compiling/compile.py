@@ -22,7 +22,7 @@ from reportgen_dagster.contracts.types import ANY, TEXT, Type
 from reportgen_dagster.errors import Problem
 from reportgen_dagster.rules.compiling.blocks import OpenBlock, used_columns
 from reportgen_dagster.rules.compiling.contract_rules import judge_input, judge_output
-from reportgen_dagster.rules.compiling.draft import Draft, sql_text, table
+from reportgen_dagster.rules.compiling.draft import Draft, table
 from reportgen_dagster.rules.compiling.file_columns import input_columns
 from reportgen_dagster.rules.compiling.joins import append, join
 from reportgen_dagster.rules.compiling.lookups import lookup
@@ -61,7 +61,7 @@ from reportgen_dagster.rules.reading.parameters import parameter_value
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 from reportgen_dagster.rules.reading.steps import MAX_COLUMNS
 from reportgen_dagster.rules.values import operators
-from reportgen_dagster.rules.values.layers import BASE, Layers
+from reportgen_dagster.rules.values.layers import BASE, Layers, sql_text
 from reportgen_dagster.rules.values.literals import literal_value
 from reportgen_dagster.rules.values.typed import (
     Value,

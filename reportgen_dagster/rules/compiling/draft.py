@@ -152,11 +152,6 @@ class Draft:
         return shape.kinds.get(column)
 
 
-def sql_text(selected: exp.Select, *, pretty: bool = False) -> str:
-    """Return a query of the compiler's making as SQL; writing it changes nothing of the tree, and a copy of it is large."""
-    return selected.sql(DIALECT, pretty=pretty, copy=False)
-
-
 def table(name: str) -> exp.Table:
     """Name a table."""
     return exp.Table(this=exp.to_identifier(name, quoted=True))

@@ -14,10 +14,10 @@ from sqlglot.expressions import Expr
 
 from reportgen_dagster.contracts.contract import ContractField
 from reportgen_dagster.contracts.types import TypeName
-from reportgen_dagster.rules.compiling.draft import Draft, sql_text, table
+from reportgen_dagster.rules.compiling.draft import Draft, table
 from reportgen_dagster.rules.compiling.file_columns import DATABASE_TYPES
 from reportgen_dagster.rules.compiling.plan import CLEAN, INPUT, PARSED, ParsedInput, ParsedQuery, Reading
-from reportgen_dagster.rules.values.layers import BASE, Layers, Names, key_of
+from reportgen_dagster.rules.values.layers import BASE, Layers, Names, key_of, sql_text
 from reportgen_dagster.rules.values.typed import column, try_cast
 
 _PLAIN: tuple[TypeName, ...] = ("integer", "number", "date")

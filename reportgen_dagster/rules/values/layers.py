@@ -345,6 +345,11 @@ class Layers:
         return kept[::-1], used
 
 
+def sql_text(selected: exp.Select, *, pretty: bool = False) -> str:
+    """Return a query of the compiler's making as SQL; writing it changes nothing of the tree, and a copy of it is large."""
+    return selected.sql(DIALECT, pretty=pretty, copy=False)
+
+
 def key_of(value: Expr) -> str:
     """Return what tells an expression from others."""
     # Most are columns, and writing one as SQL takes a while.
