@@ -201,6 +201,7 @@ class Report(Base):
         ForeignKey("ruleset_versions.id")
     )  # None: the latest
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # as they were given
+    formats: Mapped[list[str] | None]  # None: those that the rules name
     on_new_data: Mapped[bool] = mapped_column(
         server_default=text("false")
     )  # runs when a dataset has a new version
@@ -289,6 +290,13 @@ class Run(Base):
             "finished_at",
             postgresql_where=text("state = 'succeeded'"),
         ),
+        # The runs that made the same before.
+        Index(
+            "ix_runs_recipe",
+            "owner_id",
+            "recipe",
+            postgresql_where=text("state = 'succeeded' and recipe is not null"),
+        ),
         # A tick makes one run, however often it is told; so does a Dagster run (origin_dagster_run_id).
         UniqueConstraint("schedule_id", "due_at"),
     )
@@ -307,6 +315,9 @@ class Run(Base):
     inputs: Mapped[dict[str, Any]]  # name of the file in the rules -> dataset version id
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # as they were given
     run_date: Mapped[date]  # what `today()` is; a schedule's due date in its time zone
+    formats: Mapped[list[str] | None]  # None: those that the rules name
+    # Of a success: the digest of all that its files follow from (services/recipes.py).
+    recipe: Mapped[str | None] = mapped_column(String(64))
 
     state: Mapped[str] = mapped_column(String(16), default="accepted")
     stage: Mapped[str] = mapped_column(String(16), default="waiting")
@@ -361,7 +372,7 @@ class Artifact(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
-    format: Mapped[str] = mapped_column(String(16))  # csv
+    format: Mapped[str] = mapped_column(String(16))  # csv, json ...: engine/formats.py
     digest: Mapped[str] = mapped_column(String(64), index=True)
     size_bytes: Mapped[int]
     media_type: Mapped[str] = mapped_column(Text)
