@@ -24,6 +24,7 @@ from api_gateway.reports.schemas import (
     task_status,
 )
 from reportgen_dagster.errors import BadRequestError, MissingInputError, Problem
+from reportgen_dagster.formats import FORMATS, media_type
 from reportgen_dagster.services import runs, schedules
 from reportgen_dagster.services.accounts import Caller
 from reportgen_dagster.services.context import Context
@@ -48,7 +49,10 @@ SCHEDULE_SHAPE = FormShape(
 )
 _PARAMETERS = 'Values of the rules\' parameters, as a JSON object: {"desk": "FX", "since": "2024-01-31"}.'
 _DOWNLOAD_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The report.", "content": {"text/csv": {"schema": {"type": "string"}}}},
+    200: {
+        "description": "The report.",
+        "content": {media_type(name): {"schema": {"type": "string"}} for name in FORMATS},
+    },
     202: {"description": "It is not ready yet.", "model": TaskState},
     206: {"description": "The asked range of the report."},
     304: {"description": "The client has it (If-None-Match)."},
@@ -56,7 +60,21 @@ _DOWNLOAD_ANSWERS: dict[int | str, dict[str, Any]] = {
     **problems(400, 401, 404, 416, 503, status_400="A format that there is not."),
 }
 
-FormatQuery = Annotated[str, Query(alias="format", description="csv; there are no others yet.")]
+_NAMES = ", ".join(FORMATS)
+FormatQuery = Annotated[
+    str | None,
+    Query(
+        alias="format",
+        description=f"One of the formats that the run made, of {_NAMES}; default: csv if it made that, else its first.",
+    ),
+]
+FormatsQuery = Annotated[
+    str | None,
+    Query(
+        description=f"What the report is made as, with commas between: {_NAMES}. Default: what the rules say, else csv.",
+        examples=["csv,xlsx"],
+    ),
+]
 
 
 @router.post(
@@ -82,7 +100,11 @@ FormatQuery = Annotated[str, Query(alias="format", description="csv; there are n
     ),
 )
 async def generate_report(
-    request: Request, caller: CallerDep, context: ContextDep, launcher: LauncherDep
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    launcher: LauncherDep,
+    formats: FormatsQuery = None,
 ) -> TaskAccepted:
     """Generate a report. What is left out is the caller's last upload; what is sent is for this run only.
 
@@ -97,6 +119,7 @@ async def generate_report(
         files=form.files,
         rules=form.rules,
         parameters=form.objects.get(PARAMETERS),
+        formats=_named(formats),
     )
     launcher.launch_soon(run.id)
     return TaskAccepted(
@@ -121,7 +144,7 @@ def download_latest_report(
     caller: CallerDep,
     context: ContextDep,
     task_id: Annotated[str | None, Query(description="Default: the run that was accepted last.")] = None,
-    format_: FormatQuery = "csv",
+    format_: FormatQuery = None,
 ) -> Response:
     """Download the caller's latest report, or the one of a task."""
     return _download(request, context, caller, task_id, format_)
@@ -130,7 +153,7 @@ def download_latest_report(
 @router.get("/download-report/{task_id}", response_class=FileResponse, responses=_DOWNLOAD_ANSWERS)
 @router.head("/download-report/{task_id}", include_in_schema=False)
 def download_report(
-    task_id: str, request: Request, caller: CallerDep, context: ContextDep, format_: FormatQuery = "csv"
+    task_id: str, request: Request, caller: CallerDep, context: ContextDep, format_: FormatQuery = None
 ) -> Response:
     """Download the report of a task."""
     return _download(request, context, caller, task_id, format_)
@@ -185,6 +208,10 @@ async def trigger_scheduled_report(
     )
 
 
+def _named(formats: str | None) -> list[str] | None:
+    return [name.strip() for name in formats.split(",")] if formats is not None else None
+
+
 def _put_schedule(context: Context, caller: Caller, form: Form) -> tuple[ScheduleView, RunView]:
     missing = [
         *(["input_file"] if "input" not in form.files else []),
@@ -211,11 +238,11 @@ def _put_schedule(context: Context, caller: Caller, form: Form) -> tuple[Schedul
 
 
 def _download(
-    request: Request, context: Context, caller: Caller, task_id: str | None, format_: str
+    request: Request, context: Context, caller: Caller, task_id: str | None, format_: str | None
 ) -> Response:
-    if format_ not in runs.FORMATS:
+    if format_ is not None and format_ not in FORMATS:
         raise BadRequestError(
-            problems=[Problem(f"there is no such format; there is {', '.join(runs.FORMATS)}", path="format")]
+            problems=[Problem(f"there is no such format; there are {_NAMES}", path="format")]
         )
     run = runs.find_run(context, caller.user_id, task_id or None)
     if run.state in ("accepted", "running"):

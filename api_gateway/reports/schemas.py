@@ -40,6 +40,7 @@ class Links(BaseModel):
 
     self: str
     download: str
+    downloads: dict[str, str] = Field(description="Each file of the report by its format, once made.")
     rejects: str | None = Field(description="Null if no row was rejected.")
     dagster: str | None = Field(description="The last attempt in the Dagster UI, for operators.")
 
@@ -111,6 +112,9 @@ def task_status(run: RunView, settings: Settings) -> TaskStatus:
         links=Links(
             self=status_path(run.id),
             download=download_path(run.id),
+            downloads={name: f"{download_path(run.id)}?format={name}" for name in run.formats or ()}
+            if run.state == "succeeded"
+            else {},
             rejects=f"/api/v1/runs/{run.id}/rejects" if run.has_rejects else None,
             dagster=f"{settings.dagster_ui_url}/runs/{run.dagster_run_id}" if run.dagster_run_id else None,
         ),

@@ -256,9 +256,36 @@ def unreported(session: Session) -> list[tuple[Run, Artifact]]:
 def _published() -> Select[Run, Artifact]:
     return (
         select(Run, Artifact)
-        .join(Artifact, and_(Artifact.run_id == Run.id, Artifact.format == "csv"))
+        .join(Artifact, and_(Artifact.run_id == Run.id, Artifact.format == main_format()))
         .where(Run.state == "succeeded")
     )
+
+
+def main_format() -> ColumnElement[str]:
+    """Return the expression of the format that a run's report is in where nobody names one."""
+    return func.coalesce(Run.formats[0].astext, "csv")
+
+
+def artifacts(session: Session, run: Run) -> list[Artifact]:
+    """Return the files of a run's report, the main one first."""
+    found = session.scalars(select(Artifact).where(Artifact.run_id == run.id)).all()
+    order = run.formats or [artifact.format for artifact in found]
+    return sorted(found, key=lambda artifact: order.index(artifact.format))
+
+
+def same_recipe(session: Session, owner_id: str, recipe: str) -> Run | None:
+    """Return the last run of an owner that made its files from the same, if they are still there."""
+    return session.scalars(
+        select(Run)
+        .where(
+            Run.owner_id == owner_id,
+            Run.recipe == recipe,
+            Run.state == "succeeded",
+            Run.expired_at.is_(None),
+        )
+        .order_by(Run.finished_at.desc())
+        .limit(1)
+    ).first()
 
 
 def has_live_lease() -> ColumnElement[bool]:

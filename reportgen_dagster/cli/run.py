@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +28,7 @@ from reportgen_dagster.cli.output import (
 from reportgen_dagster.cli.planning import asked
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.errors import BadRequestError
+from reportgen_dagster.formats import FORMATS, Format, file_name, format_of, is_packed_name, known_formats
 from reportgen_dagster.sizes import byte_count
 
 if TYPE_CHECKING:
@@ -41,8 +42,22 @@ def run_command(
     rules: RulesArgument,
     input_file: InputOption,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write the report.", dir_okay=False)
+        list[Path],
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write the report; the name's ending tells the format. May be there several times.",
+            dir_okay=False,
+        ),
     ],
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"The format, if the name does not tell it: {', '.join(FORMATS)}.",
+            metavar="FORMAT",
+        ),
+    ] = None,
     reference: ReferenceOption = None,
     parameter: ParameterOption = None,
     date: DateOption = None,
@@ -68,24 +83,29 @@ def run_command(
     """
     start = time.monotonic()
     limits = _judged(Limits(memory=memory_limit, seconds=time_limit, temp=temp_limit))
-    for path, what in ((output, "report"), (rejects, "rejects")):
+    outputs = _outputs(output, format_name)
+    for path, what in (*((path, "report") for path in output), (rejects, "rejects")):
         if path is not None and not path.absolute().parent.is_dir():
             raise BadRequestError(f"there is no folder {path.parent} to write the {what} to")
     from reportgen_dagster.engine.outcome import Outcome
     from reportgen_dagster.engine.report import make_report
 
-    with tempfile.TemporaryDirectory(prefix=".reportgen-", dir=output.absolute().parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".reportgen-", dir=output[0].absolute().parent) as folder:
         work = Path(folder)
-        report, diverted = work / "report.csv", work / "rejects.csv"
+        made = {
+            name: work / file_name("report", name, packed=is_packed_name(path.name))
+            for name, path in outputs.items()
+        }
+        diverted = work / "rejects.csv"
         is_shown = sys.stderr.isatty() and not as_json
 
         def make(tell: Tell) -> None:
             found = asked(rules, input_file, reference, parameter, run_date_of(date), is_run=True)
             with found.carried_out():
-                made = make_report(
+                outcome = make_report(
                     found.ruleset,
                     found.files,
-                    output=report,
+                    outputs=made,
                     rejects=diverted,
                     work=work,
                     limits=limits,
@@ -93,7 +113,7 @@ def run_command(
                     run_date=found.run_date,
                     progress=_progress(tell) if is_shown else lambda _fraction, _rows: None,
                 )
-            tell({"outcome": made.to_json()})
+            tell({"outcome": outcome.to_json()})
 
         try:
             reads = given_paths(rules, input_file, reference)
@@ -102,11 +122,36 @@ def run_command(
         finally:
             _keep(diverted, rejects)  # also of a run that fails: they show why
         outcome = Outcome(**told["outcome"])
-        report.replace(output)
+        for name, path in outputs.items():
+            shutil.move(made[name], path)  # may be another file system
     if as_json:
         print_json({**outcome.to_json(), "seconds": round(time.monotonic() - start, 3)})
     else:
         _print_summary(outcome, output, rejects, time.monotonic() - start)
+
+
+def _outputs(paths: Sequence[Path], wanted: str | None) -> dict[Format, Path]:
+    """Return where to write each format.
+
+    Raises:
+        BadRequestError: If a format is unknown or there twice.
+    """
+    if wanted is not None and len(paths) > 1:
+        raise BadRequestError("the names of several outputs tell their formats; `--format` goes with one")
+    outputs: dict[Format, Path] = {}
+    for path in paths:
+        name = _known(wanted) if wanted is not None else format_of(path.name) or "csv"
+        if name in outputs:
+            raise BadRequestError(f"`{outputs[name]}` and `{path}` are both {name}; name one")
+        outputs[name] = path
+    return outputs
+
+
+def _known(wanted: str) -> Format:
+    try:
+        return known_formats([wanted])[0]
+    except ValueError as error:
+        raise BadRequestError(str(error)) from None
 
 
 def _progress(tell: Tell) -> Callable[[float, int], None]:
@@ -157,11 +202,11 @@ def _progress_bar(*, shown: bool) -> Iterator[Callable[[float], None]]:
         yield lambda fraction: bar.update(task, completed=fraction)
 
 
-def _print_summary(outcome: Outcome, output: Path, rejects: Path | None, seconds: float) -> None:
+def _print_summary(outcome: Outcome, output: Sequence[Path], rejects: Path | None, seconds: float) -> None:
     screen = console()
     screen.print(
-        f"{output}: {outcome.row_count:,} rows from {outcome.input_count:,}, {outcome.reject_count:,} rejected,"
-        f" {seconds:.1f} s",
+        f"{', '.join(map(str, output))}: {outcome.row_count:,} rows from {outcome.input_count:,},"
+        f" {outcome.reject_count:,} rejected, {seconds:.1f} s",
         markup=False,
     )
     for name, words in outcome.decisions.items():

@@ -87,6 +87,21 @@ def _one_mark(value: str) -> str:
     return value
 
 
+def text_encoding(value: str) -> str:
+    """Return the name of an encoding of text.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        codec = codecs.lookup(value)
+    except (LookupError, ValueError):
+        raise ValueError(f"no encoding is called {value[:40]!r}") from None
+    if not getattr(codec, "_is_text_encoding", True):
+        raise ValueError(f"{value[:40]!r} is no encoding of text")
+    return value
+
+
 Name = Annotated[str, BeforeValidator(_number_as_text), Field(min_length=1, max_length=300)]
 Names = Annotated[list[Name], BeforeValidator(_one_as_list), Field(min_length=1, max_length=100)]
 Word = Annotated[str, BeforeValidator(_number_as_text), Field(max_length=300)]
@@ -143,15 +158,7 @@ class Dialect(_Model):
     @field_validator("encoding")
     @classmethod
     def _encoding_is_known(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            codec = codecs.lookup(value)
-        except (LookupError, ValueError):
-            raise ValueError(f"no encoding is called {value[:40]!r}") from None
-        if not getattr(codec, "_is_text_encoding", True):
-            raise ValueError(f"{value[:40]!r} is no encoding of text")
-        return value
+        return None if value is None else text_encoding(value)
 
 
 class Constraints(_Model):

@@ -6,6 +6,7 @@ What is named `default` (a user's last uploads) has no definition here, only eve
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from dagster import (
@@ -257,18 +258,25 @@ def _materialize(context: AssetExecutionContext, report: ReportDefinition) -> It
         return
     work = service.work / report.id
     work.mkdir()
+    note = context.log.info
     with telling_failures(context, catalog, claimed, work):
-        note = context.log.info
-        ingested = generation.ingest(catalog, claimed, work, note)
-        service.cleanup.callback(ingested.close)
-        planned = generation.validate(catalog, ingested, note)
-        produced = generation.transform(catalog, planned, work, note)
-        published = generation.publish(catalog, produced, note)
+        published = generation.publish_again(catalog, claimed, note) or _generated(
+            service, claimed, work, note
+        )
     if published:
         yield _result(context, catalog, run_id)
         publications.mark_reported(catalog, run_id)
     else:
         end_if_cancelled(context, catalog, run_id)
+
+
+def _generated(service: Service, claimed: attempts.Claim, work: Path, note: generation.Note) -> bool:
+    """Make the report of a claimed run, and tell whether it is published."""
+    ingested = generation.ingest(service.context, claimed, work, note)
+    service.cleanup.callback(ingested.close)
+    planned = generation.validate(service.context, ingested, note)
+    produced = generation.transform(service.context, planned, work, note)
+    return generation.publish(service.context, produced, note)
 
 
 def _result(context: AssetExecutionContext, catalog: Context, run_id: str) -> MaterializeResult[None]:

@@ -165,12 +165,14 @@ def report_materialization(published: Reportable) -> AssetMaterialization:
 def report_metadata(published: Reportable) -> dict[str, Any]:
     """Return the metadata of a report's materialization."""
     outcome = published.outcome
+    same_as = {"files of run": outcome["same_as"]} if "same_as" in outcome else {}
     return {
+        **same_as,
         "dagster/row_count": outcome["row_count"],
         "dagster/column_schema": _schema(outcome["columns"]),
         "dagster/column_lineage": _lineage(published),
         "preview": MetadataValue.md(outcome["preview"]),
-        "size in bytes": published.artifact_bytes,
+        "size in bytes": next(iter(published.sizes.values())),
         "rows in": outcome["input_count"],
         "rows used": outcome["used_count"],
         "rows rejected": outcome["reject_count"],
@@ -179,9 +181,17 @@ def report_metadata(published: Reportable) -> dict[str, Any]:
         "parameters": MetadataValue.json(published.parameters),
         "run date": published.run_date.isoformat(),
         "query": MetadataValue.md(listing(outcome["sql"], "sql")),
-        "download": _link(published, f"/api/download-report/{published.run_id}/"),
+        **_downloads(published),
         "rejects": _link(published, f"/api/v1/runs/{published.run_id}/rejects"),
     }
+
+
+def _downloads(published: Reportable) -> dict[str, MetadataValue]:
+    """Return the links to all files; the main one is called `download`."""
+    path = f"/api/download-report/{published.run_id}/"
+    first, *others = published.sizes
+    links = {"download": _link(published, f"{path}?format={first}")}
+    return links | {f"download {name}": _link(published, f"{path}?format={name}") for name in others}
 
 
 def _link(published: Reportable, path: str) -> MetadataValue:

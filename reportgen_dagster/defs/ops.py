@@ -28,7 +28,7 @@ def _service(context: OpExecutionContext) -> Service:
 
 @op(out=Out(is_required=False), required_resource_keys={"service"})
 def claim(context: OpExecutionContext, config: ClaimConfig) -> Iterator[Output[attempts.Claim]]:
-    """Take the accepted run; whoever comes second ends here, quietly."""
+    """Take the accepted run; whoever comes second ends here, quietly, and so does a run whose files are there already."""
     catalog = _service(context).context
     run_id = accepted_run_id(context, catalog, config.run_id)
     claimed = attempts.claim(catalog, run_id, context.run_id)
@@ -36,7 +36,12 @@ def claim(context: OpExecutionContext, config: ClaimConfig) -> Iterator[Output[a
         end_if_cancelled(context, catalog, run_id)
         context.log.info(f"run {run_id} is claimed or finished already; nothing to do")
         return
-    yield Output(claimed)
+    with telling_failures(context, catalog, claimed):
+        is_made = generation.publish_again(catalog, claimed, context.log.info)
+    if is_made:
+        _tell(context, run_id)
+    else:
+        yield Output(claimed)
 
 
 @op(ins={"claimed": In()}, required_resource_keys={"service"})
@@ -75,6 +80,12 @@ def publish(context: OpExecutionContext, produced: Produced) -> None:
         end_if_cancelled(context, service.context, produced.claim.run_id)
         context.log.warning("the run was taken over by another attempt; this result is dropped")
         return
-    for event in events.of_run(service.context, produced.claim.run_id, context.instance):
+    _tell(context, produced.claim.run_id)
+
+
+def _tell(context: OpExecutionContext, run_id: str) -> None:
+    """Tell Dagster of a published report."""
+    service = _service(context)
+    for event in events.of_run(service.context, run_id, context.instance):
         context.log_event(event)  # type: ignore[arg-type]  # takes check evaluations too; its hint lags behind
-    publications.mark_reported(service.context, produced.claim.run_id)
+    publications.mark_reported(service.context, run_id)

@@ -119,17 +119,20 @@ class Blocks:
 
     @contextmanager
     def rows(self, plan: Plan) -> Iterator[Rows]:
-        """Give the rows of the report as texts, computed ahead of whoever takes them; `finish` when all were taken."""
+        """Give the rows of the report, computed ahead of whoever takes them; `Plan.forms` tells what their columns are.
+
+        Call `finish` when all were taken.
+        """
         last = len(plan.blocks) - 1
         self._make(plan, last)
         block = plan.blocks[last]
         refuse_other_columns(self._given.connection, block.sql, plan.columns)
         if last == 0 and not self._made:
-            sieve = self._first_sieve(plan, len(plan.columns))
+            sieve = self._first_sieve(plan, plan.forms.width)
             with self._batches(plan, written=True) as batches:
                 yield self._kept(batches, sieve)
             return
-        layout = Layout(len(plan.columns), has_row=True, has_state=block.has_state)
+        layout = Layout(plan.forms.width, has_row=True, has_state=block.has_state)
         sieve = self._sieve(plan, layout, diverts=block.diverts)
         connection = self._given.connection
         with self._told():

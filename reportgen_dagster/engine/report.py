@@ -8,7 +8,7 @@ all rows at the end. What does not: how any of it is done.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +30,10 @@ from reportgen_dagster.engine.references import check_references
 from reportgen_dagster.engine.rejects import Accounts
 from reportgen_dagster.engine.rows import MisquotedRowsError, all_read
 from reportgen_dagster.engine.spool import REJECTED_FILE, Spool
-from reportgen_dagster.engine.transform import progress_of, write_rows
-from reportgen_dagster.engine.writers.csv import CsvWriter
+from reportgen_dagster.engine.transform import progress_of
+from reportgen_dagster.engine.writers.report import ReportWriter, forms_of
 from reportgen_dagster.errors import AccountingError, BadDataError, ContractError
+from reportgen_dagster.formats import DEFAULT_FORMATS, Format
 from reportgen_dagster.rules.compiling.plan import BROKEN, ERROR, FATAL, INPUT, WARNED
 from reportgen_dagster.rules.compiling.plan import Plan as CompiledPlan
 from reportgen_dagster.rules.reading.ruleset import Ruleset
@@ -66,7 +67,7 @@ def make_report(
     ruleset: Ruleset,
     files: Mapping[str, Path],
     *,
-    output: Path,
+    outputs: Mapping[Format, Path],
     rejects: Path,
     work: Path,
     limits: Limits,
@@ -84,9 +85,10 @@ def make_report(
         parameters=parameters,
         run_date=run_date,
         contracts=contracts,
+        formats=tuple(outputs),
     )
     try:
-        return transform(validate(ingested), output=output, rejects=rejects, progress=progress)
+        return transform(validate(ingested), outputs=outputs, rejects=rejects, progress=progress)
     finally:
         ingested.close()
 
@@ -100,6 +102,7 @@ def ingest(
     parameters: Mapping[str, object] | None = None,
     run_date: datetime.date | None = None,
     contracts: Mapping[str, Contract] | None = None,
+    formats: Sequence[Format] = DEFAULT_FORMATS,
 ) -> Ingested:
     """Judge the files, load the references and find what their columns hold.
 
@@ -111,6 +114,7 @@ def ingest(
         parameters: Values of the rules' parameters, of their types.
         run_date: What `today()` is; today in UTC, if left out.
         contracts: Contracts of `input`, references and `output` that come from Python instead of the rules.
+        formats: What the report will be written as.
 
     Raises:
         MissingInputError: If a file that the rules need is not among `files`.
@@ -125,6 +129,7 @@ def ingest(
         parameters=parameters or {},
         run_date=run_date or datetime.datetime.now(datetime.UTC).date(),
         contracts=contracts or {},
+        forms=forms_of(formats, ruleset.document.output),
     )
     return opening.ingest(request, work=work, limits=limits)
 
@@ -149,47 +154,52 @@ def validate(ingested: Ingested) -> Plan:
 
 
 def transform(
-    plan: Plan, *, output: Path, rejects: Path, progress: Progress = lambda _fraction, _rows: None
+    plan: Plan,
+    *,
+    outputs: Mapping[Format, Path],
+    rejects: Path,
+    progress: Progress = lambda _fraction, _rows: None,
 ) -> Outcome:
     """Make the one pass: compute, divert, write, count.
 
     Args:
         plan: From `validate`.
-        output: Where to write the report; nothing is there after an error.
+        outputs: Where to write the report in each format that it was ingested for; nothing is there after an error.
         rejects: Where to write the rejects. The file is there afterwards only if there are any; it stays when the data fail the
             run after every row was judged.
         progress: Called now and then with the fraction that is done and the rows read so far.
 
     Raises:
         ContractError: If there are more rejects than the rules allow, or the report breaks its contract.
-        BadDataError: If an expression fails where no row stands for a row of the input any more, or a lookup finds no row where
-            the rules say `missing: fail`. `facts` of it and of a
+        BadDataError: If an expression fails where no row stands for a row of the input any more, a lookup finds no row where
+            the rules say `missing: fail`, or a format cannot hold a cell. `facts` of it and of a
             ContractError have the outcome's counts, contracts and samples.
         UnreadableFileError: If a quote in the input never closes.
         AccountingError: If rows in are not rows used plus rejects.
         LimitError: If memory, time or room on the disk runs out.
     """
     given = plan.ingested
-    with engine_errors(given.limits, given.deadline), _removed_on_failure(output):
+    with engine_errors(given.limits, given.deadline), _removed_on_failure(*outputs.values()):
         try:
-            return _Pass(plan, output, rejects, progress).outcome()
+            return _Pass(plan, outputs, rejects, progress).outcome()
         except MisquotedRowsError:
             again = given.masked()
         with again.opened:
-            return _Pass(validate(again), output, rejects, progress).outcome()
+            return _Pass(validate(again), outputs, rejects, progress).outcome()
 
 
 class _Pass:
     """One pass over the rows."""
 
-    def __init__(self, plan: Plan, output: Path, rejects: Path, progress: Progress) -> None:
+    def __init__(self, plan: Plan, outputs: Mapping[Format, Path], rejects: Path, progress: Progress) -> None:
         self._given = plan.ingested
         self._plan = plan.compiled
         self._contracts = dict(plan.contracts)
-        self._output = output
+        self._outputs = outputs
         self._rejects = rejects
         self._progress = progress
         self._preview = Preview()
+        self._warnings: list[str] = []
 
     def outcome(self) -> Outcome:
         given = self._given
@@ -220,10 +230,16 @@ class _Pass:
         """Write the report and return how many rows it has."""
         self._plan = blocks.settled(self._plan)
         keys.begin(self._plan)
-        with CsvWriter(self._output, [column.name for column in self._plan.columns]) as writer:
+        request = self._given.request
+        document = request.ruleset.document
+        with ReportWriter(
+            self._outputs, self._plan, document, made_on=request.run_date, preview=self._preview
+        ) as writer:
             with blocks.rows(self._plan) as batches:
-                write_rows(keys.noting(batches), writer=writer, preview=self._preview)
+                for batch in keys.noting(batches):
+                    writer.write(batch)
             blocks.finish(self._plan)
+        self._warnings = writer.warnings()
         return writer.row_count
 
     def _account(self, blocks: Blocks, spool: Spool) -> Accounts:
@@ -299,7 +315,7 @@ class _Pass:
             "rules": verdict.rule_counts(blocks.findings, self._plan.rules),
             "contracts": self._contracts,
             "decisions": {name: list(text.decisions) for name, text in texts.items()},
-            "warnings": verdict.warnings(self._contracts),
+            "warnings": [*verdict.warnings(self._contracts), *self._warnings],
             "reject_samples": accounts.samples,
         }
 
@@ -334,10 +350,11 @@ def _facts(given: Ingested, input_count: int) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def _removed_on_failure(path: Path) -> Iterator[None]:
-    """Leave no such file behind when what is inside fails."""
+def _removed_on_failure(*paths: Path) -> Iterator[None]:
+    """Leave no such files behind when what is inside fails."""
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        for path in paths:
+            path.unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""Moving batches of rows: computed ahead, of a good size, to the writer.
+"""Moving batches of rows: computed ahead, of a good size.
 
 What belongs here: what every block's rows go through. What does not: which query gives them (blocks.py), which of them stay
 (sieve.py), file formats (`writers/`).
@@ -15,9 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from reportgen_dagster.engine.limits import Deadline
-from reportgen_dagster.engine.outcome import Preview
 from reportgen_dagster.engine.text_files import TextFile
-from reportgen_dagster.engine.writers.csv import CsvWriter
 
 Progress = Callable[[float, int], None]  # the fraction that is done, and the rows read so far
 
@@ -27,20 +25,6 @@ _VECTOR_ROWS = 2_048
 _BATCH_BYTES = 8 * 1024 * 1024
 _QUEUED_BATCHES = 4
 _DRAIN_SECONDS = 0.05
-
-
-def write_rows(batches: Iterable[pa.RecordBatch], *, writer: CsvWriter, preview: Preview) -> None:
-    """Write the rows of a report.
-
-    Args:
-        batches: The report's columns as texts or whole numbers.
-        writer: Takes them.
-        preview: Gets the first ones.
-    """
-    for batch in batches:
-        if batch.num_rows:
-            preview.add(batch)
-            writer.write(batch)
 
 
 def batch_rows(file: TextFile, *, parts: int = 1) -> int:

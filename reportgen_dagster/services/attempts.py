@@ -6,7 +6,7 @@ from a lost sign of life is `reaper.py`, what Dagster is told of a result `publi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,14 +17,16 @@ from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import datasets, leases, rulesets
 from reportgen_dagster.catalog import runs as queue
-from reportgen_dagster.catalog.tables import CSV_TYPE, STAGES, Artifact, Rejects, Run
+from reportgen_dagster.catalog.tables import STAGES, Artifact, Rejects, Run
 from reportgen_dagster.errors import (
     AccountingError,
     ConflictError,
     ReportgenError,
     ServiceError,
 )
+from reportgen_dagster.formats import is_packed_name, media_type
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.recipes import recipe_of
 from reportgen_dagster.services.uploads import RulesText, as_rules_text
 from reportgen_dagster.storage.store import Stored
 
@@ -73,6 +75,7 @@ class Claim:
         files: By what they are to the rules.
         parameters: As they were given for this run.
         run_date: What `today()` is.
+        formats: What the report is made as; None: what the rules say.
     """
 
     run_id: str
@@ -85,6 +88,21 @@ class Claim:
     files: dict[str, ClaimedFile]
     parameters: dict[str, Any]
     run_date: date
+    formats: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    """A file of a report, in storage already."""
+
+    format: str
+    stored: Stored
+    media_type: str
+
+    @classmethod
+    def of(cls, format: str, name: str, stored: Stored) -> NewArtifact:  # noqa: A002 - the word of the language
+        """Return the artifact of a file that was called `name` when it was made."""
+        return cls(format, stored, media_type(format, packed=is_packed_name(name)))
 
 
 def begin(context: Context, dagster_run_id: str, worker: str) -> bool:
@@ -162,6 +180,7 @@ def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
             files=claimed_files(context, session, run),
             parameters=run.parameters,
             run_date=run.run_date,
+            formats=tuple(run.formats) if run.formats else None,
         )
 
 
@@ -204,14 +223,19 @@ def enter_stage(context: Context, claim: Claim, stage: str, progress: int) -> No
 
 
 def publish(
-    context: Context, claim: Claim, *, report: Stored, rejects: Stored | None, outcome: Mapping[str, Any]
+    context: Context,
+    claim: Claim,
+    *,
+    artifacts: Sequence[NewArtifact],
+    rejects: Stored | None,
+    outcome: Mapping[str, Any],
 ) -> bool:
     """Make stored files a run's result, in one transaction.
 
     Args:
         context: The installation.
         claim: The attempt's claim.
-        report: The report, in storage already.
+        artifacts: The report's files, in storage already; the first one is what is downloaded where nobody names a format.
         rejects: The rejects, in storage already, if there are any.
         outcome: `input_count`, `used_count`, `reject_count`, `row_count`, and whatever is to be told of the result.
 
@@ -224,9 +248,9 @@ def publish(
     """
     counts = {name: int(outcome[name]) for name in _COUNTS}
     _check_accounts(counts, rejects)
-    for stored in (report, rejects):
-        if stored is not None and not context.store.exists(stored.digest):
-            raise ServiceError("A file of the report is missing in storage.")
+    digests = [made.stored.digest for made in artifacts] + ([rejects.digest] if rejects is not None else [])
+    if not all(map(context.store.exists, digests)):
+        raise ServiceError("A file of the report is missing in storage.")
     with context.catalog.transaction() as session:
         ours = queue.change_claimed(
             session,
@@ -237,14 +261,49 @@ def publish(
             progress=100,
             finished_at=func.clock_timestamp(),
             outcome=storable(dict(outcome)),
+            formats=[made.format for made in artifacts],
+            recipe=recipe_of(claim),
             **counts,
         )
         if not ours:
             return False
-        session.add(_artifact(claim.run_id, report))
+        session.add_all(_artifact(claim.run_id, made) for made in artifacts)
         if rejects is not None:
             session.add(_rejects(claim.run_id, rejects, counts["reject_count"]))
     return True
+
+
+def publish_again(context: Context, claim: Claim) -> str | None:
+    """Make the files of an earlier run of the owner the result of a run whose files would be the same.
+
+    Args:
+        context: The installation.
+        claim: The attempt's claim.
+
+    Returns:
+        The id of the earlier run. None if there is none, or the claim is no longer ours; nothing is published then.
+    """
+    recipe = recipe_of(claim)
+    with context.catalog.transaction() as session:
+        source = queue.same_recipe(session, claim.owner_id, recipe)
+        if source is None:
+            return None
+        artifacts = [
+            NewArtifact(made.format, Stored(made.digest, made.size_bytes), made.media_type)
+            for made in queue.artifacts(session, source)
+        ]
+        rejected = session.get(Rejects, source.id)
+        rejects = Stored(rejected.digest, rejected.size_bytes) if rejected is not None else None
+        outcome = {
+            **(source.outcome or {}),
+            **{name: getattr(source, name) for name in _COUNTS},
+            "same_as": source.id,
+        }
+    try:
+        published = publish(context, claim, artifacts=artifacts, rejects=rejects, outcome=outcome)
+    except ServiceError:  # a file is gone; this run makes it again
+        return None
+    return source.id if published else None
 
 
 def _check_accounts(counts: Mapping[str, int], rejects: Stored | None) -> None:
@@ -263,13 +322,13 @@ def _check_accounts(counts: Mapping[str, int], rejects: Stored | None) -> None:
         )
 
 
-def _artifact(run_id: str, report: Stored) -> Artifact:
+def _artifact(run_id: str, made: NewArtifact) -> Artifact:
     return Artifact(
         run_id=run_id,
-        format="csv",
-        digest=report.digest,
-        size_bytes=report.size_bytes,
-        media_type=CSV_TYPE,
+        format=made.format,
+        digest=made.stored.digest,
+        size_bytes=made.stored.size_bytes,
+        media_type=made.media_type,
     )
 
 

@@ -23,7 +23,6 @@ from reportgen_dagster.settings import Settings
 if TYPE_CHECKING:
     from reportgen_dagster.engine.outcome import Outcome
 
-REPORT_FILE = "report.csv"
 REJECTS_FILE = "rejects.csv"
 # Where each stage begins, in percent of the whole.
 INGEST, VALIDATE, TRANSFORM, PUBLISH = 5, 15, 20, 95
@@ -63,11 +62,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Produced:
-    """A claimed run whose files are written, not yet visible to anybody."""
+    """A claimed run whose files, one a format, are written, not yet visible to anybody."""
 
     claim: attempts.Claim
     outcome: Outcome
-    report: Path
+    files: dict[str, Path]
     rejects: Path
 
 
@@ -98,7 +97,7 @@ def ingest(context: Context, claim: attempts.Claim, work: Path, note: Note = _si
         "parameters": claim.parameters,
         "run_date": claim.run_date.isoformat(),
         "work": str(work),
-        "output": str(work / REPORT_FILE),
+        "formats": claim.formats,
         "rejects": str(work / REJECTS_FILE),
         "limits": asdict(run_limits(context.settings)),
     }
@@ -141,20 +140,21 @@ def transform(context: Context, planned: Planned, work: Path, note: Note = _sile
     from reportgen_dagster.engine.outcome import Outcome
 
     attempts.enter_stage(context, planned.claim, "transform", TRANSFORM)
-    members, noted_at = {}, time.monotonic()
+    message: Message = {}
+    noted_at = time.monotonic()
     for message in planned.messages:
-        members = message.get("outcome", {})
         if "progress" in message:
             percent = TRANSFORM + int((PUBLISH - TRANSFORM) * min(message["progress"], 1.0))
             attempts.enter_stage(context, planned.claim, "transform", percent)
             if time.monotonic() - noted_at >= NOTE_SECONDS:
                 noted_at = time.monotonic()
                 note(f"transform: {100 * message['progress']:.0f} %, {message['rows']:,} rows")
-    outcome = Outcome(**members)
+    outcome = Outcome(**message["outcome"])
+    files = {name: work / file for name, file in message["files"].items()}
     note(
         f"transform: {outcome.input_count:,} rows in, {outcome.reject_count:,} rejected, {outcome.row_count:,} rows of the report"
     )
-    return Produced(planned.claim, outcome, work / REPORT_FILE, work / REJECTS_FILE)
+    return Produced(planned.claim, outcome, files, work / REJECTS_FILE)
 
 
 def publish(context: Context, produced: Produced, note: Note = _silent) -> bool:
@@ -163,14 +163,27 @@ def publish(context: Context, produced: Produced, note: Note = _silent) -> bool:
     Returns:
         False if the claim is no longer ours; nothing is published then.
     """
-    stored = context.store.put_file(produced.report)
+    artifacts = [
+        attempts.NewArtifact.of(name, path.name, context.store.put_file(path))
+        for name, path in produced.files.items()
+    ]
     rejects = context.store.put_file(produced.rejects) if produced.outcome.reject_count else None
     published = attempts.publish(
-        context, produced.claim, report=stored, rejects=rejects, outcome=produced.outcome.to_json()
+        context, produced.claim, artifacts=artifacts, rejects=rejects, outcome=produced.outcome.to_json()
     )
     if published:
-        note(f"publish: {stored.size_bytes:,} bytes, downloadable now")
+        sizes = ", ".join(f"{made.format} {made.stored.size_bytes:,} bytes" for made in artifacts)
+        note(f"publish: {sizes}, downloadable now")
     return published
+
+
+def publish_again(context: Context, claim: attempts.Claim, note: Note = _silent) -> bool:
+    """Make files that the owner has already the result of a run that would make the same, and tell whether that was so."""
+    source = attempts.publish_again(context, claim)
+    if source is None:
+        return False
+    note(f"publish: files, rules and options are those of run {source}, whose files are this run's, too")
+    return True
 
 
 def fail(context: Context, claim: attempts.Claim, error: ReportgenError, work: Path | None) -> int:

@@ -57,6 +57,9 @@ class Reportable:
     """A published report as Dagster is told of it.
 
     Attributes:
+        artifact_id: Of the main file.
+        artifact_digest: SHA-256 of the main file.
+        sizes: Bytes of each file, by its format; the main one first.
         fresh_within_seconds: A report older than that is stale; None: nobody minds.
         public_url: Where users reach the API; empty if that is not known.
     """
@@ -71,7 +74,7 @@ class Reportable:
     rules: RulesVersion
     artifact_id: str
     artifact_digest: str
-    artifact_bytes: int
+    sizes: dict[str, int]
     parameters: dict[str, Any]
     run_date: date
     finished_at: datetime
@@ -136,7 +139,7 @@ def _reportable(context: Context, session: Session, run: Run, artifact: Artifact
         rules=RulesVersion.of(version),
         artifact_id=artifact.id,
         artifact_digest=artifact.digest,
-        artifact_bytes=artifact.size_bytes,
+        sizes={made.format: made.size_bytes for made in queue.artifacts(session, run)},
         parameters=run.parameters,
         run_date=run.run_date,
         finished_at=run.finished_at or artifact.created_at,

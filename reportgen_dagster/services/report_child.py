@@ -19,7 +19,10 @@ from typing import Any
 from reportgen_dagster.engine import confined, report
 from reportgen_dagster.engine.confined import ConfinedProcess, Tell
 from reportgen_dagster.engine.limits import Limits
+from reportgen_dagster.formats import Format, file_name, known_formats
 from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.rules.reading.output import Output
+from reportgen_dagster.rules.reading.ruleset import Ruleset
 from reportgen_dagster.services.parameters import typed_parameters
 
 PROGRESS_INTERVAL_SECONDS = 1.0
@@ -35,9 +38,11 @@ def start(request: Mapping[str, Any]) -> ConfinedProcess:
 def make(request: Mapping[str, Any], tell: Tell) -> None:
     """Make the report, and tell of it.
 
-    That is {"done": stage}, {"progress": fraction, "rows": read so far} and at the end {"outcome": an `Outcome`'s members}.
+    That is {"done": stage}, {"progress": fraction, "rows": read so far} and at the end {"outcome": an `Outcome`'s members,
+    "files": the name of each format's file}.
     """
     ruleset = load_ruleset(request["text"], source=request["source"], syntax=request["syntax"])
+    outputs = _outputs(ruleset, request)
     ingested = report.ingest(
         ruleset,
         {name: Path(path) for name, path in request["files"].items()},
@@ -45,6 +50,7 @@ def make(request: Mapping[str, Any], tell: Tell) -> None:
         limits=Limits(**request["limits"]),
         parameters=typed_parameters(ruleset, request["parameters"]),
         run_date=date.fromisoformat(request["run_date"]),
+        formats=tuple(outputs),
     )
     try:
         tell({"done": "ingest"})
@@ -52,13 +58,24 @@ def make(request: Mapping[str, Any], tell: Tell) -> None:
         tell({"done": "validate"})
         outcome = report.transform(
             plan,
-            output=Path(request["output"]),
+            outputs=outputs,
             rejects=Path(request["rejects"]),
             progress=_now_and_then(tell),
         )
     finally:
         ingested.close()
-    tell({"outcome": outcome.to_json()})
+    tell({"outcome": outcome.to_json(), "files": {name: path.name for name, path in outputs.items()}})
+
+
+def _outputs(ruleset: Ruleset, request: Mapping[str, Any]) -> dict[Format, Path]:
+    """Return where each format is written: those that the run names, else those of the rules."""
+    output = ruleset.document.output or Output()
+    is_packed = output.dialect.compression == "gzip"
+    work = Path(request["work"])
+    return {
+        name: work / file_name("report", name, packed=is_packed and name == "csv")
+        for name in known_formats(request["formats"] or output.formats)
+    }
 
 
 def _now_and_then(tell: Tell) -> report.Progress:

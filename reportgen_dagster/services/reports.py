@@ -6,7 +6,7 @@ run by cron (schedules.py), the way of an accepted run (attempts.py, reaper.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -30,6 +30,7 @@ from reportgen_dagster.services.runs import (
     FileView,
     RunView,
     accepted_view,
+    checked_formats,
     report_file,
     run_view,
 )
@@ -59,6 +60,7 @@ class ReportWish:
         on_new_data: It runs when a dataset that it follows has a new version.
         settle_seconds: ... and none has come for so long after it.
         fresh_within_seconds: A report older than that is stale; None: nobody minds.
+        formats: What its runs make; None: what the rules say.
     """
 
     ruleset: Pick
@@ -67,6 +69,7 @@ class ReportWish:
     on_new_data: bool = False
     settle_seconds: int = SETTLE_SECONDS
     fresh_within_seconds: int | None = None
+    formats: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class ReportView:
     on_new_data: bool
     settle_seconds: int
     fresh_within_seconds: int | None
+    formats: list[str] | None
     paused: bool
     last_run: RunView | None
     created_at: datetime
@@ -108,6 +112,7 @@ def put_report(
     """
     plain = checked_name(name, "report")
     _check_seconds(wish)
+    formats = checked_formats(wish.formats)
     with context.catalog.transaction() as session:
         rules, versions = _picked(session, owner_id, wish)
         ruleset_id, rules_text = rules.ruleset_id, as_rules_text(rules)
@@ -124,6 +129,7 @@ def put_report(
             on_new_data=wish.on_new_data,
             settle_seconds=wish.settle_seconds,
             fresh_within_seconds=wish.fresh_within_seconds,
+            formats=formats,
             sources={
                 file: Source(
                     versions[file].dataset_id, versions[file].id if pick.version is not None else None
@@ -334,6 +340,7 @@ def accept_again(context: Context, run_id: str, dagster_run_id: str) -> str:
             inputs=run.inputs,
             parameters=run.parameters,
             run_date=run.run_date,
+            formats=run.formats,
             trigger="dagster",
             origin_dagster_run_id=dagster_run_id,
         )
@@ -387,6 +394,7 @@ def accept(
         ruleset_version_id=versions.ruleset_version_id,
         inputs=versions.inputs,
         parameters=report.parameters,
+        formats=report.formats,
         run_date=run_date or utc_now().date(),
         due_at=due_at,
         **values,
@@ -439,6 +447,7 @@ def _view(
         on_new_data=report.on_new_data,
         settle_seconds=report.settle_seconds,
         fresh_within_seconds=report.fresh_within_seconds,
+        formats=report.formats,
         paused=report.paused_at is not None,
         last_run=run_view(last_run[0], has_rejects=last_run[1]) if last_run else None,
         created_at=report.created_at,

@@ -5,19 +5,25 @@ A run's way from accepted to its end is `attempts.py` and `reaper.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.catalog import runs as queue
-from reportgen_dagster.catalog.tables import CSV_TYPE, Artifact, Rejects, RulesetVersion, Run
-from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, ServiceError
+from reportgen_dagster.catalog.tables import CSV_TYPE, Rejects, RulesetVersion, Run
+from reportgen_dagster.errors import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    Problem,
+    ServiceError,
+)
+from reportgen_dagster.formats import GZIP_TYPE, file_name, known_formats
 from reportgen_dagster.identity import ID_PATTERN, new_id, slug, utc_now
 from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
@@ -25,13 +31,17 @@ from reportgen_dagster.services.fitting import Check, files_named, files_to_take
 from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text, new_version
 
-FORMATS = ("csv",)
+CSV = "csv"
 STANDARD_FILES = ("input", "reference")
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run as its owner sees it. Times are aware; counts are None until it succeeded."""
+    """A run as its owner sees it. Times are aware; counts are None until it succeeded.
+
+    Attributes:
+        formats: What the report is made as, the main format first; None: what the rules say, until it succeeded.
+    """
 
     id: str
     owner_id: str
@@ -53,6 +63,7 @@ class RunView:
     has_rejects: bool
     parameters: dict[str, Any]
     run_date: date
+    formats: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,7 @@ def run_view(run: Run, *, has_rejects: bool) -> RunView:
         has_rejects=has_rejects,
         parameters=run.parameters,
         run_date=run.run_date,
+        formats=tuple(run.formats) if run.formats else None,
     )
 
 
@@ -107,6 +119,7 @@ def accept_run(
     files: Mapping[str, Upload],
     rules: RulesText | None,
     parameters: Mapping[str, Any] | None = None,
+    formats: Sequence[str] | None = None,
     check: Check | None = None,
 ) -> RunView:
     """Accept a run. Once this returns, the report will be made, whatever is killed next.
@@ -117,15 +130,17 @@ def accept_run(
         files: Files sent with the call, by what they are to the rules; pinned to this run.
         rules: Rules sent with the call. What is missing is the caller's last upload.
         parameters: Values of the rules' parameters.
+        formats: What the report is made as; None: what the rules say.
         check: Judges rules, columns and parameters; default: `services.check.check_report`.
 
     Raises:
         MissingInputError: If something was neither sent nor uploaded before.
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
         FileRefusedError: If the header of a file cannot be used as the rules want it read.
-        BadRequestError: With every parameter that is unknown, missing or not of its type.
+        BadRequestError: With every parameter that is unknown, missing or not of its type, or a format that there is not.
         UnavailableError: If the database is away; nothing is accepted then.
     """
+    wanted = checked_formats(formats)
     uploaded = {f"{DEFAULT}-{name}": name for name in STANDARD_FILES if name not in files}
     with context.catalog.transaction() as session:
         versions = datasets.last_versions(session, owner_id, list(uploaded))
@@ -149,8 +164,21 @@ def accept_run(
             inputs={name: inputs[name] for name in files_named(facts)},
             parameters=dict(parameters or {}),
             run_date=utc_now().date(),
+            formats=wanted,
         )
         return accepted_view(session, run_id)
+
+
+def checked_formats(names: Sequence[str] | None) -> list[str] | None:
+    """Return formats that a run can make, each once; None for none.
+
+    Raises:
+        BadRequestError: Naming what there is.
+    """
+    try:
+        return list(known_formats(names)) if names else None
+    except ValueError as error:
+        raise BadRequestError(problems=[Problem(str(error), path="formats")]) from None
 
 
 def pin_files(session: Session, owner_id: str, prefix: str, files: Mapping[str, Upload]) -> dict[str, str]:
@@ -240,32 +268,42 @@ def list_runs(
     return views, cursors.encode(last.accepted_at, last.id) if last else None
 
 
-def report_file(context: Context, owner_id: str, run_id: str | None, format: str = "csv") -> FileView:  # noqa: A002 - the HTTP parameter's name
+def report_file(
+    context: Context,
+    owner_id: str,
+    run_id: str | None,
+    format: str | None = None,  # noqa: A002 - the HTTP parameter's name
+) -> FileView:
     """Return the report of a run of the caller's; without an id, of the most recently accepted.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        run_id: Which run.
+        format: Which of its files; None: CSV if there is one, else the main one.
 
     Raises:
         BadRequestError: If there is no such format.
-        NotFoundError: If the caller has no such run, or its files were old and are gone.
+        NotFoundError: If the caller has no such run, it has no such file, or its files were old and are gone.
         ConflictError: If the run has no report: it is not finished, failed or was cancelled.
         ServiceError: If the file is gone from storage.
     """
-    if format not in FORMATS:
-        raise BadRequestError(f"format: there is {', '.join(FORMATS)} only.")
+    checked_formats([format] if format else None)
     with context.catalog.transaction() as session:
         run, _ = _own_run(session, owner_id, run_id)
         _refuse_expired(run)
-        artifact = session.scalars(
-            select(Artifact).where(Artifact.run_id == run.id, Artifact.format == format)
-        ).first()
-    if artifact is None:
+        artifacts = {artifact.format: artifact for artifact in queue.artifacts(session, run)}
+    if not artifacts:
         raise ConflictError(f"This run has no report: it is {run.state}.")
-    return file_view(
-        context,
-        artifact.digest,
-        artifact.size_bytes,
-        artifact.media_type,
-        f"{slug(run.report_name)}.{format}",
-    )
+    wanted = format or (CSV if CSV in artifacts else next(iter(artifacts)))
+    if wanted not in artifacts:
+        raise NotFoundError(
+            f"This run has made {', '.join(artifacts)}, not {wanted}.",
+            hint="Name the formats when the report is generated, or in the rules: `output: {formats: [...]}`.",
+        )
+    artifact = artifacts[wanted]
+    name = file_name(slug(run.report_name), wanted, packed=artifact.media_type == GZIP_TYPE)
+    return file_view(context, artifact.digest, artifact.size_bytes, artifact.media_type, name)
 
 
 def rejects_file(context: Context, owner_id: str, run_id: str | None) -> FileView:

@@ -85,7 +85,13 @@ def carry_out(
             old.unlink(missing_ok=True)
     try:
         outcome = make_report(
-            ruleset, files, output=output, rejects=folder / REJECTS, work=work, limits=limits, **options
+            ruleset,
+            files,
+            outputs={"csv": output},
+            rejects=folder / REJECTS,
+            work=work,
+            limits=limits,
+            **options,
         )
     except BaseException:
         assert not output.exists()

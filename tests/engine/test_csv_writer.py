@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reportgen_dagster.contracts.types import TEXT
 from reportgen_dagster.engine.writers.csv import CsvWriter
+from reportgen_dagster.rules.compiling.plan import OutputColumn
 
 PLAIN = st.sampled_from(["a", "b c", "é", " s", "1.5", "'", ";", "#x"])
 AWKWARD = st.one_of(
@@ -33,10 +35,9 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[pa.RecordBatch]]:
 
 
 def written(path: Path, names: list[str], batches: list[pa.RecordBatch]) -> bytes:
-    with CsvWriter(path, names) as writer:
+    with CsvWriter(path, [OutputColumn(name, TEXT) for name in names]) as writer:
         for batch in batches:
             writer.write(batch)
-    assert writer.row_count == sum(batch.num_rows for batch in batches)
     return path.read_bytes()
 
 

@@ -36,7 +36,12 @@ def made_by(text: str, folder: Path, data: bytes | str) -> Made:
     source.write_bytes(data.encode() if isinstance(data, str) else data)
     work.mkdir(exist_ok=True)
     outcome = make_report(
-        load_ruleset(text), {"input": source}, output=output, rejects=rejects, work=work, limits=LIMITS
+        load_ruleset(text),
+        {"input": source},
+        outputs={"csv": output},
+        rejects=rejects,
+        work=work,
+        limits=LIMITS,
     )
     rows = list(csv.DictReader(io.StringIO(rejects.read_text(), newline=""))) if rejects.exists() else None
     return Made(outcome, output.read_text(), rows)

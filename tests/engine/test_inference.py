@@ -171,7 +171,7 @@ def test_the_file_keeps_its_own_contract(tmp_path: Path) -> None:
     outcome = make_report(
         load_ruleset(text),
         {"input": tmp_path / "trades of may.csv"},
-        output=output,
+        outputs={"csv": output},
         rejects=rejects,
         work=work,
         limits=Limits(memory="200MB"),
@@ -215,7 +215,7 @@ def test_first_rules_run_however_the_file_is_written(tmp_path: Path, data: str, 
     outcome = make_report(
         ruleset,
         {"input": tmp_path / "trades of may.csv"},
-        output=tmp_path / "report.csv",
+        outputs={"csv": tmp_path / "report.csv"},
         rejects=tmp_path / "rejects.csv",
         work=tmp_path / "work",
         limits=Limits(memory="200MB"),

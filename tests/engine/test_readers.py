@@ -141,7 +141,7 @@ def _made(rules: str, dialect: str, data: bytes, *, piece_bytes: int, arrow: boo
             outcome = make_report(
                 load_ruleset(text),
                 files if "labels" in text else {"input": files["input"]},
-                output=report,
+                outputs={"csv": report},
                 rejects=rejects,
                 work=folder,
                 limits=Limits(memory="200MB"),

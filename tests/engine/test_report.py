@@ -78,7 +78,7 @@ def test_progress_goes_up_to_one(tmp_path: Path) -> None:
     make_report(
         rules(n="n"),
         {"input": tmp_path / "i.csv", "reference": tmp_path / "r.csv"},
-        output=tmp_path / "o.csv",
+        outputs={"csv": tmp_path / "o.csv"},
         rejects=tmp_path / "rejects.csv",
         work=tmp_path,
         limits=Limits(),

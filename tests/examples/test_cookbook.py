@@ -54,7 +54,7 @@ def test_a_recipe_makes_its_report_and_its_rejects(folder: Path, tmp_path: Path)
     outcome = make_report(
         ruleset,
         files,
-        output=output,
+        outputs={"csv": output},
         rejects=rejects,
         work=tmp_path,
         limits=Limits(memory="200MB"),

@@ -49,7 +49,7 @@ def run(
     work.mkdir()
     ruleset = load_ruleset(json.dumps(rules), syntax="json")
     outcome = make_report(
-        ruleset, files, output=output, rejects=rejects, work=work, limits=Limits(memory="300MB")
+        ruleset, files, outputs={"csv": output}, rejects=rejects, work=work, limits=Limits(memory="300MB")
     )
     assert outcome.input_count == outcome.used_count + outcome.reject_count
     assert outcome.input_count == len(frames["input"])

@@ -109,7 +109,7 @@ class Range:
             make_report(
                 ruleset,
                 files,
-                output=output,
+                outputs={"csv": output},
                 rejects=rejects,
                 work=self.work,
                 limits=Limits(memory="100MB", seconds=10),

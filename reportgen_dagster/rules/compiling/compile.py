@@ -9,13 +9,12 @@ Each expression is compiled twice over: to a value that cannot fail, and to the 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.expressions import Expr
 
 from reportgen_dagster.contracts.contract import Contract
 from reportgen_dagster.contracts.types import ANY, TEXT, Type
@@ -31,6 +30,7 @@ from reportgen_dagster.rules.compiling.pivots import pivot
 from reportgen_dagster.rules.compiling.plan import (
     INPUT,
     Block,
+    Form,
     OutputColumn,
     ParsedInput,
     ParsedQuery,
@@ -40,6 +40,7 @@ from reportgen_dagster.rules.compiling.plan import (
     TableShape,
 )
 from reportgen_dagster.rules.compiling.relations import aggregate, distinct, top, unpivot
+from reportgen_dagster.rules.compiling.report_forms import report_columns, typed_value
 from reportgen_dagster.rules.compiling.rows import (
     derive,
     drop,
@@ -60,7 +61,6 @@ from reportgen_dagster.rules.reading.labels import label
 from reportgen_dagster.rules.reading.parameters import parameter_value
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 from reportgen_dagster.rules.reading.steps import MAX_COLUMNS
-from reportgen_dagster.rules.values import operators
 from reportgen_dagster.rules.values.layers import BASE, Layers, sql_text
 from reportgen_dagster.rules.values.literals import literal_value
 from reportgen_dagster.rules.values.typed import (
@@ -68,7 +68,6 @@ from reportgen_dagster.rules.values.typed import (
     any_value,
     cast,
     sql_type,
-    type_of,
     value_of_type,
 )
 
@@ -92,6 +91,7 @@ def compile_ruleset(
     with_steps: bool = False,
     with_queries: bool = True,
     output: Contract | None = None,
+    forms: Collection[Form] = (),
 ) -> Plan:
     """Compile rules for files of these shapes.
 
@@ -106,6 +106,7 @@ def compile_ruleset(
         with_steps: Render the results of all steps, too: `Plan.step_tables`.
         with_queries: Render the plan's own queries: `Plan.blocks` and `Plan.text_sql`.
         output: The report's contract if it comes from Python instead of the rules.
+        forms: What the report's rows are wanted as beside texts.
 
     Returns:
         The plan; if it has problems, it has all of them, and is of use for explanations only.
@@ -114,7 +115,7 @@ def compile_ruleset(
     environment = Environment(
         _parameters(ruleset, parameters or {}), run_date or dt.datetime.now(tz=dt.UTC).date()
     )
-    draft = Draft(ruleset, input, references, environment, dict(pivot_values or {}), output)
+    draft = Draft(ruleset, input, references, environment, dict(pivot_values or {}), output, frozenset(forms))
     try:
         return _Walk(draft, until).plan(with_steps=with_steps, with_queries=with_queries)
     except RecursionError:
@@ -168,7 +169,7 @@ class _Walk:
         columns = self._outputs(block)
         block, columns = self._last(block, columns)
         is_rendered = with_queries and not draft.problems
-        blocks, text_sql, parsed = self._rendered(block, columns) if is_rendered else ([], "", None)
+        rendered_plan = self._rendered(block, columns) if is_rendered else Plan()
         shown = tuple(self._written(column) for column in columns)
         asked = {
             file: {name: frozenset(what) for name, what in of.items()} for file, of in draft.asked.items()
@@ -181,13 +182,11 @@ class _Walk:
             if draft.pivot
             else [(column.final(), told) for column, told in zip(columns, shown, strict=True)]
         )
-        tables = step_tables(draft, rendered, self.results, report, _typed) if wanted else None
-        return Plan(
+        tables = step_tables(draft, rendered, self.results, report, typed_value) if wanted else None
+        return replace(
+            rendered_plan,
             problems=_sorted(draft.problems),
             prepared=tuple(draft.prepared.values()),
-            blocks=tuple(blocks),
-            text_sql=text_sql,
-            parsed=parsed,
             columns=shown,
             families=self._families(),
             steps=tuple(result for result, _, _ in self.results),
@@ -297,24 +296,24 @@ class _Walk:
             judge_output(self.draft, block, columns)
         return block, columns
 
-    def _rendered(
-        self, block: OpenBlock, columns: list[Column]
-    ) -> tuple[list[Block], str, ParsedInput | None]:
+    def _rendered(self, block: OpenBlock, columns: list[Column]) -> Plan:
         """Render the blocks from the last to the first, each with what the one behind it uses."""
         if self.draft.pivot is not None:
             blocks, parsed = self._handing(self.blocks[: self.draft.pivot_block + 1], frozenset())
-            return blocks, "", parsed
+            return Plan(blocks=tuple(blocks), parsed=parsed)
         values = [(column.name, settled(column.final())) for column in columns]
-        typed = [(name, _typed(block.layers, value)) for name, value in values]
-        texts = [(name, _written(block.layers, value)) for name, value in values]
-        selected = [block.select(outputs, in_order=block.number > 0) for outputs in (typed, texts)]
-        used = frozenset().union(*map(used_columns, selected))
-        before_last, parsed = self._handing(self.blocks[:-1], used)
+        report = report_columns(block.layers, values, self.draft.forms)
+        both = (report.typed, report.written)
+        typed, written = (block.select(outputs, in_order=block.number > 0) for outputs in both)
+        before_last, parsed = self._handing(self.blocks[:-1], used_columns(typed) | used_columns(written))
         if block.number == 0:
-            parsed = self._parsed(
-                block, [partial(block.select, outputs, in_order=False) for outputs in (typed, texts)]
-            )
-        return [*before_last, block.closed(selected[0])], sql_text(selected[1]), parsed
+            parsed = self._parsed(block, [partial(block.select, outputs, in_order=False) for outputs in both])
+        return Plan(
+            blocks=(*before_last, block.closed(typed)),
+            text_sql=sql_text(written),
+            forms=report.forms,
+            parsed=parsed,
+        )
 
     def _handing(
         self, blocks: Sequence[OpenBlock], used: frozenset[str]
@@ -337,20 +336,6 @@ class _Walk:
             return over.query([select(over=over) for select in selects])
 
         return rows.input(query(rows), query(rows.clean) if block.has_state else None)
-
-
-def _written(layers: Layers, value: Value) -> Expr:
-    """Return what is written of a value: a text; whole numbers stay numbers, as all writers write them alike."""
-    is_computed = value.kind == "integer" and value.raw is None
-    return _typed(layers, value) if is_computed else operators.written(layers, value)
-
-
-def _typed(layers: Layers, value: Value) -> Expr:
-    """Return a value with the type that its column promises."""
-    type_ = type_of(value)
-    if value.kind in ("cell", "null"):
-        return operators.written(layers, value)
-    return value.sql if isinstance(value.sql, exp.Column) else cast(value.sql, sql_type(type_))
 
 
 def _sorted(problems: Mapping[Problem, None]) -> tuple[Problem, ...]:

@@ -88,8 +88,9 @@ class FileColumns:
         return self.reach(name, lambda raw: raw, name, text(default.text) if default else None)
 
     def _copied(self, name: str, type_: Type, value: Callable[[], Value]) -> Value:
-        """Return what a column is worth that is only written; one that no step computes with is text, whatever is known of it."""
-        if type_ != ANY and name in self.draft.asked.get(self.file, {}):
+        """Return what a column is worth that is only written; one that no step computes with is text unless types are wanted."""
+        is_asked = type_ != ANY and name in self.draft.asked.get(self.file, {})
+        if is_asked or self.draft.forms:
             return value()
         raw = self._raw(name)
         return Value("text", raw, raw=raw)

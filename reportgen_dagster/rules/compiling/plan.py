@@ -36,6 +36,9 @@ FATAL = "f"  # like ERROR, but fails the run (`missing: fail`)
 OUTPUT = "o"  # breaks the output's contract: number of the rule; the row stays, the run is judged at its end
 
 Asked = Literal["type", "cell"]
+# What a report's rows may be wanted as beside texts. `types`: columns that are only copied have the type that all their cells
+# keep; `values`: typed values stand beside the texts; `json`: so does each row as JSON.
+Form = Literal["types", "values", "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,26 @@ class ParsedInput:
 
 
 @dataclass(frozen=True, slots=True)
+class RowForms:
+    """Which columns of the rows that `Plan.text_sql` gives are what.
+
+    Attributes:
+        written: So many come first: the report's columns as they are written, a text or a whole number each.
+        values: For each column of the report the place of its typed value; empty if nobody wants these.
+        json: The place of the row as JSON, with a line end behind it; None if nobody wants it.
+    """
+
+    written: int = 0
+    values: tuple[int, ...] = ()
+    json: int | None = None
+
+    @property
+    def width(self) -> int:
+        """Return how many columns there are."""
+        return max(self.written - 1, *self.values, self.json or 0, -1) + 1
+
+
+@dataclass(frozen=True, slots=True)
 class OutputColumn:
     """A column of the report, or after a step.
 
@@ -269,7 +292,9 @@ class Plan:
         problems: Why nothing can run; everything else is then of use for explanations only.
         prepared: Tables to make first, in order.
         blocks: The queries, in order; the last one's rows are the report.
-        text_sql: The last block's query once more with each column as it is written: a text or a whole number.
+        text_sql: The last block's query once more with each column as it is written, and with the further forms that were asked
+            for.
+        forms: Which columns of that are what.
         parsed: The first block for an engine that reads cells itself.
         columns: The report's columns.
         families: Columns that only data can tell, which stand behind them (`StepResult.families`).
@@ -289,6 +314,7 @@ class Plan:
     prepared: tuple[Prepared, ...] = ()
     blocks: tuple[Block, ...] = ()
     text_sql: str = ""
+    forms: RowForms = RowForms()
     parsed: ParsedInput | None = None
     columns: tuple[OutputColumn, ...] = ()
     families: tuple[OutputColumn, ...] = ()

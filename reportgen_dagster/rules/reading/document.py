@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, RootModel, field_validator
 
 from reportgen_dagster.contracts.models import Dialect, Schema
+from reportgen_dagster.rules.reading.output import Output
 from reportgen_dagster.rules.reading.steps import (
     MAX_COLUMNS,
     STEPS,
@@ -20,7 +21,6 @@ from reportgen_dagster.rules.reading.steps import (
     AnyStep,
     Append,
     AppendStep,
-    ColumnMapping,
     DeriveStep,
     DistinctStep,
     DropStep,
@@ -32,7 +32,6 @@ from reportgen_dagster.rules.reading.steps import (
     Lookup,
     LookupStep,
     Name,
-    NameList,
     Phrase,
     Pivot,
     PivotStep,
@@ -99,16 +98,6 @@ class ReferenceFile(Input):
 
 def _empty_if_none(value: object) -> object:
     return {} if value is None else value
-
-
-class Output(FrozenModel):
-    """What is written."""
-
-    columns: ColumnMapping | NameList | None = Field(
-        default=None,
-        description="The report's columns in order: a list, or each new name with the column it is. All, if left out.",
-    )
-    schema_: Schema | None = Field(default=None, alias="schema", description="The report's contract.")
 
 
 class Rejects(FrozenModel):

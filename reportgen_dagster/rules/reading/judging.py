@@ -82,6 +82,7 @@ def judge_document(document: LongForm, wrong: Collection[Path] = ()) -> Iterator
     yield from _contracts(document, wrong)
     if document.output is not None:
         yield from duplicate_names(_output_names(document.output), "output")
+        yield from _repeated(("output", "formats"), document.output.formats)
 
 
 def judge_references(document: LongForm, steps: Mapping[int, Step]) -> Iterator[Wrong]:
