@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 from fastapi import Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from api_gateway.errors import RangeError
+from reportgen_dagster.errors import BadRequestError, Problem
+from reportgen_dagster.formats import GZIP_TYPE
 from reportgen_dagster.identity import digest_text
+from reportgen_dagster.services.guarding import guarded
 from reportgen_dagster.services.runs import FileView
 
+_CHUNK_BYTES = 1024 * 1024
 _ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _UNSAFE_IN_HEADER = re.compile(r"[^A-Za-z0-9 ._()+-]")
 
@@ -23,15 +29,43 @@ def file_response(request: Request, file: FileView) -> Response:
         RangeError: If the asked range lies outside of the file.
     """
     etag = f'"{file.digest}"'
-    headers = {
-        "ETag": etag,
-        "Content-Disposition": _attachment(file.filename),
-        "Cache-Control": "private, no-cache",
-    }
+    headers = _headers(etag, file)
     if _has_current(request, etag):
         return Response(status_code=304, headers=headers)
     _settle_range(request, file.size_bytes, etag)
     return FileResponse(file.path, headers=headers, media_type=file.media_type)
+
+
+def guarded_response(request: Request, file: FileView) -> Response:
+    """Answer with a CSV file whose cells no spreadsheet takes for formulas, made while it is sent; or 304.
+
+    Raises:
+        BadRequestError: If it is no CSV.
+    """
+    if file.dialect is None:
+        raise BadRequestError(
+            problems=[Problem("goes with csv; cells of Excel, HTML and PDF are inert anyway", path="guard")]
+        )
+    headers = _headers(f'"{file.digest}-guarded"', file)
+    if _has_current(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    packed = file.media_type == GZIP_TYPE
+    rows = guarded(_chunks(file.path), file.dialect, packed=packed)
+    return StreamingResponse(rows, headers=headers | {"Accept-Ranges": "none"}, media_type=file.media_type)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _headers(etag: str, file: FileView) -> dict[str, str]:
+    return {
+        "ETag": etag,
+        "Content-Disposition": _attachment(file.filename),
+        "Cache-Control": "private, no-cache",
+    }
 
 
 def text_response(request: Request, text: str, media_type: str) -> Response:

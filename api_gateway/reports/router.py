@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_gateway.dependencies import CallerDep, ContextDep, LauncherDep
 from api_gateway.documentation import multipart_body, problems
-from api_gateway.downloads import file_response
+from api_gateway.downloads import file_response, guarded_response
 from api_gateway.multipart import Form, FormShape, has_body, read_form
 from api_gateway.reports.schemas import (
     ScheduleAccepted,
@@ -66,6 +66,12 @@ FormatQuery = Annotated[
     Query(
         alias="format",
         description=f"One of the formats that the run made, of {_NAMES}; default: csv if it made that, else its first.",
+    ),
+]
+GuardQuery = Annotated[
+    Literal["spreadsheet"] | None,
+    Query(
+        description="`spreadsheet`: a quotation mark stands before cells of CSV that would be taken for formulas."
     ),
 ]
 FormatsQuery = Annotated[
@@ -145,18 +151,24 @@ def download_latest_report(
     context: ContextDep,
     task_id: Annotated[str | None, Query(description="Default: the run that was accepted last.")] = None,
     format_: FormatQuery = None,
+    guard: GuardQuery = None,
 ) -> Response:
     """Download the caller's latest report, or the one of a task."""
-    return _download(request, context, caller, task_id, format_)
+    return _download(request, context, caller, task_id, format_, guard)
 
 
 @router.get("/download-report/{task_id}", response_class=FileResponse, responses=_DOWNLOAD_ANSWERS)
 @router.head("/download-report/{task_id}", include_in_schema=False)
 def download_report(
-    task_id: str, request: Request, caller: CallerDep, context: ContextDep, format_: FormatQuery = None
+    task_id: str,
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    format_: FormatQuery = None,
+    guard: GuardQuery = None,
 ) -> Response:
     """Download the report of a task."""
-    return _download(request, context, caller, task_id, format_)
+    return _download(request, context, caller, task_id, format_, guard)
 
 
 @router.post(
@@ -238,7 +250,12 @@ def _put_schedule(context: Context, caller: Caller, form: Form) -> tuple[Schedul
 
 
 def _download(
-    request: Request, context: Context, caller: Caller, task_id: str | None, format_: str | None
+    request: Request,
+    context: Context,
+    caller: Caller,
+    task_id: str | None,
+    format_: str | None,
+    guard: Literal["spreadsheet"] | None,
 ) -> Response:
     if format_ is not None and format_ not in FORMATS:
         raise BadRequestError(
@@ -251,4 +268,5 @@ def _download(
     if run.state != "succeeded":
         ended = TaskEnded(task_id=run.id, status=run.state, error=error_text(run))
         return JSONResponse(ended.model_dump(), status_code=409)
-    return file_response(request, runs.report_file(context, caller.user_id, run.id, format_))
+    file = runs.report_file(context, caller.user_id, run.id, format_)
+    return guarded_response(request, file) if guard is not None else file_response(request, file)

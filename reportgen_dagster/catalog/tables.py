@@ -181,7 +181,7 @@ class RulesetVersion(Base):
     syntax: Mapped[str] = mapped_column(String(8))  # yaml or json
     filename: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    summary: Mapped[dict[str, Any] | None]  # title, description and graph for people: services/rules_facts.py
+    summary: Mapped[dict[str, Any] | None]  # for people: services/rules_facts.py
     reported_at: Mapped[datetime | None]  # when Dagster got its materialization
 
     ruleset: Mapped[Ruleset] = relationship()

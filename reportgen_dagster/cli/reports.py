@@ -40,6 +40,7 @@ from reportgen_dagster.cli.showing import (
     table,
 )
 from reportgen_dagster.errors import BadRequestError, error_from_json
+from reportgen_dagster.formats import FORMATS
 from reportgen_dagster.sizes import span_text
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ _LOOK_SECONDS = 0.2
 
 app = typer.Typer()
 
+FormatsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        help=f"What its runs make instead of what the rules say: {', '.join(FORMATS)}. May be there several times.",
+        metavar="FORMAT",
+    ),
+]
 NameArgument = Annotated[str, typer.Argument(help="The report.", metavar="NAME")]
 
 
@@ -96,6 +105,7 @@ def put_command(
         str | None,
         typer.Option("--fresh-within", help="Dagster shows a report older than that as stale, as 1d."),
     ] = None,
+    formats: FormatsOption = None,
     user: UserOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -113,6 +123,7 @@ def put_command(
         on_new_data=on_new_data,
         settle_seconds=seconds_of(settle, "--settle"),
         fresh_within_seconds=seconds_of(fresh_within, "--fresh-within") if fresh_within else None,
+        formats=formats,
     )
     with acting(user) as (context, owner_id):
         report = reports.put_report(context, owner_id, name, wish)
@@ -220,13 +231,19 @@ def get_command(
         str | None,
         typer.Option("--run", help="Of which run; the last that made one if left out.", metavar="RUN"),
     ] = None,
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="Which of its files; csv, else its first, if left out.", metavar="FORMAT"
+        ),
+    ] = None,
     user: UserOption = None,
 ) -> None:
     """Write the file that a run of a report made."""
     from reportgen_dagster.services import reports
 
     with acting(user) as (context, owner_id):
-        write_copy(reports.made_file(context, owner_id, name, run).path, output)
+        write_copy(reports.made_file(context, owner_id, name, run, format_name).path, output)
 
 
 @app.command("pause")
@@ -300,6 +317,8 @@ def _report_lines(report: ReportView) -> list[str]:
     lines = [f"{report.name}{': paused' if report.paused else ''}", f"  ruleset: {picked(report.ruleset)}"]
     lines += [f"  {file}: {picked(pick)}" for file, pick in report.inputs.items()]
     lines += [f"  parameter {name}: {value}" for name, value in report.parameters.items()]
+    if report.formats:
+        lines.append(f"  makes {', '.join(report.formats)}")
     if report.on_new_data:
         lines.append(f"  runs on new data, once {span_text(report.settle_seconds)} bring no more")
     if report.fresh_within_seconds is not None:

@@ -46,6 +46,7 @@ from reportgen_dagster.defs.keys import (
 )
 from reportgen_dagster.defs.service import Service
 from reportgen_dagster.errors import ReportgenError
+from reportgen_dagster.formats import DEFAULT_FORMATS
 from reportgen_dagster.services import attempts, generation, publications, reports
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition, RulesetDefinition
@@ -54,6 +55,7 @@ from reportgen_dagster.services.publications import Reportable
 
 Event = MaterializeResult[None] | AssetCheckResult
 Thing = TypeVar("Thing")
+_SHOWN_FORMATS = 2  # an asset has three kinds at most, and one is the engine
 _log = logging.getLogger(__name__)
 
 
@@ -170,7 +172,7 @@ def _report_spec(report: ReportDefinition) -> AssetSpec:
         report_key(report.owner_id, report.name),
         deps=[*datasets, ruleset_key(report.owner_id, report.ruleset_name)],
         group_name="reports",
-        kinds={"csv", "duckdb"},
+        kinds={"duckdb", *_formats(report)[:_SHOWN_FORMATS]},
         owners=_owners(report.owner_email),
         code_version=report.ruleset_digest[:12],
         description=report_description(report),
@@ -179,9 +181,16 @@ def _report_spec(report: ReportDefinition) -> AssetSpec:
             "ruleset version": report.ruleset_version,
             "schedules": [f"{schedule.cron} {schedule.timezone}" for schedule in report.schedules],
             "parameters": MetadataValue.json(report.parameters),
+            "formats": ", ".join(_formats(report)),
         },
         skippable=True,
     )
+
+
+def _formats(report: ReportDefinition) -> list[str]:
+    """Return what the report's runs make."""
+    of_rules = (report.summary or {}).get("formats")
+    return report.formats or (of_rules.split(",") if of_rules else list(DEFAULT_FORMATS))
 
 
 def _check_specs(report: ReportDefinition) -> list[AssetCheckSpec]:

@@ -33,6 +33,7 @@ class Outcome:
         warnings: What an operator should look at, in words.
         sql: The queries that made the report.
         reject_samples: The first few rejects, a mapping of the rejects file's columns each.
+        dialect: How CSV was written, in the words of `output.dialect`.
         files: For each file its `rows`, `columns` and a `preview` of the first ones, in Markdown.
     """
 
@@ -51,6 +52,7 @@ class Outcome:
     sql: str
     reject_samples: list[dict[str, str]]
     files: dict[str, dict[str, Any]]
+    dialect: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as data for JSON."""

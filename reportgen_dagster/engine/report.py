@@ -36,6 +36,7 @@ from reportgen_dagster.errors import AccountingError, BadDataError, ContractErro
 from reportgen_dagster.formats import DEFAULT_FORMATS, Format
 from reportgen_dagster.rules.compiling.plan import BROKEN, ERROR, FATAL, INPUT, WARNED
 from reportgen_dagster.rules.compiling.plan import Plan as CompiledPlan
+from reportgen_dagster.rules.reading.output import Output
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 __all__ = ["Ingested", "Plan", "ingest", "make_report", "transform", "validate"]
@@ -321,16 +322,18 @@ class _Pass:
 
     def _described(self, blocks: Blocks, accounts: Accounts, row_count: int) -> Outcome:
         given, plan = self._given, self._plan
+        document = given.request.ruleset.document
         names = [column.name for column in plan.columns]
         return Outcome(
             **self._known(blocks, accounts),
             dropped_count=self._dropped(blocks, accounts, row_count),
             row_count=row_count,
-            columns=described_columns(given.request.ruleset.document, plan.columns),
+            columns=described_columns(document, plan.columns),
             sources={column.name: [list(source) for source in column.sources] for column in plan.columns},
             preview=self._preview.markdown(names),
             sql=";\n\n".join(f"-- {block.table}\n{block.sql}" for block in plan.blocks),
             files=_facts(given, accounts.input_count),
+            dialect=(document.output or Output()).dialect.model_dump(mode="json", by_alias=True),
         )
 
     def _dropped(self, blocks: Blocks, accounts: Accounts, row_count: int) -> int:

@@ -52,9 +52,10 @@ class ReportDefinition:
         ruleset_digest: SHA-256 of the rules; changes when they do.
         rules_text: The rules.
         syntax: `yaml` or `json`.
-        summary: `title`, `description` and `graph` of the rules; None where they were put before there were summaries.
+        summary: What people are told of the rules (rules_facts.py); None where they were put before there were summaries.
         datasets: For each file that the rules name, the dataset behind it.
         parameters: What its runs are given.
+        formats: What its runs make; None: what the rules say.
         schedules: When it runs.
     """
 
@@ -74,6 +75,7 @@ class ReportDefinition:
     summary: dict[str, str] | None
     datasets: dict[str, str]
     parameters: dict[str, Any]
+    formats: list[str] | None
     schedules: tuple[ScheduleDefinition, ...]
 
 

@@ -222,11 +222,25 @@ def report_runs(context: Context, owner_id: str, name: str, *, limit: int = 20) 
         return [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows]
 
 
-def made_file(context: Context, owner_id: str, name: str, run_id: str | None = None) -> FileView:
+def made_file(
+    context: Context,
+    owner_id: str,
+    name: str,
+    run_id: str | None = None,
+    format: str | None = None,  # noqa: A002 - the word of the language
+) -> FileView:
     """Return what a run of a report of the caller's made; without an id, the last that made anything.
 
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        name: Which report.
+        run_id: Which run.
+        format: Which of its files; None: CSV if there is one, else the main one.
+
     Raises:
-        NotFoundError: If there is no such report, or no such run of it.
+        BadRequestError: If there is no such format.
+        NotFoundError: If there is no such report, no such run of it, or no such file of the run.
         ConflictError: If the run has made nothing, or none has.
         ServiceError: If the file is gone from storage.
     """
@@ -240,7 +254,7 @@ def made_file(context: Context, owner_id: str, name: str, run_id: str | None = N
                 raise ConflictError(f"No run of the report {name} has made it yet.")
     if run is None or run.report_id != report.id:
         raise NotFoundError(f"The report {name} has no such run.")
-    return report_file(context, owner_id, run.id)
+    return report_file(context, owner_id, run.id, format)
 
 
 def pause_report(context: Context, owner_id: str, name: str) -> ReportView:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reportgen_dagster.contracts.models import Dialect
 from reportgen_dagster.engine.headers import Header, read_header
+from reportgen_dagster.formats import DEFAULT_FORMATS
 
 if TYPE_CHECKING:
     from reportgen_dagster.rules.reading.ruleset import Ruleset
@@ -26,7 +27,8 @@ class RulesFacts:
         references: The references that they name.
         dialects: For each file with a dialect, the dialect as JSON data.
         fields: For each file with a contract, the names of its fields: the columns of a file without a header.
-        summary: What people are shown of the rules: `title`, `description`, and the steps as a Mermaid `graph`.
+        summary: What people are shown of the rules: `title`, `description`, the steps as a Mermaid `graph`, and the
+            `formats` that runs make.
     """
 
     references: tuple[str, ...]
@@ -80,4 +82,5 @@ def _summary(ruleset: Ruleset) -> dict[str, str]:
         "title": document.title or "",
         "description": document.description or "",
         "graph": mermaid(ruleset),
+        "formats": ",".join(document.output.formats if document.output else DEFAULT_FORMATS),
     }

@@ -6,7 +6,7 @@ A run's way from accepted to its end is `attempts.py` and `reaper.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ class FileView:
         size_bytes: Its length.
         media_type: What it is, for HTTP.
         filename: What a download is to be called; ASCII.
+        dialect: How it is written, if it is CSV, in the words of `output.dialect`.
     """
 
     path: Path
@@ -83,6 +84,7 @@ class FileView:
     size_bytes: int
     media_type: str
     filename: str
+    dialect: Mapping[str, Any] | None = None
 
 
 def run_view(run: Run, *, has_rejects: bool) -> RunView:
@@ -303,7 +305,8 @@ def report_file(
         )
     artifact = artifacts[wanted]
     name = file_name(slug(run.report_name), wanted, packed=artifact.media_type == GZIP_TYPE)
-    return file_view(context, artifact.digest, artifact.size_bytes, artifact.media_type, name)
+    view = file_view(context, artifact.digest, artifact.size_bytes, artifact.media_type, name)
+    return replace(view, dialect=(run.outcome or {}).get("dialect", {})) if wanted == CSV else view
 
 
 def rejects_file(context: Context, owner_id: str, run_id: str | None) -> FileView:

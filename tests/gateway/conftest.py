@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from api_gateway.main import create_app
 from reportgen_dagster.services import attempts
+from reportgen_dagster.services.attempts import NewArtifact
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
 from reportgen_dagster.supervisor.prepare import make_database
@@ -146,7 +147,7 @@ def finish(server: Server) -> Callable[..., None]:
         done = attempts.publish(
             server.context,
             claim,
-            report=_stored(server.context, report),
+            artifacts=[NewArtifact("csv", _stored(server.context, report), "text/csv")],
             rejects=_stored(server.context, rejects) if rejects else None,
             outcome={
                 "row_count": max(report.count(b"\n") - 1, 0),

@@ -11,7 +11,7 @@ from reportgen_dagster.catalog.session import short_lived_engine
 from reportgen_dagster.catalog.tables import User
 from reportgen_dagster.identity import new_id
 from reportgen_dagster.services import attempts, runs, uploads
-from reportgen_dagster.services.attempts import Claim
+from reportgen_dagster.services.attempts import Claim, NewArtifact
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import RulesText, Upload
@@ -70,7 +70,13 @@ class World:
         with self.context.store.new_blob() as blob:
             blob.write(content)
             stored = blob.finish()
-        return attempts.publish(self.context, claimed, report=stored, rejects=None, outcome=OUTCOME)
+        return attempts.publish(
+            self.context,
+            claimed,
+            artifacts=[NewArtifact("csv", stored, "text/csv")],
+            rejects=None,
+            outcome=OUTCOME,
+        )
 
     def state(self, run_id: str) -> str:
         return runs.state_of(self.context, run_id)

@@ -14,8 +14,13 @@ from reportgen_dagster.errors import (
 )
 from reportgen_dagster.identity import new_id
 from reportgen_dagster.services import attempts, publications, reaper, runs
+from reportgen_dagster.services.attempts import NewArtifact
 from reportgen_dagster.storage.store import Stored
 from tests.services.conftest import INPUT, OUTCOME, RULES, World
+
+
+def csv(stored: Stored) -> list[NewArtifact]:
+    return [NewArtifact("csv", stored, "text/csv")]
 
 
 def test_a_claim_carries_everything_that_the_run_is_pinned_to(world: World) -> None:
@@ -112,14 +117,26 @@ def test_rows_that_do_not_add_up_are_never_published(world: World) -> None:
     unfiled = OUTCOME | {"used_count": 1, "reject_count": 1}
     for outcome in (lost, unfiled):
         with pytest.raises(AccountingError):
-            attempts.publish(world.context, claimed, report=stored, rejects=None, outcome=outcome)
+            attempts.publish(
+                world.context,
+                claimed,
+                artifacts=csv(stored),
+                rejects=None,
+                outcome=outcome,
+            )
     assert world.state(run_id) == "running"
 
 
 def test_a_report_that_is_not_in_storage_is_never_published(world: World) -> None:
     claimed = world.claim(world.run())
     with pytest.raises(ServiceError):
-        attempts.publish(world.context, claimed, report=Stored("0" * 64, 1), rejects=None, outcome=OUTCOME)
+        attempts.publish(
+            world.context,
+            claimed,
+            artifacts=csv(Stored("0" * 64, 1)),
+            rejects=None,
+            outcome=OUTCOME,
+        )
 
 
 def test_rejects_are_published_with_the_report(world: World) -> None:
@@ -127,7 +144,13 @@ def test_rejects_are_published_with_the_report(world: World) -> None:
     claimed = world.claim(run_id)
     stored = Stored(claimed.files["input"].digest, len(INPUT))
     outcome = OUTCOME | {"used_count": 1, "reject_count": 1}
-    assert attempts.publish(world.context, claimed, report=stored, rejects=stored, outcome=outcome)
+    assert attempts.publish(
+        world.context,
+        claimed,
+        artifacts=csv(stored),
+        rejects=stored,
+        outcome=outcome,
+    )
     assert runs.find_run(world.context, world.ann, run_id).has_rejects
     assert runs.rejects_file(world.context, world.ann, run_id).size_bytes == len(INPUT)
 
@@ -136,7 +159,11 @@ def test_a_report_may_have_fewer_rows_than_were_used(world: World) -> None:
     claimed = world.claim(world.run())
     stored = Stored(claimed.files["input"].digest, len(INPUT))
     assert attempts.publish(
-        world.context, claimed, report=stored, rejects=None, outcome=OUTCOME | {"row_count": 1}
+        world.context,
+        claimed,
+        artifacts=csv(stored),
+        rejects=None,
+        outcome=OUTCOME | {"row_count": 1},
     )
 
 

@@ -104,11 +104,8 @@ class XlsxWriter:
     def warnings(self) -> list[str]:
         """Return what is not in the workbook as it is in the report, in words."""
         count = self._cells.cut_count
-        return (
-            [f"xlsx: {count:,} texts are longer than the {MAX_CELL:,} characters of a cell, and cut"]
-            if count
-            else []
-        )
+        what = "1 text is" if count == 1 else f"{count:,} texts are"
+        return [f"xlsx: {what} longer than the {MAX_CELL:,} characters of a cell, and cut"] if count else []
 
     def __enter__(self) -> XlsxWriter:
         folder = tempfile.TemporaryDirectory(prefix="xlsx-", dir=self._path.parent)
