@@ -140,14 +140,18 @@ def anybody(server: Server) -> Iterator[httpx2.Client]:
 
 @pytest.fixture
 def finish(server: Server) -> Callable[..., None]:
-    """Let a run succeed with the given report and rejects, as the worker does."""
+    """Let a run succeed with the given report, rejects and files in other formats, as the worker does."""
 
-    def finish(task_id: str, *, report: bytes, rejects: bytes = b"") -> None:
+    def finish(task_id: str, *, report: bytes, rejects: bytes = b"", **others: bytes) -> None:
+        files = {**others, "csv": report}
         claim = _claim(server.context, task_id)
         done = attempts.publish(
             server.context,
             claim,
-            artifacts=[NewArtifact("csv", _stored(server.context, report), "text/csv")],
+            artifacts=[
+                NewArtifact.of(name, f"report.{name}", _stored(server.context, data))
+                for name, data in files.items()
+            ],
             rejects=_stored(server.context, rejects) if rejects else None,
             outcome={
                 "row_count": max(report.count(b"\n") - 1, 0),

@@ -52,6 +52,7 @@ def test_the_status_has_the_members_of_the_contract(ready: User) -> None:
         "links": {
             "self": f"/api/task-status/{task}/",
             "download": f"/api/download-report/{task}/",
+            "downloads": {},
             "rejects": None,
             "dagster": None,
         },
@@ -184,11 +185,63 @@ def test_head_tells_length_and_tag(ready: User, finish: Callable) -> None:
     assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(REPORT)))
 
 
-def test_another_format_is_400_and_names_what_there_is(ready: User, finish: Callable) -> None:
+def test_a_format_that_there_is_not_is_400_and_names_what_there_is(ready: User, finish: Callable) -> None:
     task = ready.generate()
     finish(task, report=REPORT)
-    assert_problem(ready.http.get(f"/api/download-report/{task}/?format=xlsx"), 400, "csv")
+    problem = assert_problem(ready.http.get(f"/api/download-report/{task}/?format=docx"), 400, "parquet")
+    assert "xlsx" in problem["detail"] or "xlsx" in str(problem["errors"])
+    assert_problem(ready.http.post("/api/generate-report/?formats=csv,docx"), 400, "docx")
     assert ready.http.get(f"/api/download-report/{task}/?format=csv").status_code == 200
+
+
+def test_a_format_that_the_run_did_not_make_is_404_and_says_how_to_get_it(
+    ready: User, finish: Callable
+) -> None:
+    task = ready.generate()
+    finish(task, report=REPORT)
+    problem = assert_problem(ready.http.get(f"/api/download-report/{task}/?format=xlsx"), 404, "csv")
+    assert "formats" in str(problem)
+
+
+def test_several_formats_of_a_run_are_downloaded_each_by_its_name(
+    server: Server, ready: User, finish: Callable
+) -> None:
+    task = ready.http.post("/api/generate-report/?formats=parquet,%20csv,csv").json()["task_id"]
+    with server.context.catalog.transaction() as session:
+        assert session.get_one(Run, task).formats == ["parquet", "csv"]
+    finish(task, report=REPORT, parquet=b"PAR1")
+    links = ready.http.get(f"/api/task-status/{task}/").json()["links"]["downloads"]
+    assert list(links) == ["parquet", "csv"]
+    answer = ready.http.get(links["parquet"])
+    assert (answer.content, answer.headers["Content-Type"]) == (b"PAR1", "application/vnd.apache.parquet")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="default.parquet"'
+    assert ready.http.get(f"/api/download-report/{task}/").content == REPORT  # csv where nobody names one
+
+
+LIVE = 'a,"b\n=x",c\r\n=1+1,"+x ""y"" @",-5\n"=HYPERLINK(""http://x"",1)",\t1,@sum\n'
+INERT = 'a,"b\n=x",c\r\n\'=1+1,"\'+x ""y"" @",-5\n"\'=HYPERLINK(""http://x"",1)",\'\t1,\'@sum\n'
+
+
+def test_csv_is_guarded_on_its_way_to_a_spreadsheet(ready: User, finish: Callable) -> None:
+    task = ready.generate()
+    finish(task, report=(LIVE * 50_000).encode())  # more than a chunk
+    path = f"/api/download-report/{task}/?guard=spreadsheet"
+    answer = ready.http.get(path)
+    assert answer.status_code == 200
+    assert answer.content.decode() == INERT * 50_000
+    plain = ready.http.get(f"/api/download-report/{task}/")
+    assert plain.content.decode() == LIVE * 50_000
+    assert answer.headers["ETag"] != plain.headers["ETag"]
+    assert ready.http.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    ranged = ready.http.get(path, headers={"Range": "bytes=0-9"})
+    assert (ranged.status_code, ranged.content) == (200, answer.content)
+
+
+def test_only_csv_is_guarded(ready: User, finish: Callable) -> None:
+    task = ready.generate()
+    finish(task, report=REPORT, xlsx=b"PK")
+    answer = ready.http.get(f"/api/download-report/{task}/?format=xlsx&guard=spreadsheet")
+    assert_problem(answer, 400, "csv")
 
 
 def test_rejects_are_counted_linked_and_downloaded(ready: User, finish: Callable) -> None:
