@@ -35,7 +35,7 @@ def ten_kilobytes() -> bytes:
 def seconds_to_downloadable(client: Client, poll_seconds: float = POLL_SECONDS) -> float:
     """Accept one run and poll until its report is there."""
     start = time.perf_counter()
-    task = client.generate()
+    task = client.generate_anew()
     while (answer := client.download(task)).status_code == 202:
         time.sleep(poll_seconds)
     if answer.status_code != 200:

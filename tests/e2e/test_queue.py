@@ -115,7 +115,7 @@ def _assert_nothing_is_left(stack: Stack, client: Client, tasks: list[str]) -> N
 
 
 def test_a_run_in_the_middle_of_its_file_is_cancelled_by_its_owner(stack: Stack, ann: Client) -> None:
-    task = ann.generate()
+    task = ann.generate_anew()
     processes = _until_in_the_middle(stack, ann, [task])
     _cancel(ann, task)
     _, alive = psutil.wait_procs(processes, timeout=SECONDS_TO_END)
@@ -124,7 +124,7 @@ def test_a_run_in_the_middle_of_its_file_is_cancelled_by_its_owner(stack: Stack,
 
 
 def test_a_run_in_the_middle_of_its_file_is_cancelled_by_an_operator(stack: Stack, ann: Client) -> None:
-    task = ann.generate()
+    task = ann.generate_anew()
     processes = _until_in_the_middle(stack, ann, [task])
     _terminate(stack, task)
     _, alive = psutil.wait_procs(processes, timeout=SECONDS_TO_END)
@@ -183,7 +183,7 @@ def test_what_the_button_materializes_is_cancelled_by_an_operator(stack: Stack, 
 
 def test_a_cancelled_run_ends_though_dagsters_webserver_is_away(stack: Stack, ann: Client) -> None:
     """The worker finds it out by itself, and so does Dagster from it."""
-    task = ann.generate()
+    task = ann.generate_anew()
     processes = _until_in_the_middle(stack, ann, [task])
     stack.kill("webserver")
     _cancel(ann, task)
@@ -194,9 +194,9 @@ def test_a_cancelled_run_ends_though_dagsters_webserver_is_away(stack: Stack, an
 
 
 def test_runs_that_wait_in_the_queue_are_cancelled_by_owner_and_operator(stack: Stack, ann: Client) -> None:
-    working = [ann.generate() for _ in range(WORKERS)]
+    working = [ann.generate_anew() for _ in range(WORKERS)]
     _until_in_the_middle(stack, ann, working)
-    waiting = [ann.generate() for _ in range(2)]
+    waiting = [ann.generate_anew() for _ in range(2)]
     for task in waiting:
         until(
             lambda task=task: list(_dagster_runs(stack, task).values()) == ["QUEUED"],
@@ -211,11 +211,11 @@ def test_runs_that_wait_in_the_queue_are_cancelled_by_owner_and_operator(stack: 
 
 def test_runs_are_cancelled_at_any_moment_of_their_start(stack: Stack, ann: Client) -> None:
     for _ in range(6):
-        task = ann.generate()
+        task = ann.generate_anew()
         _cancel(ann, task)
     started = []
     for _ in range(4):  # one after the other, so that each comes to a worker
-        task = ann.generate()
+        task = ann.generate_anew()
         until(lambda task=task: _dagster_runs(stack, task), "it was launched")
         _cancel(ann, task)
         started.append(task)
@@ -225,8 +225,8 @@ def test_runs_are_cancelled_at_any_moment_of_their_start(stack: Stack, ann: Clie
 
 def test_many_runs_of_one_user_do_not_hold_up_the_one_of_another(stack: Stack) -> None:
     many, bob = _client(stack, rows=100_000), _client(stack, rows=1_000)
-    tasks = [many.generate() for _ in range(16)]
-    assert bob.wait(bob.generate())["status"] == "succeeded"
+    tasks = [many.generate_anew() for _ in range(16)]
+    assert bob.wait(bob.generate_anew())["status"] == "succeeded"
     unfinished = [run for run in _runs(many) if run["status"] in ("accepted", "running")]
     assert len(unfinished) > 8, "the many were nearly done when the one was"
     assert [many.wait(task, seconds=180)["status"] for task in tasks] == ["succeeded"] * len(tasks)
@@ -241,7 +241,7 @@ def test_a_user_has_no_more_runs_at_once_than_he_may(stack: Stack) -> None:
     (changed,) = json.loads(_users(stack, limited.email, "--runs", "1", "--json"))["users"]
     assert (changed["priority"], changed["max_runs"]) == (0, 1)
     assert f"{limited.email}: priority 0, runs at the same time: 1\n" in _users(stack)
-    tasks = [limited.generate() for _ in range(4)]
+    tasks = [limited.generate_anew() for _ in range(4)]
     assert [limited.wait(task, seconds=120)["status"] for task in tasks] == ["succeeded"] * len(tasks)
     spans = sorted(
         (datetime.fromisoformat(run["started_at"]), datetime.fromisoformat(run["finished_at"]))

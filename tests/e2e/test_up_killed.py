@@ -15,7 +15,7 @@ def test_the_next_start_finishes_what_was_accepted(tmp_path_factory) -> None:
     try:
         client = Client(stack.url)
         client.upload_example()
-        tasks = [client.generate() for _ in range(5)]
+        tasks = [client.generate_anew() for _ in range(5)]
         stack.kill_up()
         until(
             lambda: stack.processes() == [], "nothing of it runs any more", seconds=20, state=stack.processes
