@@ -56,8 +56,9 @@ class Ann:
             for name, body in contents.items()
         }
 
-    def accept(self, **bodies: bytes) -> str:
-        return runs.accept_run(self.context, self.id, files=self.files(**bodies), rules=RULES).id
+    def accept(self, formats: list[str] | None = None, **bodies: bytes) -> str:
+        files = self.files(**bodies)
+        return runs.accept_run(self.context, self.id, files=files, rules=RULES, formats=formats).id
 
     def run(self, run_id: str) -> runs.RunView:
         return runs.find_run(self.context, self.id, run_id)

@@ -26,7 +26,7 @@ from reportgen_dagster.defs.keys import (
     ruleset_key,
 )
 from reportgen_dagster.errors import ContractError, Problem
-from reportgen_dagster.services import attempts, cancelling, generation, report_child
+from reportgen_dagster.services import attempts, cancelling, generation, report_child, runs
 from tests.definitions.conftest import EXAMPLE, Ann
 
 
@@ -62,7 +62,7 @@ def test_dagster_sees_counts_columns_lineage_and_a_preview(ann: Ann, instance: D
     assert columns == [f"outfield{number}" for number in range(1, 6)]
     assert "outfield1" in metadata["preview"].md_str
     assert metadata["size in bytes"].value == len(ann.report(run_id).encode())
-    assert metadata["download"].value == f"/api/download-report/{run_id}/"
+    assert metadata["download"].value == f"/api/download-report/{run_id}/?format=csv"
     lineage = metadata["dagster/column_lineage"].lineage.deps_by_column
     sources = {(dep.asset_key.path[-1].split("_")[-2], dep.column_name) for dep in lineage["outfield4"]}
     assert {column for _, column in sources} >= {"field3", "field5", "refdata4"}
@@ -77,9 +77,43 @@ def test_links_lead_to_the_api_where_its_address_is_known(
     event = instance.get_latest_materialization_event(report_key(ann.id, "default"))
     links = [event.asset_materialization.metadata[name].value for name in ("download", "rejects")]
     assert links == [
-        f"https://reports.example.com/api/download-report/{run_id}/",
+        f"https://reports.example.com/api/download-report/{run_id}/?format=csv",
         f"https://reports.example.com/api/v1/runs/{run_id}/rejects",
     ]
+
+
+def test_every_file_of_a_run_is_linked(ann: Ann, instance: DagsterInstance) -> None:
+    run_id = ann.accept(formats=["xlsx", "csv", "parquet"])
+    _execute(run_id, instance)
+    event = instance.get_latest_materialization_event(report_key(ann.id, "default"))
+    metadata = event.asset_materialization.metadata
+    links = {name: metadata[name].value for name in metadata if name.startswith("download")}
+    path = f"/api/download-report/{run_id}/?format="
+    assert links == {
+        "download": f"{path}xlsx",
+        "download csv": f"{path}csv",
+        "download parquet": f"{path}parquet",
+    }
+    file = runs.report_file(ann.context, ann.id, run_id, "xlsx")
+    assert metadata["size in bytes"].value == file.size_bytes
+    assert file.path.read_bytes().startswith(b"PK")
+
+
+def test_a_run_of_the_same_takes_over_the_files_and_says_so(ann: Ann, instance: DagsterInstance) -> None:
+    first = ann.accept()
+    _execute(first, instance)
+    second = ann.accept()
+    result = _execute(second, instance)
+    assert {event.step_key for event in result.all_events if event.is_step_success} == {"claim"}
+    lines = [record.user_message for record in instance.all_logs(result.run_id)]
+    assert any(
+        line.startswith(f"publish: files, rules and options are those of run {first}") for line in lines
+    )
+    event = instance.get_latest_materialization_event(report_key(ann.id, "default"))
+    metadata = event.asset_materialization.metadata
+    assert event.run_id == result.run_id
+    assert metadata["files of run"].value == first
+    assert ann.report(second) == ann.report(first)
 
 
 def test_the_event_log_tells_what_each_op_did_and_how_far_it_is(
@@ -98,7 +132,7 @@ def test_the_event_log_tells_what_each_op_did_and_how_far_it_is(
     assert all(re.fullmatch(r"transform: [0-9]+ %, [0-9,]+ rows", line) for line in told[2:-2])
     assert told[2:-2]
     assert told[-2].startswith(f"transform: {count:,} rows in, ")
-    assert told[-1] == f"publish: {len(ann.report(run_id).encode()):,} bytes, downloadable now"
+    assert told[-1] == f"publish: csv {len(ann.report(run_id).encode()):,} bytes, downloadable now"
 
 
 FIRST_ERROR = """
