@@ -36,8 +36,9 @@ def claim(context: OpExecutionContext, config: ClaimConfig) -> Iterator[Output[a
         end_if_cancelled(context, catalog, run_id)
         context.log.info(f"run {run_id} is claimed or finished already; nothing to do")
         return
+    is_again = context.run.parent_run_id is not None  # whoever re-executes a run wants it to be made
     with telling_failures(context, catalog, claimed):
-        is_made = generation.publish_again(catalog, claimed, context.log.info)
+        is_made = not is_again and generation.publish_again(catalog, claimed, context.log.info)
     if is_made:
         _tell(context, run_id)
     else:

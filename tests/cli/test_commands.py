@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -49,6 +50,36 @@ def test_a_run_writes_report_and_rejects_and_sums_up(folder: Path) -> None:
     assert "report.csv: 1 rows from 3, 2 rejected" in done.stdout
     assert "  line 3  double  amount='x': text where a number is needed (amount * 2)" in done.stdout
     assert left_in(folder) == {"report.csv", "rejects.csv"}
+
+
+def test_a_run_writes_several_formats_told_by_their_names(folder: Path) -> None:
+    done = run(folder, "--output", "report.xlsx", "--output", "report.jsonl", output="report.csv.gz")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "report.csv.gz, report.xlsx, report.jsonl: 1 rows" in done.stdout.replace("\n", " ")
+    assert gzip.decompress((folder / "report.csv.gz").read_bytes()) == b"double\n2\n"
+    assert (folder / "report.jsonl").read_text() == '{"double":2}\n'
+    assert (folder / "report.xlsx").read_bytes().startswith(b"PK")
+    assert left_in(folder) == {"report.csv.gz", "report.xlsx", "report.jsonl"}
+
+
+def test_the_format_may_be_told_where_the_name_does_not(folder: Path) -> None:
+    assert run(folder, "--format", "json", output="report.txt").returncode == 0
+    assert json.loads((folder / "report.txt").read_text()) == [{"double": 2}]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--format", "docx"], "docx: there is no such format; there are csv, json, ndjson, parquet, xlsx"),
+        (["--output", "b.csv"], "are both csv"),
+        (["--output", "b.json", "--format", "csv"], "goes with one"),
+    ],
+)
+def test_formats_that_cannot_be_meant_are_refused(folder: Path, more: list[str], words: str) -> None:
+    done = run(folder, *more)
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
+    assert left_in(folder) == set()
 
 
 def test_rejects_of_an_earlier_run_do_not_stay(folder: Path) -> None:

@@ -73,6 +73,24 @@ input:
     assert "input.dialect.delimiter" in told.err
 
 
+def test_what_is_written_is_checked_always(reportgen: Command) -> None:
+    rules = """version: 1
+output:
+  formats: [csv, xls, csv]
+  dialect: {delimiter: ",", decimalChar: ",", encoding: klingon, quoting: some}
+  guard: excel
+"""
+    told = reportgen("check", "rules.yaml", rules=rules)
+    assert told.code == 2
+    for words in (
+        "rules.yaml:3:18  output.formats[1]  `xls` is unknown; did you mean `xlsx`?",
+        "output.dialect.encoding  no encoding is called 'klingon'",
+        "output.dialect.quoting  `some` is unknown",
+        "output.guard  `excel` is unknown",
+    ):
+        assert words in told.err, (words, told.err)
+
+
 def test_the_api_does_the_same_check(reportgen: Command) -> None:
     # and the API do the same check when rules are uploaded and when a report is defined
     rules = (
