@@ -200,7 +200,11 @@ def download_report(
     ),
 )
 async def trigger_scheduled_report(
-    request: Request, caller: CallerDep, context: ContextDep, launcher: LauncherDep
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    launcher: LauncherDep,
+    formats: FormatsQuery = None,
 ) -> ScheduleAccepted:
     """Make a report now and then by a cron schedule, from these files and rules.
 
@@ -209,7 +213,7 @@ async def trigger_scheduled_report(
     schedule's time zone.
     """
     form = await read_form(request, context, SCHEDULE_SHAPE)
-    schedule, run = await run_in_threadpool(_put_schedule, context, caller, form)
+    schedule, run = await run_in_threadpool(_put_schedule, context, caller, form, _named(formats))
     launcher.launch_soon(run.id)
     return ScheduleAccepted(
         message="Scheduled; a first report is being made.",
@@ -224,7 +228,9 @@ def _named(formats: str | None) -> list[str] | None:
     return [name.strip() for name in formats.split(",")] if formats is not None else None
 
 
-def _put_schedule(context: Context, caller: Caller, form: Form) -> tuple[ScheduleView, RunView]:
+def _put_schedule(
+    context: Context, caller: Caller, form: Form, formats: list[str] | None
+) -> tuple[ScheduleView, RunView]:
     missing = [
         *(["input_file"] if "input" not in form.files else []),
         *(["rules_file"] if form.rules is None else []),
@@ -242,6 +248,7 @@ def _put_schedule(context: Context, caller: Caller, form: Form) -> tuple[Schedul
             files=form.files,
             rules=form.rules,
             parameters=form.objects.get(PARAMETERS),
+            formats=formats,
         )
     except MissingInputError as error:
         parts = {name: part for part, name in SCHEDULE_SHAPE.files.items()}

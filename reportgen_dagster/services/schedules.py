@@ -31,6 +31,7 @@ from reportgen_dagster.services.reports import accept, find_own
 from reportgen_dagster.services.runs import (
     RunView,
     accepted_view,
+    checked_formats,
     pin_files,
     pin_rules,
     run_view,
@@ -106,6 +107,7 @@ def put_schedule(
     files: Mapping[str, Upload],
     rules: RulesText,
     parameters: Mapping[str, Any] | None = None,
+    formats: Sequence[str] | None = None,
     check: Check | None = None,
 ) -> tuple[ScheduleView, RunView]:
     """Make a report of files and rules that come along, with a schedule, or replace the caller's of that name; run it now.
@@ -119,6 +121,7 @@ def put_schedule(
         files: All files, by what they are to the rules.
         rules: The rules.
         parameters: Values of the rules' parameters, the same for each run.
+        formats: What each run makes; None: what the rules say.
         check: Judges rules, columns and parameters; default: `services.check.check_report`.
 
     Returns:
@@ -128,10 +131,11 @@ def put_schedule(
         CronError: If cron or time zone are not valid.
         MissingInputError: If a file is missing.
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
-        BadRequestError: If the name or a parameter cannot be used.
+        BadRequestError: If the name, a parameter or a format cannot be used.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     check_cron(cron, timezone)
+    wanted = checked_formats(formats)
     name = checked_name(report_name, "report_name") if report_name else f"report_{secrets.token_hex(3)}"
     at_hand = {file: upload_at_hand(context, upload) for file, upload in files.items()}
     facts = files_to_take(rules, at_hand, sent=files, parameters=parameters, check=check)
@@ -145,6 +149,7 @@ def put_schedule(
             ruleset_version_id=version.id,
             parameters=dict(parameters or {}),
             on_new_data=False,
+            formats=wanted,
             sources=_pinned_sources(session, pin_files(session, owner_id, name, files)),
         )
         values = {"cron": " ".join(cron.split()), "timezone": timezone}

@@ -187,7 +187,17 @@ def test_rulesets_are_checked_kept_and_printed(terminal: Terminal) -> None:
 def test_a_report_follows_or_pins_and_tells_when_it_runs(world: World, terminal: Terminal) -> None:
     make_report(world, "other")
     made_of = ("--ruleset", "doubled", "--input", "trades@1", "--reference", "reference=products")
-    by_itself = ("--on-new-data", "--settle", "5m", "--fresh-within", "1d")
+    by_itself = (
+        "--on-new-data",
+        "--settle",
+        "5m",
+        "--fresh-within",
+        "1d",
+        "--format",
+        "xlsx",
+        "--format",
+        "csv",
+    )
     put = terminal.data("reports", "put", "daily", *made_of, *by_itself)
     assert put["ruleset"] == {"name": "doubled", "version": None}
     assert put["inputs"] == {
@@ -196,10 +206,13 @@ def test_a_report_follows_or_pins_and_tells_when_it_runs(world: World, terminal:
     }
     assert (put["on_new_data"], put["settle_seconds"], put["fresh_within_seconds"]) == (True, 300, 86_400)
 
+    assert put["formats"] == ["xlsx", "csv"]
+
     night = ("--name", "night", "--cron", "30 6 * * *", "--timezone", "Europe/Berlin")
     terminal.told("schedules", "add", "daily", *night, "--missed", "all", "--unchanged", "skip")
     shown = terminal.told("reports", "show", "daily")
     assert "input: trades@1\n  reference: products\n" in shown
+    assert "  makes xlsx, csv\n" in shown
     assert "daily/night: At 06:30, Europe/Berlin (30 6 * * *)" in shown
     assert "missed times: all; unchanged data: skip" in shown
     (schedule,) = terminal.data("reports", "show", "daily")["schedules"]
@@ -277,6 +290,10 @@ def test_a_run_is_waited_for_and_its_file_written(world: World, terminal: Termin
         out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, f"daily: run {run_id} succeeded: 2 rows\n")
     assert terminal("reports", "get", "daily", "--output", "-").stdout == b"total\n2\n4\n"
+    assert terminal("reports", "get", "daily", "--output", "-", "--format", "csv").stdout == b"total\n2\n4\n"
+    assert "has made csv, not xlsx" in terminal.refused(
+        "reports", "get", "daily", "--output", "-", "--format", "xlsx"
+    )
     assert "succeeded: 2 rows" in terminal.told("reports", "runs", "daily")
     assert [run["id"] for run in terminal.data("reports", "runs", "daily")["runs"]] == [
         run_id,

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reportgen_dagster.services import ticks
+from reportgen_dagster.catalog.tables import Run
+from reportgen_dagster.services import reports, ticks
 from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server, User, assert_problem
 
 FILES = {
@@ -46,6 +47,17 @@ def test_a_schedule_runs_once_now_and_is_listed(ann: User) -> None:
         "last",
         "run",
     )
+
+
+def test_its_runs_make_the_formats_that_were_asked_for(server: Server, ann: User) -> None:
+    url = "/api/trigger-scheduled-report/?formats=xlsx,csv"
+    answer = ann.http.post(url, files=FILES, data={"cron": "*/5 * * * *", "report_name": "daily"})
+    run_id = answer.json()["task_id"]
+    again = reports.run_report(server.context, ann.id, "daily").id
+    with server.context.catalog.transaction() as session:
+        assert [session.get_one(Run, one).formats for one in (run_id, again)] == [["xlsx", "csv"]] * 2
+    bad = ann.http.post(url + ",docx", files=FILES, data={"cron": "*/5 * * * *"})
+    assert_problem(bad, 400, "docx")
 
 
 def test_without_a_name_one_is_made(ann: User) -> None:

@@ -64,6 +64,16 @@ def test_a_report_is_made_of_rules_and_datasets_that_fit(world: World) -> None:
     assert reports.list_reports(world.context, world.ann) == [report]
 
 
+def test_a_report_names_the_formats_of_its_runs(world: World) -> None:
+    make_parts(world)
+    assert put_report(world, "daily", formats=["xlsx", "csv", "xlsx"]).formats == ["xlsx", "csv"]
+    assert world.claim(run_of(world)).formats == ("xlsx", "csv")
+    with pytest.raises(BadRequestError, match="there is no such format"):
+        put_report(world, "daily", formats=["docx"])
+    assert put_report(world, "daily").formats is None  # what is left out is not kept
+    assert world.claim(run_of(world)).formats is None
+
+
 def test_rules_that_do_not_fit_the_datasets_are_refused(world: World) -> None:
     make_parts(world)
     rules = RulesText("wrong.yaml", "- {output: a, formula: prize * 2}\n", "yaml")
