@@ -1,0 +1,135 @@
+"""How a table fits on paper: which way round, how small, how wide each column is, which columns are left out.
+
+What belongs here: measuring and choosing. What does not: looks (templates/report.typ).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reportgen_dagster.engine.pages.table import TableColumn
+from reportgen_dagster.engine.pages.texts import breakable
+
+_A4_SHORT, _A4_LONG, _MARGIN = 595.28, 841.89, 42.5  # points
+_PADDING = 8.0  # points on both sides of a cell
+_DIGIT, _NARROW, _LETTER, _WIDE = 0.636, 0.34, 0.61, 1.0  # widths in the font's size, of DejaVu Sans
+_NARROW_LETTERS = frozenset(" .,:;'|!ijl()[]-/")
+_BOLD = 1.1
+_BROAD = 0.7  # nearly the broadest letters
+_MEASURED = 20  # of the longest cells
+_STRETCH = 1.8  # a narrow table is made wider, but not so that its rows fall apart
+_LEAST = 4  # letters of the narrowest column
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A way to print.
+
+    Attributes:
+        is_landscape: The paper lies.
+        size: The size of the table's type, in points.
+        longest: How many letters of a text stand on one line, before it is broken.
+    """
+
+    is_landscape: bool
+    size: float
+    longest: int
+
+    @property
+    def width(self) -> float:
+        """Return the room for a table, in points."""
+        return (_A4_LONG if self.is_landscape else _A4_SHORT) - 2 * _MARGIN
+
+
+PAPERS = (Paper(False, 8, 34), Paper(True, 8, 34), Paper(True, 7, 28), Paper(True, 6, 22))  # noqa: FBT003
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a table is printed.
+
+    Attributes:
+        paper: On which paper.
+        widths: The widths of the columns that fit, in points.
+        columns: These columns, with words that may be broken.
+    """
+
+    paper: Paper
+    widths: tuple[float, ...]
+    columns: tuple[TableColumn, ...]
+
+
+def fitted(columns: Sequence[TableColumn]) -> Layout:
+    """Return how a table is printed as large as it goes."""
+    measured = [_measured(column) for column in columns]
+    for paper in PAPERS:
+        widths = [found.points(paper) for found in measured]
+        if sum(widths) <= paper.width:
+            break
+    fitting = _fitting(widths, paper.width)
+    stretch = min(_STRETCH, paper.width / sum(fitting)) if fitting else 1.0
+    widths = [width * stretch for width in fitting]
+    shown = [_broken(column, width, paper) for column, width in zip(columns, widths, strict=False)]
+    return Layout(paper, tuple(widths), tuple(shown))
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """How wide a column would be: its widest cell and the longest word of its name, in the font's size."""
+
+    cells: float
+    name: float
+    is_right: bool
+
+    def points(self, paper: Paper) -> float:
+        most = paper.longest * _LETTER
+        cells = self.cells if self.is_right else min(self.cells, most)
+        return max(cells, min(self.name, most / 2), _LEAST * _LETTER) * paper.size + _PADDING
+
+
+def _measured(column: TableColumn) -> _Measured:
+    longest = sorted({*column.cells, column.total}, key=len)[-_MEASURED:]
+    cells = max(map(_em, longest), default=0.0) * (_BOLD if column.total else 1.0)
+    name = max(map(_em, column.name.split()), default=0.0) * _BOLD
+    return _Measured(cells, name, column.is_right)
+
+
+def _fitting(widths: Sequence[float], room: float) -> list[float]:
+    """Return the widths of the first columns that fit, of one at least."""
+    fitting: list[float] = []
+    for width in widths:
+        if fitting and sum(fitting) + width > room:
+            break
+        fitting.append(min(width, room))
+    return fitting
+
+
+def _broken(column: TableColumn, width: float, paper: Paper) -> TableColumn:
+    """Let words be broken where they are wider than their column."""
+    room = (width - _PADDING) / paper.size
+
+    def broken(text: str, weight: float = 1.0) -> str:
+        letters = max(1, int(room / _BROAD / weight))
+        return text if len(text) <= letters or _em(text) * weight <= room else breakable(text, letters)
+
+    cells = [broken(cell) for cell in column.cells]
+    return TableColumn(broken(column.name, _BOLD), column.is_right, cells, broken(column.total, _BOLD))
+
+
+def _em(text: str) -> float:
+    """Return about how wide a text is, in the font's size."""
+    if text.isascii():
+        narrow = sum(map(text.count, _NARROW_LETTERS))
+        digits = sum(map(str.isdigit, text))
+        return narrow * _NARROW + digits * _DIGIT + (len(text) - narrow - digits) * _LETTER * 1.03
+    return sum(_letter(letter) for letter in text)
+
+
+def _letter(letter: str) -> float:
+    if letter in _NARROW_LETTERS:
+        return _NARROW
+    if unicodedata.east_asian_width(letter) in ("W", "F"):
+        return _WIDE
+    return 0.0 if unicodedata.combining(letter) else _LETTER * 1.03
