@@ -168,11 +168,12 @@ class _Grid:
         self._sums = {(cell[0], cell[1]): measure.read(cell[4]) for cell in cells}
         self._categories = _first_seen(cells, 0, 2, bounds.other_category)
         self._series = _first_seen(cells, 1, 3, bounds.other_series)
+        self._is_cut = bounds.other_category is not None
 
     def data(self, kind: str, notes: Sequence[str], *, by_value: bool) -> ChartData:
         if kind == "line":
             places = sorted(self._categories)
-        elif kind == "pie":
+        elif kind == "pie" or (self._is_cut and not by_value):
             places = sorted(self._categories, key=lambda place: (self._categories[place][0] is OTHER, place))
         else:
             places = _in_order(self._categories, by_value=by_value)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import io
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,6 +40,7 @@ class Labels:
         by: What its series stand for.
         y: Its sums, at bars and slices.
         axis: Sums at ticks, given how many decimals tell them apart.
+        share: What a slice is of the whole.
         x_title: The name of `x`.
         y_title: The name of `y`.
     """
@@ -49,6 +49,7 @@ class Labels:
     by: Writer
     y: Writer
     axis: Callable[[int], Writer]
+    share: Writer
     x_title: str
     y_title: str
 
@@ -86,10 +87,6 @@ def _label(value: Any, write: Writer) -> str:
     if value is OTHER:
         return _REST
     return shown(write(value), _LONGEST_LABEL) or _EMPTY
-
-
-def _heights(series: Series) -> list[float]:
-    return [math.nan if value is None else float(value) for value in series.values]
 
 
 # bars
@@ -166,9 +163,12 @@ def _lines(axes: Axes, data: ChartData, names: Sequence[str], labels: Labels) ->
     places = _places(data.categories)
     are_few = len(places) <= 40
     for number, series in enumerate(data.series):
+        known = [
+            (at, float(value)) for at, value in zip(places, series.values, strict=True) if value is not None
+        ]
         axes.plot(
-            places,
-            _heights(series),
+            [at for at, _ in known],
+            [value for _, value in known],
             color=_colour(number, series),
             linestyle=_DASHES[number // 2 % len(_DASHES)] if len(data.series) > 1 else "-",
             linewidth=1.8,
@@ -227,7 +227,7 @@ def _pie(axes: Axes, data: ChartData, names: Sequence[str], labels: Labels) -> N
         values, colors=colours, startangle=90, counterclock=False, wedgeprops=edge, radius=1.1
     )
     told = [
-        f"{name}   {labels.y(value) if value is not None else ''}   {share / whole:.1%}"
+        f"{name}: {labels.y(value)} ({labels.share(share / whole)})"
         for name, value, share in zip(names, data.series[0].values, values, strict=True)
     ]
     axes.legend(slices, told, loc="center left", bbox_to_anchor=(1.08, 0.5), fontsize=8, labelspacing=0.7)

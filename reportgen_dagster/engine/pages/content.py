@@ -284,6 +284,7 @@ class _Making:
             by=self._writer(chart.by or chart.x),
             y=self._writer(chart.y),
             axis=axis,
+            share=self._values.writer(pa.float64(), NumberFormat(decimals=1, suffix="%", is_percentage=True)),
             x_title=shown(chart.x, _NAME),
             y_title=shown(chart.y, _NAME),
         )
@@ -323,6 +324,8 @@ class _Making:
             type_ = self._rows.schema.field(name).type
             word = _WORDS[self._told[name]] if name in self._told else ""
             total = " ".join(part for part in (word, totals.get(name, "")) if part)
+            if pa.types.is_floating(type_) and name not in self._formats:
+                cells = self._values.aligned(cells)
             yield TableColumn(shown(name, _NAME), is_right(type_), cells, total if totals.get(name) else "")
 
 

@@ -52,7 +52,8 @@ def write_pdf(path: Path, told: Content, made_at: datetime.datetime) -> None:
             package_path=root,
             package_cache_path=root,
         )
-        made = compiler.compile(format="pdf", timestamp=made_at)
+        # Tags of twenty thousand cells are ten times the file, and half a second.
+        made = compiler.compile(format="pdf", timestamp=made_at, pdf_tags=False)
     with path.open("wb") as file:
         file.write(made)
         file.flush()

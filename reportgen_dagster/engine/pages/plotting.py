@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ _SETTINGS: dict[str, Any] = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "legend.frameon": False,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "svg.hashsalt": "reportgen",
     "path.simplify": True,
 }
@@ -69,4 +70,7 @@ def settings() -> Iterator[None]:
 
 def font_folder() -> Path:
     """Return where the fonts are that matplotlib carries."""
-    return Path(_loaded().get_data_path()) / "fonts" / "ttf"
+    found = find_spec("matplotlib")  # without loading it
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("matplotlib")
+    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"

@@ -28,6 +28,7 @@ LONGEST = 1_000  # characters of a cell
 _EXACT = decimal.Context(
     prec=1_000, rounding=decimal.ROUND_HALF_UP
 )  # more digits than any double or decimal has
+_NO_BREAK = "\u00a0"
 _MOST_DECIMALS = 6  # of a number without a format
 _SMALLEST, _LARGEST = 1e-6, 1e15  # beyond which such a number has an exponent
 _FIELDS = {"year": "y", "month": "M", "day": "d", "hour": "H", "minute": "m", "second": "s"}
@@ -64,6 +65,18 @@ class Values:
     def moment(self, value: datetime.datetime) -> str:
         """Write when something was."""
         return f"{format_date(value, 'long', self.locale)}, {value:%H:%M} {value.tzname() or ''}".rstrip()
+
+    def aligned(self, texts: list[str]) -> list[str]:
+        """Return doubles that were written without a format with as many decimals as any of them has."""
+        mark = self.locale.number_symbols["latn"]["decimal"]
+        behind = [len(text.partition(mark)[2]) for text in texts]
+        most = max(behind, default=0)
+        if not most or any("e" in text for text in texts):
+            return texts
+        return [
+            text if not text or count == most else f"{text}{'' if count else mark}{'0' * (most - count)}"
+            for text, count in zip(texts, behind, strict=True)
+        ]
 
     def _written(self, type_: pa.DataType, told: CellFormat | None, *, is_amount: bool) -> Writer:
         if pa.types.is_string(type_) or pa.types.is_large_string(type_):
@@ -107,10 +120,10 @@ class Values:
             decimals = decimals[: told.decimals] + decimals[told.decimals :].rstrip("0")
             parts = [
                 symbols["minusSign"] if rounded < 0 else "",
-                told.prefix,
+                told.prefix.replace(" ", _NO_BREAK),
                 self._grouped(whole) if told.is_grouped else whole.zfill(told.whole),
                 symbols["decimal"] + decimals if decimals else "",
-                told.suffix,
+                told.suffix.replace(" ", _NO_BREAK),
             ]
             return "".join(parts)
 
