@@ -101,7 +101,8 @@ def _bars(axes: Axes, data: ChartData, names: Sequence[str], labels: Labels, *, 
         if len(names) <= _MOST_LABELLED:
             told = [labels.y(value) if value is not None else "" for value in data.series[0].values]
             axes.bar_label(bars, told, padding=3, fontsize=7)
-            axes.margins(**{"y" if is_upright else "x": 0.12})
+            room = 0.12
+            axes.margins(y=room) if is_upright else axes.margins(x=room)
     elif is_grouped:
         width = 0.8 / len(data.series)
         for number, series in enumerate(data.series):

@@ -53,7 +53,9 @@ def write_pdf(path: Path, told: Content, made_at: datetime.datetime) -> None:
             package_cache_path=root,
         )
         # Tags of twenty thousand cells are ten times the file, and half a second.
-        made = compiler.compile(format="pdf", timestamp=made_at, pdf_tags=False)
+        made = compiler.compile(format="pdf", timestamp=int(made_at.timestamp()), pdf_tags=False)
+    if not isinstance(made, bytes):  # only a type for the checker: a PDF is one file
+        raise TypeError("not a PDF")
     with path.open("wb") as file:
         file.write(made)
         file.flush()

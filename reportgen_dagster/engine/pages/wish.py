@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reportgen_dagster.rules.compiling.plan import OutputColumn
 from reportgen_dagster.rules.reading.presentation import Presentation
 
 
@@ -69,7 +68,6 @@ class PagesWish:
     Attributes:
         title: The title of the rules; `presentation.title` goes before it.
         description: What the report is for.
-        columns: The report's columns, in order.
         presentation: What the rules say of pages.
         facts: What is known of the run.
         whole_table: Where all rows are, in words that go on behind "it is", as `in the CSV and Excel files of this run`.
@@ -77,7 +75,6 @@ class PagesWish:
 
     title: str
     description: str
-    columns: Sequence[OutputColumn]
     presentation: Presentation
     facts: RunFacts
     whole_table: str

@@ -62,11 +62,11 @@ def presentation_problems(
         name = written if written in types else written.removeprefix("-")
         yield from judge.unknown((*_AT, "sort", number), name)
     for number, chart in enumerate(presentation.charts):
-        path: Path = (*_AT, "charts", number)
-        yield from judge.unknown((*path, "x"), chart.x)
-        yield from judge.measure((*path, "y"), chart.y)
+        at: Path = (*_AT, "charts", number)
+        yield from judge.unknown((*at, "x"), chart.x)
+        yield from judge.measure((*at, "y"), chart.y)
         if chart.by is not None:
-            yield from judge.unknown((*path, "by"), chart.by)
+            yield from judge.unknown((*at, "by"), chart.by)
 
 
 def _totals(presentation: Presentation) -> Iterator[tuple[Path, str, Total]]:
