@@ -24,7 +24,7 @@ MAX_SERIES = 8
 MAX_POINTS = 2_000
 _TABLE = "pages:chart"
 _COUNTS = """
-SELECT count(DISTINCT x) + max((x IS NULL)::INTEGER), count(DISTINCT line) + max((line IS NULL)::INTEGER), min(total)
+SELECT count(DISTINCT x) + max((x IS NULL)::INTEGER), count(DISTINCT line) + max((line IS NULL)::INTEGER), min(total), max(total)
 FROM "pages:chart"
 """
 # The largest come first; `place` of `x` is the order on the axis of a line.
@@ -132,9 +132,11 @@ def _grouped(chart: Chart, measure: Sum) -> exp.Select:
 
 
 def _shown(rows: Rows, chart: Chart, measure: Sum, write: Callable[[int], str]) -> ChartData:
-    ((count, series_count, least),) = rows.fetched(_COUNTS)
+    ((count, series_count, least, most_of_all),) = rows.fetched(_COUNTS)
     if not count:
         return ChartData(chart.kind, notes=("There are no rows to draw.",))
+    if chart.kind == "pie" and not least and not most_of_all:
+        return ChartData(chart.kind, notes=("There is nothing to draw: all values are zero.",))
     notes = []
     kind = chart.kind
     if kind == "pie" and least is not None and least < 0:

@@ -16,13 +16,15 @@ from reportgen_dagster.engine.pages import plotting
 from reportgen_dagster.engine.pages.chart_data import OTHER, ChartData, Series
 from reportgen_dagster.engine.pages.texts import shown
 from reportgen_dagster.engine.pages.values import Writer
+from reportgen_dagster.engine.pages.widths import cut_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 6.8, 2.9  # inches
-_LONGEST_LABEL = 26
+_LONGEST_TEXT = 200
+_WIDEST_LABEL = 15.0  # in the font's size
 _WIDE_LABEL = 9  # labels of more characters do not stand side by side
 _MOST_UPRIGHT = 12
 _MOST_LABELLED = 15
@@ -86,7 +88,7 @@ def _svg(figure: Figure) -> str:
 def _label(value: Any, write: Writer) -> str:
     if value is OTHER:
         return _REST
-    return shown(write(value), _LONGEST_LABEL) or _EMPTY
+    return cut_to(shown(write(value), _LONGEST_TEXT), _WIDEST_LABEL).strip() or _EMPTY
 
 
 # bars

@@ -313,7 +313,8 @@ class _Making:
             return f"{used}; none was rejected."
         more = len(facts.reject_samples)
         first = f", of which the first {more} follow" if 0 < more < facts.reject_count else ""
-        return f"{used}, {self._count(facts.reject_count)} were rejected{first}."
+        were = "was" if facts.reject_count == 1 else "were"
+        return f"{used}, {self._count(facts.reject_count)} {were} rejected{first}."
 
     # the table
 

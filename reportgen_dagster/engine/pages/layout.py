@@ -5,17 +5,15 @@ What belongs here: measuring and choosing. What does not: looks (templates/repor
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reportgen_dagster.engine.pages.table import TableColumn
 from reportgen_dagster.engine.pages.texts import breakable
+from reportgen_dagster.engine.pages.widths import LETTER, em
 
 _A4_SHORT, _A4_LONG, _MARGIN = 595.28, 841.89, 42.5  # points
 _PADDING = 8.0  # points on both sides of a cell
-_DIGIT, _NARROW, _LETTER, _WIDE = 0.636, 0.34, 0.61, 1.0  # widths in the font's size, of DejaVu Sans
-_NARROW_LETTERS = frozenset(" .,:;'|!ijl()[]-/")
 _BOLD = 1.1
 _BROAD = 0.7  # nearly the broadest letters
 _MEASURED = 20  # of the longest cells
@@ -84,15 +82,15 @@ class _Measured:
     is_right: bool
 
     def points(self, paper: Paper) -> float:
-        most = paper.longest * _LETTER
+        most = paper.longest * LETTER
         cells = self.cells if self.is_right else min(self.cells, most)
-        return max(cells, min(self.name, most / 2), _LEAST * _LETTER) * paper.size + _PADDING
+        return max(cells, min(self.name, most / 2), _LEAST * LETTER) * paper.size + _PADDING
 
 
 def _measured(column: TableColumn) -> _Measured:
     longest = sorted({*column.cells, column.total}, key=len)[-_MEASURED:]
-    cells = max(map(_em, longest), default=0.0) * (_BOLD if column.total else 1.0)
-    name = max(map(_em, column.name.split()), default=0.0) * _BOLD
+    cells = max(map(em, longest), default=0.0) * (_BOLD if column.total else 1.0)
+    name = max(map(em, column.name.split()), default=0.0) * _BOLD
     return _Measured(cells, name, column.is_right)
 
 
@@ -112,24 +110,7 @@ def _broken(column: TableColumn, width: float, paper: Paper) -> TableColumn:
 
     def broken(text: str, weight: float = 1.0) -> str:
         letters = max(1, int(room / _BROAD / weight))
-        return text if len(text) <= letters or _em(text) * weight <= room else breakable(text, letters)
+        return text if len(text) <= letters or em(text) * weight <= room else breakable(text, letters)
 
     cells = [broken(cell) for cell in column.cells]
     return TableColumn(broken(column.name, _BOLD), column.is_right, cells, broken(column.total, _BOLD))
-
-
-def _em(text: str) -> float:
-    """Return about how wide a text is, in the font's size."""
-    if text.isascii():
-        narrow = sum(map(text.count, _NARROW_LETTERS))
-        digits = sum(map(str.isdigit, text))
-        return narrow * _NARROW + digits * _DIGIT + (len(text) - narrow - digits) * _LETTER * 1.03
-    return sum(_letter(letter) for letter in text)
-
-
-def _letter(letter: str) -> float:
-    if letter in _NARROW_LETTERS:
-        return _NARROW
-    if unicodedata.east_asian_width(letter) in ("W", "F"):
-        return _WIDE
-    return 0.0 if unicodedata.combining(letter) else _LETTER * 1.03

@@ -27,6 +27,7 @@ MAX_ROWS = 2_000
 _TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 _LONGEST = 300  # characters of a cell
 _WORD = 40  # characters of a word outside of the table
+_FIGURE = 18  # and of one above a key figure
 
 
 def write_pdf(path: Path, told: Content, made_at: datetime.datetime) -> None:
@@ -70,7 +71,7 @@ def _data(told: Content) -> dict[str, Any]:
         "title": _spaced(told.title),
         "description": _spaced(told.description),
         "facts": [[_spaced(fact.label), _spaced(fact.value)] for fact in told.facts],
-        "figures": [[_spaced(figure.label), _spaced(figure.value)] for figure in told.figures],
+        "figures": [[breakable(figure.label, _FIGURE), _spaced(figure.value)] for figure in told.figures],
         "charts": [
             [_spaced(chart.title), chart.svg, chart.alt, [_spaced(note) for note in chart.notes]]
             for chart in told.charts

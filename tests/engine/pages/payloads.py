@@ -148,6 +148,17 @@ file:///etc/passwd
 '; DROP TABLE rows; --
 " OR 1=1 --
 "pages:rows"
+"pages:chart"
+${jndi:ldap://127.0.0.1/x}
+{{=<% %>=}}
+[[${7*7}]]
+*{7*7}
+@(7*7)
+__import__('os').system('id')
+<!--#exec cmd="id"-->
+<?php echo 1 ?>
+[press](URL)
+![picture](URL)
 SELECT * FROM read_csv('/etc/passwd')
 """
 _FORMULAS = """
@@ -177,7 +188,9 @@ _CHARACTERS = [
 
 def payloads(port: int) -> list[str]:
     """Return all of them; what they ask for is at a port of this machine."""
-    return [text.replace("URL", CANARY.format(port=port, number=number)) for number, text in enumerate(_all())]
+    return [
+        text.replace("URL", CANARY.format(port=port, number=number)) for number, text in enumerate(_all())
+    ]
 
 
 def _all() -> Iterator[str]:

@@ -36,7 +36,7 @@ KINDS = {
 
 
 def _columns(seed: int = 1) -> dict[str, list[Any]]:
-    chosen = random.Random(seed)
+    chosen = random.Random(seed)  # noqa: S311 - test data
     day = datetime.date(2026, 1, 1)
 
     def some(make: Any) -> list[Any]:
@@ -49,7 +49,9 @@ def _columns(seed: int = 1) -> dict[str, list[Any]]:
         "d": some(lambda: Decimal(chosen.randrange(-(10**17), 10**17)).scaleb(-4)),
         "f": some(lambda: chosen.uniform(-1, 1) * 10 ** chosen.randrange(-8, 9)),
         "day": some(lambda: day + datetime.timedelta(days=chosen.randrange(4_000))),
-        "at": some(lambda: datetime.datetime(2026, 1, 1) + datetime.timedelta(seconds=chosen.randrange(10**6))),
+        "at": some(
+            lambda: datetime.datetime(2026, 1, 1) + datetime.timedelta(seconds=chosen.randrange(10**6))
+        ),
     }
 
 
@@ -61,7 +63,10 @@ FRAME = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in 
 def _rows(folder: Path, columns: Mapping[str, Sequence[Any]], *, group: int = 700) -> Iterator[Rows]:
     path = folder / "rows.parquet"
     pq.write_table(table(columns, KINDS), path, row_group_size=group)
-    with open_connection([], work=folder, limits=Limits(memory="200MB")) as connection, Rows(path, connection) as rows:
+    with (
+        open_connection([], work=folder, limits=Limits(memory="200MB")) as connection,
+        Rows(path, connection) as rows,
+    ):
         yield rows
 
 
@@ -71,7 +76,14 @@ def _chart(rows: Rows, **chart: Any) -> ChartData:
 
 
 def test_totals_are_those_of_pandas(tmp_path: Path) -> None:
-    told: dict[str, Any] = {"n": "sum", "d": "average", "f": "sum", "day": "minimum", "at": "maximum", "group": "count"}
+    told: dict[str, Any] = {
+        "n": "sum",
+        "d": "average",
+        "f": "sum",
+        "day": "minimum",
+        "at": "maximum",
+        "group": "count",
+    }
     with _rows(tmp_path, COLUMNS) as rows:
         found = totals_of(rows, told, sums_of(rows, ["n", "d", "f"]))
     known = {name: FRAME[name].dropna() for name in told}
@@ -86,13 +98,15 @@ def test_sums_of_doubles_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> N
     found = set()
     for seed in range(3):
         values = list(COLUMNS["f"])
-        random.Random(seed).shuffle(values)
+        random.Random(seed).shuffle(values)  # noqa: S311 - test data
         with _rows(tmp_path, {"f": values}, group=100 + 1_000 * seed) as rows:
             found.add(totals_of(rows, {"f": "sum"}, sums_of(rows, ["f"]))["f"])
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("values", [[1e308, 1e308, -1e308], [5e-324, 5e-324], [0.1] * 10, [0.0, -0.0], [1e300, 1e-300]])
+@pytest.mark.parametrize(
+    "values", [[1e308, 1e308, -1e308], [5e-324, 5e-324], [0.1] * 10, [0.0, -0.0], [1e300, 1e-300]]
+)
 def test_very_large_and_very_small_doubles_are_added_up(tmp_path: Path, values: list[float]) -> None:
     with _rows(tmp_path, {"f": values}) as rows:
         found = totals_of(rows, {"f": "sum"}, sums_of(rows, ["f"]))["f"]
