@@ -70,9 +70,9 @@ def presentation_problems(
 
 
 def _totals(presentation: Presentation) -> Iterator[tuple[Path, str, Total]]:
-    is_listed = not isinstance(presentation.totals, dict)
-    for number, (name, total) in enumerate(presentation.told.items()):
-        yield (*_AT, "totals", number if is_listed else name), name, total
+    for place, name in enumerate(presentation.totals):
+        is_listed = not isinstance(presentation.totals, dict)
+        yield (*_AT, "totals", place if is_listed else name), name, presentation.told[name]
 
 
 class _Judge:

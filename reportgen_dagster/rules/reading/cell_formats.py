@@ -20,9 +20,8 @@ _NUMBER = re.compile(
     rf"(?P<prefix>(?:{_LITERAL})*)(?P<whole>#,##0|0+)(?:\.(?P<decimals>0*)(?P<optional>#*)(?<!\.))?"
     rf"(?P<suffix>(?P<percent> ?%)?(?:{_LITERAL})*)"
 )
-_TEMPORAL = re.compile(
-    r'(?P<token>yyyy|yy|mmmm|mmm|mm|m|dd|d|hh|h|ss)|"(?P<quoted>[^"]*)"|(?P<mark>[-./:, ])', re.IGNORECASE
-)
+_TEMPORAL = re.compile(r'(?P<token>y+|m+|d+|h+|s+)|"(?P<quoted>[^"]*)"|(?P<mark>[-./:, ])', re.IGNORECASE)
+_TOKENS = ("yyyy", "yy", "mmmm", "mmm", "mm", "m", "dd", "d", "hh", "h", "ss")
 _EXAMPLES = "such as `#,##0.00`, `0.0%`, `dd.mm.yyyy`, `hh:mm` or `@`"
 
 Unit = Literal["year", "month", "day", "hour", "minute", "second"]
@@ -123,7 +122,8 @@ def _temporal(code: str) -> TemporalFormat | None:
     """Return what a code of dates and times means; None if it is none."""
     found = [*_TEMPORAL.finditer(code)]
     tokens = [match["token"].lower() for match in found if match["token"]]
-    if not tokens or sum(len(match[0]) for match in found) != len(code):
+    is_whole = sum(len(match[0]) for match in found) == len(code)
+    if not tokens or not is_whole or any(token not in _TOKENS for token in tokens):
         return None
     parts: list[Token | str] = []
     number = 0

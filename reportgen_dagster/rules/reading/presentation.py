@@ -18,7 +18,6 @@ from reportgen_dagster.rules.reading.steps import (
     FrozenModel,
     Key,
     Name,
-    Phrase,
     name_text,
 )
 
@@ -48,7 +47,9 @@ FormatCode = Annotated[
     BeforeValidator(name_text, json_schema_input_type=str | float),
     AfterValidator(_is_format),
 ]
-Title = Annotated[Phrase, Field(max_length=MAX_TITLE)]
+Title = Annotated[
+    str, Field(max_length=MAX_TITLE), BeforeValidator(name_text, json_schema_input_type=str | float)
+]
 
 
 class Chart(FrozenModel):
