@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
 from reportgen_dagster.contracts.types import DATE, INTEGER, TEXT, TIME, Type
@@ -15,7 +18,7 @@ from reportgen_dagster.rules.reading.cell_formats import (
     cell_format,
 )
 from reportgen_dagster.rules.reading.loading import load_ruleset, read_ruleset
-from reportgen_dagster.rules.reading.presentation import Presentation
+from reportgen_dagster.rules.reading.presentation import Chart, Presentation, Total
 from reportgen_dagster.services.rules_problems import rules_problems
 
 HEAD = """version: 1
@@ -251,3 +254,22 @@ def test_codes_that_there_are() -> None:
 def test_codes_that_there_are_not(code: str) -> None:
     with pytest.raises(ValueError, match="is no format, such as"):
         cell_format(code)
+
+
+# the page of the documentation
+
+PAGE = (Path(__file__).parents[2] / "docs" / "rules" / "presentation.md").read_text()
+
+
+@pytest.mark.parametrize("block", [block.partition("```")[0] for block in PAGE.split("```yaml\n")[1:]])
+def test_every_example_of_the_page_is_sound(block: str) -> None:
+    ruleset = load_ruleset(block)
+    assert ruleset.document.presentation.charts
+    fields = [field.name for field in ruleset.contract("input").fields]
+    assert rules_problems(ruleset, {"input": fields}) == []
+
+
+def test_the_page_tells_every_key_and_word() -> None:
+    for model in (Presentation, Chart):
+        assert [key for key in model.model_fields if f"`{key}`" not in PAGE] == []
+    assert [word for word in (*get_args(Total), "bar", "line", "pie") if f"`{word}`" not in PAGE] == []

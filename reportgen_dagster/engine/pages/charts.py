@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reportgen_dagster.engine.pages import plotting
 from reportgen_dagster.engine.pages.chart_data import OTHER, ChartData, Series
-from reportgen_dagster.engine.pages.texts import shown
+from reportgen_dagster.engine.pages.texts import SOFT_BREAK, shown
 from reportgen_dagster.engine.pages.values import Writer
 from reportgen_dagster.engine.pages.widths import cut_to
 
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 6.8, 2.9  # inches
 _LONGEST_TEXT = 200
 _WIDEST_LABEL = 15.0  # in the font's size
+_WIDEST_SLICE = 13.0
 _WIDE_LABEL = 9  # labels of more characters do not stand side by side
 _MOST_UPRIGHT = 12
 _MOST_LABELLED = 15
 _MOST_GROUPED = 4
+_MOST_MARKED, _MOST_THICK = 40, 300  # points of a line
 _DASHES = ("-", "--", "-.", ":")
 _EMPTY, _REST = "(empty)", "Other"
 
@@ -71,7 +73,7 @@ def drawn(data: ChartData, labels: Labels) -> str:
         axes = figure.add_subplot()
         axes.patch.set_alpha(0)
         if data.kind == "pie":
-            _pie(axes, data, names, labels)
+            _pie(figure, data, names, labels)
         elif data.kind == "line":
             _lines(axes, data, names, labels)
         else:
@@ -88,7 +90,10 @@ def _svg(figure: Figure) -> str:
 def _label(value: Any, write: Writer) -> str:
     if value is OTHER:
         return _REST
-    return cut_to(shown(write(value), _LONGEST_TEXT), _WIDEST_LABEL).strip() or _EMPTY
+    text = cut_to(shown(write(value), _LONGEST_TEXT), _WIDEST_LABEL).strip() or _EMPTY
+    return (
+        f"{SOFT_BREAK}{text}" if text.startswith("_") else text
+    )  # which matplotlib would leave out of a legend
 
 
 # bars
@@ -152,11 +157,11 @@ def _zeros(series: Series) -> list[float]:
 
 
 def _colours(categories: Sequence[Any]) -> list[str]:
-    return ["#9aa5b1" if value is OTHER else plotting.COLOURS[0] for value in categories]
+    return [plotting.REST if value is OTHER else plotting.COLOURS[0] for value in categories]
 
 
 def _colour(number: int, series: Series) -> str:
-    return "#9aa5b1" if series.name is OTHER else plotting.COLOURS[number % len(plotting.COLOURS)]
+    return plotting.REST if series.name is OTHER else plotting.COLOURS[number % len(plotting.COLOURS)]
 
 
 # lines
@@ -164,7 +169,6 @@ def _colour(number: int, series: Series) -> str:
 
 def _lines(axes: Axes, data: ChartData, names: Sequence[str], labels: Labels) -> None:
     places = _places(data.categories)
-    are_few = len(places) <= 40
     for number, series in enumerate(data.series):
         known = [
             (at, float(value)) for at, value in zip(places, series.values, strict=True) if value is not None
@@ -174,8 +178,8 @@ def _lines(axes: Axes, data: ChartData, names: Sequence[str], labels: Labels) ->
             [value for _, value in known],
             color=_colour(number, series),
             linestyle=_DASHES[number // 2 % len(_DASHES)] if len(data.series) > 1 else "-",
-            linewidth=1.8,
-            marker="o" if are_few else "",
+            linewidth=1.8 if len(places) <= _MOST_THICK else 0.9,
+            marker="o" if len(places) <= _MOST_MARKED else "",
             markersize=3.2,
             label=_label(series.name, labels.by),
         )
@@ -218,22 +222,22 @@ def _ticks(places: Sequence[float], names: Sequence[str]) -> list[int]:
 # pies
 
 
-def _pie(axes: Axes, data: ChartData, names: Sequence[str], labels: Labels) -> None:
+def _pie(figure: Figure, data: ChartData, names: Sequence[str], labels: Labels) -> None:
+    axes = figure.axes[0]
     values = [max(value, 0.0) for value in _zeros(data.series[0])]
     whole = sum(values) or 1.0
     colours = [
-        "#9aa5b1" if category is OTHER else plotting.COLOURS[place % len(plotting.COLOURS)]
+        plotting.REST if category is OTHER else plotting.COLOURS[place % len(plotting.COLOURS)]
         for place, category in enumerate(data.categories)
     ]
-    edge = {"edgecolor": "white", "linewidth": 1.2, "width": 0.42}
-    slices, *_ = axes.pie(
-        values, colors=colours, startangle=90, counterclock=False, wedgeprops=edge, radius=1.1
-    )
+    edge = {"edgecolor": "white", "linewidth": 1.2, "width": 0.4}
+    slices, *_ = axes.pie(values, colors=colours, startangle=90, counterclock=False, wedgeprops=edge)
     told = [
-        f"{name}: {labels.y(value)} ({labels.share(share / whole)})"
+        f"{cut_to(name, _WIDEST_SLICE)}: {labels.y(value)} ({labels.share(share / whole)})"
         for name, value, share in zip(names, data.series[0].values, values, strict=True)
     ]
-    axes.legend(slices, told, loc="center left", bbox_to_anchor=(1.08, 0.5), fontsize=8, labelspacing=0.7)
+    axes.set_position((0.01, 0.03, 0.4, 0.94))
+    figure.legend(slices, told, loc="center left", bbox_to_anchor=(0.42, 0.5), fontsize=8, labelspacing=0.7)
 
 
 # axes

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 FONT = "DejaVu Sans"
-INK, FAINT = "#1f2933", "#c8d0d8"
+INK, FAINT, REST = "#1f2933", "#c8d0d8", "#9aa5b1"
 COLOURS = ("#1f5a99", "#e08a2e", "#2a9d8f", "#a33b5c", "#7a5ea8", "#8a9a2c", "#5b9bd5", "#6b7280")
 _SETTINGS: dict[str, Any] = {
     "font.family": FONT,

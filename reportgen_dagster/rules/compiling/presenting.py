@@ -70,9 +70,9 @@ def presentation_problems(
 
 
 def _totals(presentation: Presentation) -> Iterator[tuple[Path, str, Total]]:
+    told, is_listed = presentation.told, not isinstance(presentation.totals, dict)
     for place, name in enumerate(presentation.totals):
-        is_listed = not isinstance(presentation.totals, dict)
-        yield (*_AT, "totals", place if is_listed else name), name, presentation.told[name]
+        yield (*_AT, "totals", place if is_listed else name), name, told[name]
 
 
 class _Judge:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import random
+import re
 from decimal import ROUND_HALF_UP, Context, Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -92,3 +94,24 @@ def test_at_writes_a_value_as_the_csv_file_has_it() -> None:
     assert _written(Decimal("1234.50"), "@", "de") == "1234.50"
     assert _written(MOMENT.date(), "@", "de", pa.date32()) == "2026-03-07"
     assert _written("text", "@", "de", pa.string()) == "text"
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "rules" / "presentation.md").read_text()
+EXAMPLES = re.findall(r"^\| `(.+?)` \| `(.+?)` \| `(.+?)` \| `(.+?)` \|$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("code", "value", "english", "german"), EXAMPLES)
+def test_the_page_of_the_documentation_tells_the_truth(
+    code: str, value: str, english: str, german: str
+) -> None:
+    told: Any = Decimal(value) if re.fullmatch(r"[-0-9.]+", value) and value.count("-") < 2 else None
+    type_ = DECIMAL
+    if told is None:
+        kinds = {"T": (datetime.datetime, pa.timestamp("us")), "-": (datetime.date, pa.date32())}
+        kind, type_ = next((kinds[mark] for mark in "T-" if mark in value), (datetime.time, pa.time64("us")))
+        told = kind.fromisoformat(value)
+    assert [_written(told, code, locale, type_) for locale in ("en", "de")] == [english, german]
+
+
+def test_the_page_has_examples() -> None:
+    assert len(EXAMPLES) == 15
