@@ -1,10 +1,14 @@
-"""How a table fits on paper: which way round, how small, how wide each column is, which columns are left out.
+"""How a table fits on paper: which way round, how small, how wide each column is, what is left out, where it may be parted.
 
-What belongs here: measuring and choosing. What does not: looks (templates/report.typ).
+What belongs here: measuring and choosing. What does not: looks (templates/report.typ, which has the same margins).
+
+typst sets what stands between two page breaks in a thread of its own. So a long table in which each row takes one line is parted
+where a page is full anyway. Where that was measured wrongly, a page has a few rows more or less, and nothing else happens.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,12 +17,15 @@ from reportgen_dagster.engine.pages.texts import breakable
 from reportgen_dagster.engine.pages.widths import LETTER, em
 
 _A4_SHORT, _A4_LONG, _MARGIN = 595.28, 841.89, 42.5  # points
-_PADDING = 8.0  # points on both sides of a cell
-_BOLD = 1.1
+_ABOVE_AND_BELOW = 100.0
+_PADDING, _ROW_PADDING = 8.0, 3.4  # points on both sides of a cell, and above and below its line
+_HEADING = 70.0  # what stands above the table on its first page
+_BOLD = 1.12
 _BROAD = 0.7  # nearly the broadest letters
 _MEASURED = 20  # of the longest cells
 _STRETCH = 1.8  # a narrow table is made wider, but not so that its rows fall apart
 _LEAST = 4  # letters of the narrowest column
+_PARTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,11 @@ class Paper:
         """Return the room for a table, in points."""
         return (_A4_LONG if self.is_landscape else _A4_SHORT) - 2 * _MARGIN
 
+    @property
+    def height(self) -> float:
+        """Return how high a table on a page of its own may be, in points."""
+        return (_A4_SHORT if self.is_landscape else _A4_LONG) - _ABOVE_AND_BELOW
+
 
 PAPERS = (Paper(False, 8, 34), Paper(True, 8, 34), Paper(True, 7, 28), Paper(True, 6, 22))  # noqa: FBT003
 
@@ -52,11 +64,13 @@ class Layout:
         paper: On which paper.
         widths: The widths of the columns that fit, in points.
         columns: These columns, with words that may be broken.
+        parts: How many rows stand between two page breaks.
     """
 
     paper: Paper
     widths: tuple[float, ...]
     columns: tuple[TableColumn, ...]
+    parts: tuple[int, ...]
 
 
 def fitted(columns: Sequence[TableColumn]) -> Layout:
@@ -70,7 +84,27 @@ def fitted(columns: Sequence[TableColumn]) -> Layout:
     stretch = min(_STRETCH, paper.width / sum(fitting)) if fitting else 1.0
     widths = [width * stretch for width in fitting]
     shown = [_broken(column, width, paper) for column, width in zip(columns, widths, strict=False)]
-    return Layout(paper, tuple(widths), tuple(shown))
+    return Layout(paper, tuple(widths), tuple(shown), tuple(_parts(shown, widths, paper)))
+
+
+def _parts(columns: Sequence[TableColumn], widths: Sequence[float], paper: Paper) -> list[int]:
+    """Return after how many rows each the table is parted: into parts of several full pages, the first a little shorter."""
+    count = len(columns[0].cells) if columns else 0
+    row = paper.size + _ROW_PADDING
+    a_page, first = int(paper.height / row) - 1, int((paper.height - _HEADING) / row) - 1
+    if count <= a_page or not all(map(_is_low, columns, widths, [paper.size] * len(widths))):
+        return [count]
+    pages = math.ceil(math.ceil((count - first) / a_page) / _PARTS)
+    parts = [first + (pages - 1) * a_page]
+    while sum(parts) < count:
+        parts.append(min(pages * a_page, count - sum(parts)))
+    return parts
+
+
+def _is_low(column: TableColumn, width: float, size: float) -> bool:
+    """Tell whether each cell of a column takes one line, and its name, too."""
+    room = (width - _PADDING) / size
+    return em(column.name) * _BOLD <= room and all(em(cell) <= room for cell in column.cells)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import json
 import os
 import tempfile
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,10 @@ def _data(told: Content) -> dict[str, Any]:
         "notes": [_spaced(note) for note in table.table_notes],
         "names": [column.name for column in table.columns],
         "looks": table.looks,
-        "rows": list(zip(*(column.cells for column in table.columns), strict=True)),
+        "parts": [
+            list(zip(*(column.cells[first:last] for column in table.columns), strict=True))
+            for first, last in pairwise(accumulate(layout.parts, initial=0))
+        ],
         "totals": table.total_cells,
         "footer": _spaced(told.footer),
     }
