@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from reportgen_dagster.engine.pages.rows import ROW, Rows, column, source
+from reportgen_dagster.engine.pages.rows import Rows, column, source
 from reportgen_dagster.engine.pages.sums import Number, Sum
 from reportgen_dagster.rules.reading.presentation import Chart
 
@@ -114,20 +114,20 @@ def chart_data(rows: Rows, chart: Chart, measure: Sum, count: Callable[[int], st
     """
     names = [name for name in (chart.x, chart.y, chart.by) if name is not None]
     try:
-        with rows.table(_TABLE, _grouped(chart, measure), names):
+        with rows.table(_TABLE, _grouped(rows, chart, measure), names):
             return _shown(rows, chart, measure, count)
     except duckdb.OutOfRangeException:
         return ChartData(chart.kind, notes=("Its sums have more than 38 digits.",))
 
 
-def _grouped(chart: Chart, measure: Sum) -> exp.Select:
+def _grouped(rows: Rows, chart: Chart, measure: Sum) -> exp.Select:
     """Select the sum of each combination, and the first row that has it."""
     keys = {"x": column(chart.x)} | ({"line": column(chart.by)} if chart.by else {})
     named = [exp.alias_(key.copy(), name) for name, key in keys.items()]
     if not chart.by:
         named.append(exp.alias_(exp.cast(exp.Null(), "VARCHAR"), "line"))
     total = exp.alias_(measure.total.copy(), "total")
-    seen = exp.alias_(exp.Min(this=column(ROW)), "seen")
+    seen = exp.alias_(exp.Min(this=rows.number), "seen")
     return exp.select(*named, total, seen).from_(source()).group_by(*keys.values())
 
 

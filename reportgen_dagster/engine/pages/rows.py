@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from reportgen_dagster.contracts.types import Type
+from reportgen_dagster.rules.values.layers import Names
 
-ROW = "pages:row"  # a colon: the number of a row, from 0, beside columns of any name
-_SOURCE = "pages:rows"
+_SOURCE = "pages:rows"  # a colon: no file is called so
+_ALIAS = "report"
 _BATCH_CELLS = 1_000_000
 _MOST_BATCH_ROWS = 65_536
 
@@ -39,6 +40,7 @@ class Rows:
         self._connection = connection
         self.schema: pa.Schema = self._file.schema_arrow
         self.count: int = self._file.metadata.num_rows
+        self._number = Names(self.names).new("row")
 
     def __enter__(self) -> Rows:
         return self
@@ -52,6 +54,11 @@ class Rows:
     def names(self) -> list[str]:
         """Return the report's columns, in order."""
         return list(self.schema.names)
+
+    @property
+    def number(self) -> exp.Column:
+        """Name the number of a row, from 0, in a query."""
+        return column(self._number)
 
     def types(self) -> dict[str, Type]:
         """Return the columns with their types; texts that are all null are of type null, since they may stand for any."""
@@ -74,7 +81,7 @@ class Rows:
 
     @contextmanager
     def query(self, select: exp.Select, columns: Iterable[str]) -> Iterator[duckdb.DuckDBPyRelation]:
-        """Give the result of a query over `source()`, whose columns are these and `ROW`."""
+        """Give the result of a query over `source()`, whose columns are these and `number`."""
         with self._source(columns):
             yield self._connection.sql(select.sql("duckdb"))
 
@@ -104,7 +111,9 @@ class Rows:
 
     def _stream(self, columns: Sequence[str]) -> pa.RecordBatchReader:
         """Return the rows in order, with some columns and their number."""
-        schema = pa.schema([*(self.schema.field(name) for name in columns), pa.field(ROW, pa.int64())])
+        schema = pa.schema(
+            [*(self.schema.field(name) for name in columns), pa.field(self._number, pa.int64())]
+        )
         size = max(1, min(_MOST_BATCH_ROWS, _BATCH_CELLS // (len(columns) + 1)))
 
         def batches() -> Iterator[pa.RecordBatch]:
@@ -120,12 +129,14 @@ class Rows:
 
 def source() -> exp.Table:
     """Name the rows in a query."""
-    return exp.Table(this=exp.to_identifier(_SOURCE, quoted=True))
+    return exp.Table(
+        this=exp.to_identifier(_SOURCE, quoted=True), alias=exp.TableAlias(this=exp.to_identifier(_ALIAS))
+    )
 
 
 def column(name: str) -> exp.Column:
-    """Name a column of them."""
-    return exp.column(exp.to_identifier(name, quoted=True))
+    """Name a column of them, in such a way that it is nothing that a query calls so."""
+    return exp.column(exp.to_identifier(name, quoted=True), table=_ALIAS)
 
 
 def _is_text(type_: pa.DataType) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from sqlglot import exp
 
-from reportgen_dagster.engine.pages.rows import ROW, Rows, column, source
+from reportgen_dagster.engine.pages.rows import Rows, column, source
 from reportgen_dagster.engine.pages.values import Writer
 
 _BATCH_ROWS = 2_048
@@ -49,7 +49,7 @@ def first_rows(
     chosen = exp.select(*(exp.alias_(column(name), f"c{place}") for place, name in enumerate(columns)))
     chosen = chosen.from_(source()).limit(count)
     if keys:
-        chosen = chosen.order_by(*keys, column(ROW))
+        chosen = chosen.order_by(*keys, rows.number)
     texts: list[list[str]] = [[] for _ in columns]
     writers = list(columns.values())
     with rows.query(chosen, [*columns, *(key.this.name for key in keys)]) as found:

@@ -314,3 +314,36 @@ def test_a_run_s_process_which_reaches_nothing_else_gives_the_same_bytes(made: P
     assert (folder / "report.pdf").read_bytes() == made.pdf
     assert (folder / "report.html").read_bytes() == made.html
     assert [path.name for path in elsewhere.iterdir()] == ["matplotlibrc"]
+
+
+def test_columns_may_be_called_as_anything_that_queries_use(tmp_path: Path) -> None:
+    names = [
+        "row",
+        "Row_2",
+        "pages:rows",
+        "report",
+        "c0",
+        "c1",
+        "v0",
+        "x",
+        "line",
+        "seen",
+        "total",
+        "a.b",
+        'q"q',
+        "-c0",
+    ]
+    rows = table({name: [place * 10 + row for row in (3, 1, 2)] for place, name in enumerate(names)})
+    for sort in (["c1"], ["-row"], ["-c0"]):
+        descending = sort == ["-row"]
+        told = {
+            "sort": sort,
+            "totals": names,
+            "charts": [
+                {"kind": "bar", "x": "x", "y": "total", "by": "line"},
+                {"kind": "line", "x": "seen", "y": 'q"q'},
+            ],
+        }
+        page = make(tmp_path, rows, wish(told), kinds=["html"]).page
+        assert [row[4] for row in page.rows()] == sorted(["41", "42", "43"], reverse=descending)
+        assert page.totals() == [str(30 * place + 6) for place in range(len(names))]
