@@ -39,6 +39,7 @@ from reportgen_dagster.rules.compiling.plan import (
     StepResult,
     TableShape,
 )
+from reportgen_dagster.rules.compiling.presenting import judge_presentation
 from reportgen_dagster.rules.compiling.relations import aggregate, distinct, top, unpivot
 from reportgen_dagster.rules.compiling.report_forms import report_columns, typed_value
 from reportgen_dagster.rules.compiling.rows import (
@@ -294,6 +295,7 @@ class _Walk:
             columns = [block.carried(before, column) for column in columns]
         if self.is_whole:
             judge_output(self.draft, block, columns)
+            judge_presentation(self.draft, block.scope, columns)
         return block, columns
 
     def _rendered(self, block: OpenBlock, columns: list[Column]) -> Plan:

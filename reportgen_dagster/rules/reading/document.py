@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, RootModel, field_validator
 
 from reportgen_dagster.contracts.models import Dialect, Schema
 from reportgen_dagster.rules.reading.output import Output
+from reportgen_dagster.rules.reading.presentation import Presentation
 from reportgen_dagster.rules.reading.steps import (
     MAX_COLUMNS,
     STEPS,
@@ -148,6 +149,9 @@ class LongForm(FrozenModel):
         description="What is done, in order; each step sees the columns that the last one left.",
     )
     output: Output | None = Field(default=None, description="What is written; all columns, if left out.")
+    presentation: Presentation = Field(
+        default=Presentation(), description="How the report looks on HTML and PDF pages."
+    )
     rejects: Rejects = Field(default=Rejects(), description="What becomes of rows that cannot be used.")
 
     @property

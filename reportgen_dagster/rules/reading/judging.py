@@ -34,6 +34,7 @@ from reportgen_dagster.rules.reading.document import (
 )
 from reportgen_dagster.rules.reading.parameters import parameter_value
 from reportgen_dagster.rules.reading.positions import Path
+from reportgen_dagster.rules.reading.presentation import Presentation
 from reportgen_dagster.rules.reading.shapes import Wrong
 from reportgen_dagster.rules.reading.steps import references_of
 
@@ -83,6 +84,7 @@ def judge_document(document: LongForm, wrong: Collection[Path] = ()) -> Iterator
     if document.output is not None:
         yield from duplicate_names(_output_names(document.output), "output")
         yield from _repeated(("output", "formats"), document.output.formats)
+    yield from _presentation(document.presentation)
 
 
 def judge_references(document: LongForm, steps: Mapping[int, Step]) -> Iterator[Wrong]:
@@ -186,6 +188,17 @@ def _foreign_keys(document: LongForm, known: Sequence[str]) -> Iterator[Wrong]:
                 yield Wrong(place, f"unknown reference `{name}`{hint}")
             else:
                 yield from _bad_reference_name(place, name, key=False)
+
+
+def _presentation(presentation: Presentation) -> Iterator[Wrong]:
+    for key in ("sort", "totals"):
+        listed = getattr(presentation, key)
+        if not isinstance(listed, dict):
+            yield from _repeated(("presentation", key), listed)
+    for number, chart in enumerate(presentation.charts):
+        if chart.kind == "pie" and chart.by is not None:
+            message = "a pie has no `by`: its slices are the values of `x`"
+            yield Wrong(("presentation", "charts", number, "by"), message, key=True)
 
 
 def _output_names(output: Output) -> Iterator[NamedAt]:

@@ -25,6 +25,7 @@ _KEEPING = ("filter", "sort", "limit", "top", "distinct")
 # Keys of steps that have no say in which columns there are afterwards.
 _NAMELESS = ("missing", "duplicates", "defaults", "how", "match", "order_by", "partition_by")
 UNKNOWN = "null"  # the text of an expression that is none
+UNNAMED = "\0"  # the name of a column that is none
 
 
 def without_wrong_parts(data: Mapping[str, Any], wrong: Iterable[Path]) -> dict[str, Any]:
@@ -58,10 +59,12 @@ def _take_out(left: dict[str, Any], path: Path) -> None:
 
 
 def _take_out_of_file(file: dict[str, Any], path: Path) -> None:
-    """Take something out of the description of a file or of the report."""
+    """Take something out of the description of a file, of the report or of its pages."""
     key, within = str(path[0]), path[1:]
     part = file.get(key)
-    if not within or not isinstance(part, dict):
+    if key == "charts" and within and isinstance(part, list):
+        part[int(within[0])] = _plain_chart(part[int(within[0])], within[1:])
+    elif not within or not isinstance(part, dict):
         file.pop(key, None)
     elif within[0] == "fields" and len(within) > 1:
         number = int(within[1])
@@ -78,6 +81,13 @@ def _plain_field(field: object, number: int, *, is_named: bool) -> dict[str, Any
     """Return a field of which only the name is known; one without is called as no column is, so others keep their places."""
     name = field.get("name") if isinstance(field, dict) and is_named else None
     return {"name": name if isinstance(name, (str, int, float)) and str(name) else f"\0{number}"}
+
+
+def _plain_chart(chart: object, wrong: Path) -> dict[str, Any]:
+    """Return a chart of which only columns are known; `UNNAMED` stands for those that are not."""
+    given = chart if isinstance(chart, dict) else {}
+    known = {key: given[key] for key in ("x", "y", "by") if key in given and (key,) != wrong[:1]}
+    return {"kind": "bar", "x": UNNAMED, "y": UNNAMED, **known}
 
 
 # steps
