@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 Format = Literal["csv", "json", "ndjson", "parquet", "xlsx", "html", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+PAGES: tuple[Format, ...] = ("html", "pdf")  # for people; the others hold every row
 DEFAULT_FORMATS: tuple[Format, ...] = ("csv",)
 GZIP_TYPE = "application/gzip"
 

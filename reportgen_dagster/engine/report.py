@@ -26,6 +26,7 @@ from reportgen_dagster.engine.keys import refuse_duplicates
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import Outcome, Preview
 from reportgen_dagster.engine.output_keys import OutputKeys
+from reportgen_dagster.engine.pages.wish import Occasion, pages_wish, unknown_occasion
 from reportgen_dagster.engine.references import check_references
 from reportgen_dagster.engine.rejects import Accounts
 from reportgen_dagster.engine.rows import MisquotedRowsError, all_read
@@ -33,7 +34,7 @@ from reportgen_dagster.engine.spool import REJECTED_FILE, Spool
 from reportgen_dagster.engine.transform import progress_of
 from reportgen_dagster.engine.writers.report import ReportWriter, forms_of
 from reportgen_dagster.errors import AccountingError, BadDataError, ContractError
-from reportgen_dagster.formats import DEFAULT_FORMATS, Format
+from reportgen_dagster.formats import DEFAULT_FORMATS, PAGES, Format
 from reportgen_dagster.rules.compiling.plan import BROKEN, ERROR, FATAL, INPUT, WARNED
 from reportgen_dagster.rules.compiling.plan import Plan as CompiledPlan
 from reportgen_dagster.rules.reading.output import Output
@@ -43,6 +44,7 @@ __all__ = ["Ingested", "Plan", "ingest", "make_report", "transform", "validate"]
 
 Progress = Callable[[float, int], None]  # the fraction that is done, and the rows read so far
 OUTPUT_FILE = "output"
+ROWS_FILE = "rows.parquet"  # what pages are made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def make_report(
     parameters: Mapping[str, object] | None = None,
     run_date: datetime.date | None = None,
     contracts: Mapping[str, Contract] | None = None,
+    occasion: Occasion | None = None,
 ) -> Outcome:
     """Make a report from end to end: `ingest`, `validate` and `transform`, whose arguments and errors it has."""
     ingested = ingest(
@@ -89,7 +92,9 @@ def make_report(
         formats=tuple(outputs),
     )
     try:
-        return transform(validate(ingested), outputs=outputs, rejects=rejects, progress=progress)
+        return transform(
+            validate(ingested), outputs=outputs, rejects=rejects, progress=progress, occasion=occasion
+        )
     finally:
         ingested.close()
 
@@ -160,6 +165,7 @@ def transform(
     outputs: Mapping[Format, Path],
     rejects: Path,
     progress: Progress = lambda _fraction, _rows: None,
+    occasion: Occasion | None = None,
 ) -> Outcome:
     """Make the one pass: compute, divert, write, count.
 
@@ -169,6 +175,7 @@ def transform(
         rejects: Where to write the rejects. The file is there afterwards only if there are any; it stays when the data fail the
             run after every row was judged.
         progress: Called now and then with the fraction that is done and the rows read so far.
+        occasion: What HTML and PDF tell of the run; the run's date and the files' names, if left out.
 
     Raises:
         ContractError: If there are more rejects than the rules allow, or the report breaks its contract.
@@ -182,23 +189,31 @@ def transform(
     given = plan.ingested
     with engine_errors(given.limits, given.deadline), _removed_on_failure(*outputs.values()):
         try:
-            return _Pass(plan, outputs, rejects, progress).outcome()
+            return _Pass(plan, outputs, rejects, progress, occasion).outcome()
         except MisquotedRowsError:
             again = given.masked()
         with again.opened:
-            return _Pass(validate(again), outputs, rejects, progress).outcome()
+            return _Pass(validate(again), outputs, rejects, progress, occasion).outcome()
 
 
 class _Pass:
     """One pass over the rows."""
 
-    def __init__(self, plan: Plan, outputs: Mapping[Format, Path], rejects: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        outputs: Mapping[Format, Path],
+        rejects: Path,
+        progress: Progress,
+        occasion: Occasion | None,
+    ) -> None:
         self._given = plan.ingested
         self._plan = plan.compiled
         self._contracts = dict(plan.contracts)
         self._outputs = outputs
         self._rejects = rejects
         self._progress = progress
+        self._occasion = occasion or unknown_occasion(plan.ingested.request)
         self._preview = Preview()
         self._warnings: list[str] = []
 
@@ -222,10 +237,13 @@ class _Pass:
             if failure is None:
                 self._judge_output(blocks, keys, row_count)
                 failure = self._refusal(blocks, accounts)
+            if failure is None:
+                outcome = self._described(blocks, accounts, row_count)
+                failure = self._pages(outcome)
             if failure is not None:
                 failure.facts = self._known(blocks, accounts)
                 raise failure
-            return self._described(blocks, accounts, row_count)
+            return outcome
 
     def _write(self, blocks: Blocks, keys: OutputKeys) -> int:
         """Write the report and return how many rows it has."""
@@ -234,7 +252,7 @@ class _Pass:
         request = self._given.request
         document = request.ruleset.document
         with ReportWriter(
-            self._outputs, self._plan, document, made_on=request.run_date, preview=self._preview
+            self._files(), self._plan, document, made_on=request.run_date, preview=self._preview
         ) as writer:
             with blocks.rows(self._plan) as batches:
                 for batch in keys.noting(batches):
@@ -242,6 +260,29 @@ class _Pass:
             blocks.finish(self._plan)
         self._warnings = writer.warnings()
         return writer.row_count
+
+    def _files(self) -> dict[Format, Path]:
+        """Return the files that the pass writes; pages are made of the typed rows afterwards."""
+        files = {name: path for name, path in self._outputs.items() if name not in PAGES}
+        if len(files) < len(self._outputs):
+            files.setdefault("parquet", self._given.folder / ROWS_FILE)
+        return files
+
+    def _pages(self, outcome: Outcome) -> BadDataError | None:
+        """Write HTML and PDF if they are wanted, and return why that cannot be."""
+        pages = {name: path for name, path in self._outputs.items() if name in PAGES}
+        if not pages:
+            return None
+        from reportgen_dagster.engine.pages.writing import write_pages  # with all that draws
+
+        given = self._given
+        wish = pages_wish(given.request.ruleset.document, outcome, self._occasion, tuple(self._outputs))
+        rows = self._outputs.get("parquet", given.folder / ROWS_FILE)
+        try:
+            write_pages(rows, wish, given.connection, html=pages.get("html"), pdf=pages.get("pdf"))
+        except BadDataError as error:
+            return error
+        return None
 
     def _account(self, blocks: Blocks, spool: Spool) -> Accounts:
         """Account for every row of the input, and write the rejects if there are any."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,6 +89,7 @@ class Claim:
     parameters: dict[str, Any]
     run_date: date
     formats: tuple[str, ...] | None
+    accepted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
             parameters=run.parameters,
             run_date=run.run_date,
             formats=tuple(run.formats) if run.formats else None,
+            accepted_at=run.accepted_at,
         )
 
 

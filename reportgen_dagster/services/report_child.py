@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from reportgen_dagster.engine import confined, report
 from reportgen_dagster.engine.confined import ConfinedProcess, Tell
 from reportgen_dagster.engine.limits import Limits
+from reportgen_dagster.engine.pages.wish import Occasion
 from reportgen_dagster.formats import Format, file_name, known_formats
 from reportgen_dagster.rules.reading.loading import load_ruleset
 from reportgen_dagster.rules.reading.output import Output
@@ -59,12 +60,17 @@ def make(request: Mapping[str, Any], tell: Tell) -> None:
         outcome = report.transform(
             plan,
             outputs=outputs,
+            occasion=_occasion(request["occasion"]),
             rejects=Path(request["rejects"]),
             progress=_now_and_then(tell),
         )
     finally:
         ingested.close()
     tell({"outcome": outcome.to_json(), "files": {name: path.name for name, path in outputs.items()}})
+
+
+def _occasion(told: Mapping[str, Any]) -> Occasion:
+    return Occasion(**{**told, "made_at": datetime.fromisoformat(told["made_at"])})
 
 
 def _outputs(ruleset: Ruleset, request: Mapping[str, Any]) -> dict[Format, Path]:

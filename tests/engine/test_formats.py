@@ -17,12 +17,13 @@ import fastexcel
 import openpyxl
 import pytest
 from openpyxl.worksheet.worksheet import Worksheet
+from pypdf import PdfReader
 
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.outcome import Outcome
 from reportgen_dagster.engine.report import make_report
 from reportgen_dagster.engine.writers import xlsx
-from reportgen_dagster.errors import BadDataError
+from reportgen_dagster.errors import BadDataError, RulesError
 from reportgen_dagster.formats import Format
 from reportgen_dagster.rules.reading.loading import load_ruleset
 
@@ -368,3 +369,71 @@ def test_in_excel_every_payload_is_a_text(tmp_path: Path) -> None:
         xml = b"".join(book.read(name) for name in book.namelist() if "sheet" in name)
     assert b"<f>" not in xml
     assert b"hyperlink" not in xml.lower().replace(b"hyperlink(", b"")
+
+
+# with a presentation
+
+
+SHOWN = """
+title: Trades
+presentation:
+  title: Trades by desk
+  formats: {amount: "#,##0.00", day: "dd.mm.yyyy"}
+  totals: {amount: sum, n: average, day: maximum, desk: count}
+  charts: [{kind: bar, x: desk, y: amount}]
+input: {schema: {fields: [{name: amount, type: decimal, precision: 12, scale: 2}]}}
+output: {formats: [csv, html]}
+"""
+SHOWN_DATA = "desk,n,amount,day\nFX,1,1000.50,2024-01-31\n=cmd(),2,-0.25,2024-02-29\n,,,\n"
+
+
+def test_excel_has_number_formats_and_totals_that_follow_the_filter(tmp_path: Path) -> None:
+    _, files = make(tmp_path, SHOWN, SHOWN_DATA, ("xlsx",))
+    page = sheet(files["xlsx"])
+    assert page.title == "Trades by desk"
+    assert [page.cell(2, column).number_format for column in (3, 4)] == ["#,##0.00", "dd.mm.yyyy"]
+    assert [page.cell(5, column).value for column in (1, 2, 3)] == [
+        "=SUBTOTAL(103,A2:A4)",
+        "=SUBTOTAL(101,B2:B4)",
+        "=SUBTOTAL(109,C2:C4)",
+    ]
+    assert page.auto_filter.ref == "A1:D4"
+    assert page.cell(5, 4).value == datetime.datetime(2024, 2, 29)
+    kept = openpyxl.load_workbook(files["xlsx"], data_only=True).active
+    assert isinstance(kept, Worksheet)
+    assert [kept.cell(5, column).value for column in (1, 2, 3)] == [2, 1.5, 1000.25]
+
+
+def test_totals_of_several_sheets_are_of_all_their_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xlsx, "MAX_SHEET_ROWS", 11)
+    rules = "presentation: {totals: [n]}"
+    _, files = make(tmp_path, rules, "n\n" + "".join(f"{n}\n" for n in range(20)), ("xlsx",))
+    book = openpyxl.load_workbook(files["xlsx"])
+    rows = [[row[0] for row in page.iter_rows(values_only=True)] for page in book]
+    assert [len(column) for column in rows] == [10, 10, 4]
+    assert rows[-1] == ["n", 18, 19, 190]
+
+
+def test_pages_are_made_of_the_same_pass(tmp_path: Path) -> None:
+    outcome, files = make(tmp_path, SHOWN, SHOWN_DATA + "FX,3,x,2024-01-01\n", ("csv", "html", "pdf"))
+    assert outcome.reject_count == 1
+    assert files["csv"].read_text() == SHOWN_DATA
+    html = files["html"].read_text(encoding="utf-8")
+    text = "".join(page.extract_text() for page in PdfReader(files["pdf"]).pages)
+    for words in ("Trades by desk", "1,000.50", "29.02.2024", "=cmd()", "1,000.25", "in.csv"):
+        assert words in html, words
+        assert words in text, words
+    assert "<script" not in html
+
+
+def test_pages_that_do_not_fit_the_rows_fail_the_run_and_leave_no_file(tmp_path: Path) -> None:
+    rules = """
+steps: [{pivot: {by: [k], column: q, values: sum(v)}}]
+presentation: {totals: [Q9]}
+"""
+    with pytest.raises((BadDataError, RulesError), match="Q9"):
+        make(tmp_path, rules, "k,q,v\na,Q1,1\na,Q2,2\n", ("csv", "html"))
+    assert not (tmp_path / "report.csv").exists()
+    assert not (tmp_path / "report.html").exists()

@@ -221,8 +221,10 @@ class _Making:
         facts = self._wish.facts
         yield Told("Report", shown(facts.report, _NAME))
         yield Told("Made", self._values.moment(facts.made_at))
-        yield Told("Run", shown(facts.run_id, _NAME))
-        yield Told("Rules", shown(facts.rules, _NAME))
+        if facts.run_id:
+            yield Told("Run", shown(facts.run_id, _NAME))
+        if facts.rules:
+            yield Told("Rules", shown(facts.rules, _NAME))
         for file in facts.files:
             rows = "1 row" if file.row_count == 1 else f"{self._count(file.row_count)} rows"
             role = "Input" if file.role == "input" else f"Reference {shown(file.role, _NAME)}"

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -21,12 +22,17 @@ from reportgen_dagster.rules.compiling.plan import Form, Plan
 from reportgen_dagster.rules.reading.document import LongForm
 from reportgen_dagster.rules.reading.output import Output
 
+if TYPE_CHECKING:
+    from reportgen_dagster.engine.writers.xlsx import Look
+
 _FORMS: Mapping[Format, frozenset[Form]] = {
     "csv": frozenset(),
     "json": frozenset(("types", "json")),
     "ndjson": frozenset(("types", "json")),
     "parquet": frozenset(("types", "values")),
     "xlsx": frozenset(("types", "values")),
+    "html": frozenset(("types", "values")),
+    "pdf": frozenset(("types", "values")),
 }
 
 
@@ -134,9 +140,9 @@ class ReportWriter:
             parquet = stack.enter_context(ParquetWriter(path, self._plan.columns))
             return lambda rows: parquet.write(rows.values)
         if name == "xlsx":
-            from reportgen_dagster.engine.writers.xlsx import Look, XlsxWriter
+            from reportgen_dagster.engine.writers.xlsx import XlsxWriter
 
-            look = Look(self._document.title or "", self._made_on)
+            look = self._look()
             xlsx = stack.enter_context(XlsxWriter(path, self._plan.columns, look))
             self._warnings.append(xlsx.warnings)
             return lambda rows: xlsx.write(rows.written, rows.values)
@@ -146,6 +152,13 @@ class ReportWriter:
             JsonWriter(path, as_array=name == "json", packed=is_packed_name(path.name))
         )
         return lambda rows: lines.write(rows.lines)
+
+    def _look(self) -> Look:
+        from reportgen_dagster.engine.writers.xlsx import Look
+
+        presentation = self._document.presentation
+        title = presentation.title or self._document.title or ""
+        return Look(title, self._made_on, presentation.formats, presentation.told)
 
     def _csv(self, path: Path) -> CsvWriter:
         output = self._document.output or Output()

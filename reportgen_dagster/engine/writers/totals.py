@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Total = Literal["sum", "average", "minimum", "maximum", "count"]
+from reportgen_dagster.rules.reading.presentation import Total
+
 _CONTEXT = decimal.Context(prec=76)
 
 

@@ -29,9 +29,10 @@ from xlsxwriter.worksheet import Worksheet
 from reportgen_dagster.contracts.types import TypeName
 from reportgen_dagster.engine.writers.files import fsync_file
 from reportgen_dagster.engine.writers.texts import bytes_of
-from reportgen_dagster.engine.writers.totals import Total, Totals
+from reportgen_dagster.engine.writers.totals import Totals
 from reportgen_dagster.engine.writers.xlsx_cells import MAX_CELL, RowCells
 from reportgen_dagster.rules.compiling.plan import OutputColumn
+from reportgen_dagster.rules.reading.presentation import Total
 
 MAX_SHEET_ROWS = 1_048_576  # the header among them
 _ROWS_AT_ONCE = 8_192
