@@ -24,6 +24,7 @@ from reportgen_dagster.errors import (
     ReportgenError,
     ServiceError,
 )
+from reportgen_dagster.services import outbox
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.uploads import RulesText, as_rules_text
 from reportgen_dagster.storage.store import Stored
@@ -244,6 +245,7 @@ def publish(
         session.add(_artifact(claim.run_id, report))
         if rejects is not None:
             session.add(_rejects(claim.run_id, rejects, counts["reject_count"]))
+        outbox.note_end(session, claim.run_id)
     return True
 
 
@@ -320,6 +322,8 @@ def fail(
         )
         if ours and rejects is not None:
             session.add(_rejects(claim.run_id, rejects, counts["reject_count"]))
+        if ours:
+            outbox.note_end(session, claim.run_id)
         return ours
 
 
@@ -346,7 +350,10 @@ def give_up(context: Context, dagster_run_id: str, error: ReportgenError) -> boo
         error: Why.
     """
     with context.catalog.transaction() as session:
-        return queue.fail_attempt(session, dagster_run_id, storable(error.to_json()))
+        run_id = queue.fail_attempt(session, dagster_run_id, storable(error.to_json()))
+        if run_id is not None:
+            outbox.note_end(session, run_id)
+        return run_id is not None
 
 
 def cancel(context: Context, dagster_run_id: str, run_id: str | None = None) -> bool:
