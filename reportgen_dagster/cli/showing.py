@@ -1,4 +1,4 @@
-"""How the commands on named datasets, rulesets, reports, schedules and deliveries show things: tables, times, runs, and the same as JSON.
+"""How the commands on named datasets, rulesets, reports and so on show things: tables, times, runs, and the same as JSON.
 
 What does not belong here: what is shown, which each command chooses.
 """

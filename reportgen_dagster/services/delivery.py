@@ -139,7 +139,7 @@ def _note_failed(context: Context, delivery: Delivery, error: ReportgenError) ->
 
 def wait_after(attempts: int) -> timedelta:
     """Return how long to wait after so many failed attempts: 10 s, 20 s, 40 s ... an hour."""
-    return min(FIRST_WAIT * 2 ** min(attempts - 1, 20), LONGEST_WAIT)
+    return min(FIRST_WAIT * (1 << min(attempts - 1, 20)), LONGEST_WAIT)
 
 
 def _email(context: Context, delivery: Delivery, message: Message) -> None:

@@ -133,7 +133,7 @@ def message_of(context: Context, delivery: Delivery) -> Message:
 
 
 def _of_late(delivery: Delivery) -> Message:
-    error = {
+    error: dict[str, Any] = {
         "code": "late",
         "title": "The report is late",
         "detail": delivery.words,
@@ -199,8 +199,8 @@ def as_json(message: Message) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
-def _shortened(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return error and {**error, "problems": error["problems"][:MAX_PROBLEMS]}
+def _shortened(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    return {**error, "problems": error["problems"][:MAX_PROBLEMS]} if error is not None else None
 
 
 def subject(message: Message) -> str:
