@@ -206,7 +206,8 @@ def _shortened(error: dict[str, Any] | None) -> dict[str, Any] | None:
 def subject(message: Message) -> str:
     """Return the subject of an e-mail; one line, whatever the report is called."""
     text = _SUBJECTS[message.event].format(report=message.report, rows=message.rows or 0)
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    one_line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return one_line.replace("=?", "= ?")  # with which a header would begin what is to be decoded
 
 
 def as_text(message: Message, links: Mapping[str, str]) -> str:

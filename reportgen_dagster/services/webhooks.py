@@ -92,7 +92,7 @@ class _Guarded(httpx2.AsyncBaseTransport):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._inner = httpx2.AsyncHTTPTransport(trust_env=False)
+        self._inner = httpx2.AsyncHTTPTransport(verify=httpx2.create_ssl_context(), trust_env=False)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         url = request.url
