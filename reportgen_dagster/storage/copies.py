@@ -62,5 +62,7 @@ def _told_as_ours() -> Iterator[None]:
     except (PermissionDeniedError, UnauthenticatedError):
         hint = "The service's credentials must allow to write there (AWS_... or GOOGLE_... variables)."
         raise DeliveryError("The storage does not let us write.", hint=hint) from None
+    except FileNotFoundError:
+        raise DeliveryError("The storage has no such bucket or folder.") from None
     except (BaseError, OSError, ValueError) as error:
         raise DeliveryError(f"The storage does not take the copy ({type(error).__name__}).") from error

@@ -27,6 +27,13 @@ from tests.services.delivering import (
 )
 
 ANN, BEN = "ann@example.com", "ben@example.com"
+HOSTILE = (
+    "daily\r\nBcc: eve@example.com",
+    "daily\nX: 1\n\nbody",
+    "<script>alert(1)</script>",
+    "Tag für Tag 📈 " + "x" * 300,
+    "=?utf-8?q?a=0D=0ABcc=3A_eve?=",
+)
 
 
 @pytest.fixture
@@ -108,28 +115,29 @@ def test_a_failure_tells_why_and_how_to_mend_it(sending: World, box: Mailbox) ->
     assert files == {}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "daily\r\nBcc: eve@example.com",
-        "daily\nX: 1\n\nbody",
-        "<script>alert(1)</script>",
-        "Tag für Tag 📈 " + "x" * 300,
-        "=?utf-8?q?a=0D=0ABcc=3A_eve?=",
-    ],
-)
-def test_whatever_a_report_is_called_headers_stay_ours(sending: World, box: Mailbox, name: str) -> None:
+def test_whatever_a_report_is_called_headers_stay_ours(sending: World, box: Mailbox) -> None:
+    deliver(sending, mail_to(ANN))
+    known = {"Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"}
+    for name in HOSTILE:
+        run_id = made(sending)
+        sending.sql("UPDATE runs SET report_name = :name WHERE id = :id", name=name, id=run_id)
+        assert send_due(sending.context).delivered == 1
+        mail = box.mails.pop()
+        assert set(mail.keys()) - {"X-Peer", "X-MailFrom", "X-RcptTo"} == known
+        assert box.envelopes.pop() == (SENDER, [ANN])
+        one_line = name.replace("\r", " ").replace("\n", " ").replace("=?", "= ?")
+        assert mail["Subject"] == f"{one_line}: 2 rows"
+        assert "<script>" not in parts(mail)[1]
+
+
+def test_an_address_of_two_lines_gets_nothing(sending: World, box: Mailbox) -> None:
     deliver(sending, mail_to(ANN))
     made(sending)
-    sending.sql("UPDATE runs SET report_name = :name", name=name)
-    assert send_due(sending.context).delivered == 1
-    (mail,) = box.mails
-    known = {"Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"}
-    assert set(mail.keys()) - {"X-Peer", "X-MailFrom", "X-RcptTo"} == known
-    assert box.envelopes == [(SENDER, [ANN])]
-    one_line = name.replace("\r", " ").replace("\n", " ").replace("=?", "= ?")
-    assert mail["Subject"] == f"{one_line}: 2 rows"
-    assert "<script>" not in parts(mail)[1]
+    sending.sql(
+        r"""UPDATE deliveries SET destination = '{"to": "ann@example.com\r\nBcc: eve@example.com"}'"""
+    )
+    assert len(send_due(sending.context).failed) == 1
+    assert box.mails == []
 
 
 def test_an_address_that_is_refused_is_dead_at_once_and_holds_up_no_other(
