@@ -43,7 +43,7 @@ from reportgen_dagster.cli.showing import (
     schedule_lines,
     table,
 )
-from reportgen_dagster.errors import BadRequestError, error_from_json
+from reportgen_dagster.errors import BadRequestError, RulesError, error_from_json
 from reportgen_dagster.sizes import span_text
 
 if TYPE_CHECKING:
@@ -303,12 +303,15 @@ def _deliveries(file: Path) -> list[Any]:
     Raises:
         BadRequestError: If the file cannot be read, or is no list in YAML or JSON.
     """
-    from yaml import YAMLError, safe_load
+    from reportgen_dagster.rules.reading.positions import read_document
 
     try:
-        read = safe_load(head_of(file, MAX_RULES_BYTES))
-    except YAMLError as error:
-        raise BadRequestError(f"{file} is no YAML: {' '.join(str(error).split())}") from None
+        text = head_of(file, MAX_RULES_BYTES).decode()
+        read = read_document(text, syntax="yaml", source=file.name).data
+    except UnicodeDecodeError:
+        raise BadRequestError(f"{file} is not UTF-8.") from None
+    except RulesError as error:
+        raise BadRequestError(problems=error.problems) from None
     if not isinstance(read, list):
         raise BadRequestError(f"{file}: a list of destinations is needed.")
     return read
