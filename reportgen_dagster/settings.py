@@ -72,9 +72,10 @@ def _address(text: str) -> str:
     from email_validator import EmailNotValidError, validate_email
 
     try:
-        return validate_email(text, check_deliverability=False).normalized if text else text
+        found = validate_email(text, check_deliverability=False, allow_smtputf8=False) if text else None
     except EmailNotValidError as error:
         raise ValueError(str(error)) from None
+    return (found.ascii_email or text) if found else text
 
 
 def _listed(text: str) -> list[str]:

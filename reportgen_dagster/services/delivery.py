@@ -24,7 +24,6 @@ from reportgen_dagster.errors import (
     ReportgenError,
     UnavailableError,
 )
-from reportgen_dagster.identity import slug
 from reportgen_dagster.services.attempts import storable
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.destinations import Channel
@@ -155,17 +154,16 @@ def _webhook(context: Context, delivery: Delivery, message: Message) -> None:
 
 
 def _copy(context: Context, delivery: Delivery, message: Message) -> None:
-    """Copy the files to `<url>/<report>/<date>-<run>/<file>`: a repetition writes the same bytes to the same place."""
+    """Copy the files to a folder of the run: a repetition writes the same bytes to the same place."""
     from reportgen_dagster.services import targets
-    from reportgen_dagster.storage.copies import copy_file
+    from reportgen_dagster.storage import copies
 
-    url = delivery.destination["url"]
+    url = copies.folder(delivery.destination["url"], message.report, f"{message.run_date}-{message.run_id}")
     if problem := targets.url_problem(url, context.settings):
         raise DeliveryError(f"Copies cannot go to {url}: {problem}.")
-    folder = f"{slug(message.report)}/{message.run_date}-{message.run_id}"
     keep_alive = _renewing(context, delivery)
     for file in message.wanted_files(delivery.destination.get("formats")):
-        copy_file(path_of(context, file), url.rstrip("/"), f"{folder}/{file.name}", keep_alive)
+        copies.copy_file(path_of(context, file), url, file.name, keep_alive)
 
 
 def _renewing(context: Context, delivery: Delivery) -> Callable[[], None]:

@@ -14,6 +14,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+from email_validator import EmailNotValidError, validate_email
+
 from reportgen_dagster.errors import DeliveryError, DeliveryRefusedError
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import secrets
@@ -40,14 +42,14 @@ def send(context: Context, message: Message, to: str, formats: list[str] | None)
         )
     mail = compose(context, message, to, formats)
     with _told_as_ours(), _server(settings) as server:
-        server.send_message(mail, from_addr=settings.smtp_sender, to_addrs=[to])
+        server.send_message(mail, from_addr=settings.smtp_sender, to_addrs=[_plain(to)])
 
 
 def compose(context: Context, message: Message, to: str, formats: list[str] | None) -> EmailMessage:
     """Return the e-mail: text, HTML, and the files up to a bound; links for what is beyond.
 
     Raises:
-        DeliveryRefusedError: If there are no files to send.
+        DeliveryRefusedError: If there are no files to send, or the address is none.
     """
     attached = _up_to(message.wanted_files(formats), byte_count(context.settings.attachment_limit))
     brought = {file.format for file in attached}
@@ -55,7 +57,7 @@ def compose(context: Context, message: Message, to: str, formats: list[str] | No
     mail = EmailMessage(policy=SMTP)
     mail["Subject"] = subject(message)
     mail["From"] = Address(addr_spec=context.settings.smtp_sender)
-    mail["To"] = Address(addr_spec=to)
+    mail["To"] = Address(addr_spec=_plain(to))
     mail["Date"] = format_datetime(utc_now())
     # The same for each try, so that mail readers show it once.
     mail["Message-ID"] = f"<{message.id}@{context.settings.smtp_sender.rpartition('@')[2]}>"
@@ -67,6 +69,15 @@ def compose(context: Context, message: Message, to: str, formats: list[str] | No
         content = path_of(context, file).read_bytes()
         mail.add_attachment(content, maintype=kind, subtype=subtype, filename=file.name)
     return mail
+
+
+def _plain(address: str) -> str:
+    """Return an address as every mail server reads it: a domain of other letters in ASCII."""
+    try:
+        checked = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError as error:
+        raise DeliveryRefusedError(f"This is no e-mail address: {error}") from None
+    return checked.ascii_email or checked.normalized
 
 
 def _up_to(files: Sequence[MadeFile], limit: int) -> list[MadeFile]:

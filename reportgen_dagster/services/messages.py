@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog.tables import Artifact, Delivery, Rejects, Run
-from reportgen_dagster.errors import DeliveryRefusedError
+from reportgen_dagster.errors import DeliveryRefusedError, Problem
 from reportgen_dagster.identity import slug
 from reportgen_dagster.services.context import Context
 
@@ -37,7 +37,8 @@ _HTML = """\
 {% for problem in problems %}<li>{{ problem }}</li>
 {% endfor %}</ul>
 {% endif %}{% if links %}<ul>
-{% for name, link in links.items() %}<li><a href="{{ link }}">{{ name }}</a></li>
+{% for name, link in links.items() %}<li>
+{% if link.startswith("/") %}{{ name }}: {{ link }}{% else %}<a href="{{ link }}">{{ name }}</a>{% endif %}</li>
 {% endfor %}</ul>
 {% endif %}</body>
 </html>
@@ -246,8 +247,6 @@ def _lines(message: Message) -> list[str]:
 
 
 def _problems(message: Message) -> list[str]:
-    from reportgen_dagster.errors import Problem
-
     found = message.error["problems"] if message.error is not None else []
     more = [f"... and {len(found) - MAX_PROBLEMS:,} more"] if len(found) > MAX_PROBLEMS else []
     return [str(Problem(**problem)) for problem in found[:MAX_PROBLEMS]] + more

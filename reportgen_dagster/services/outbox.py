@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -101,9 +101,14 @@ def note_late(context: Context, *, now: datetime | None = None) -> int:
                     "report_name": report.name,
                     "words": verdict.words,
                 }
-                lapse = f"{report.id} {verdict.since}"
-                rows += _rows(lapse, "late", addresses_for(report.deliveries, "late"), about)
+                rows += _rows(_lapse(verdict), "late", addresses_for(report.deliveries, "late"), about)
         return catalog.add(session, rows)
+
+
+def _lapse(verdict: Verdict) -> str:
+    """Return what tells the times apart at which a report got late: what it was last made at stays until it is made again."""
+    since = verdict.since.astimezone(UTC).isoformat() if verdict.since is not None else ""
+    return f"{verdict.id} {since}"
 
 
 def _rows(

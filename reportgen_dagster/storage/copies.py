@@ -17,6 +17,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import from_url
 
 from reportgen_dagster.errors import DeliveryError
+from reportgen_dagster.identity import slug
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -27,13 +28,22 @@ _CLIENT: ClientConfig = {"timeout": "60s", "connect_timeout": "10s", "allow_http
 _RETRIES: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=30)}
 
 
-def copy_file(path: Path, url: str, key: str, keep_alive: Callable[[], None]) -> None:
-    """Write a file below a URL; what is there under that key is replaced, and nobody sees half of it.
+def folder(url: str, report_name: str, run: str) -> str:
+    """Return the URL of the folder for the copies of a run.
+
+    >>> folder("s3://bucket/prefix/", "daily", "2026-11-29-0a1b")
+    's3://bucket/prefix/daily/2026-11-29-0a1b'
+    """
+    return f"{url.rstrip('/')}/{slug(report_name)}/{run}"
+
+
+def copy_file(path: Path, url: str, name: str, keep_alive: Callable[[], None]) -> None:
+    """Write a file into a folder; one of that name is replaced, and nobody sees half of it.
 
     Args:
         path: The file.
-        url: As `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`.
-        key: Its place below that.
+        url: The folder, as `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`; made if it is not there.
+        name: What it is to be called there.
         keep_alive: Called again and again while it is written; may raise to end it.
 
     Raises:
@@ -44,7 +54,7 @@ def copy_file(path: Path, url: str, key: str, keep_alive: Callable[[], None]) ->
             store = from_url(url, mkdir=True)
         else:
             store = from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
-        obstore.put(store, key, _chunks(path, keep_alive), chunk_size=CHUNK_BYTES)
+        obstore.put(store, name, _chunks(path, keep_alive), chunk_size=CHUNK_BYTES)
 
 
 def _chunks(path: Path, keep_alive: Callable[[], None]) -> Iterator[bytes]:

@@ -136,8 +136,15 @@ def test_an_address_of_two_lines_gets_nothing(sending: World, box: Mailbox) -> N
     sending.sql(
         r"""UPDATE deliveries SET destination = '{"to": "ann@example.com\r\nBcc: eve@example.com"}'"""
     )
-    assert len(send_due(sending.context).failed) == 1
+    assert "This is no e-mail address" in send_due(sending.context).dead[0]
     assert box.mails == []
+
+
+def test_a_domain_of_other_letters_is_written_in_ascii(sending: World, box: Mailbox) -> None:
+    deliver(sending, mail_to("ann@bücher.example.com"))
+    made(sending)
+    assert send_due(sending.context).delivered == 1
+    assert box.envelopes == [(SENDER, ["ann@xn--bcher-kva.example.com"])]
 
 
 def test_an_address_that_is_refused_is_dead_at_once_and_holds_up_no_other(
