@@ -10,10 +10,11 @@ from reportgen_dagster.defs.clocks import watch_clocks
 from reportgen_dagster.defs.deliveries import send_deliveries
 from reportgen_dagster.defs.keys import DELIVERED_CHECK, report_key
 from reportgen_dagster.defs.process import context_of_process
-from reportgen_dagster.services import datasets, reports, rulesets
+from reportgen_dagster.errors import BadDataError
+from reportgen_dagster.identity import new_id
+from reportgen_dagster.services import attempts, datasets, reports, rulesets
 from reportgen_dagster.services.reports import Pick, ReportWish
 from tests.definitions.conftest import RULES, Ann
-from tests.definitions.test_generate_report import _execute as generate
 from tests.services.delivering import SECRET, receiving
 
 
@@ -22,9 +23,18 @@ def put(ann: Ann, url: str) -> None:
         datasets.add_version(ann.context, ann.id, name, upload)
     rulesets.put_ruleset(ann.context, ann.id, "margin", RULES)
     files = {"input": Pick("input"), "reference": Pick("reference")}
-    to = [{"webhook": {"url": url, "secret": "partner"}, "on": ["success", "late"]}]
+    to = [{"webhook": {"url": url, "secret": "partner"}, "on": ["failure", "late"]}]
     wish = ReportWish(Pick("margin"), files, fresh_within_seconds=3600, deliveries=to)
     reports.put_report(context_of_process(), ann.id, "daily", wish)
+
+
+def fail(ann: Ann) -> None:
+    """Let a run of the report fail."""
+    dagster_run_id = new_id()
+    assert attempts.begin(ann.context, dagster_run_id, "here:1")
+    claim = attempts.claim(ann.context, reports.run_report(ann.context, ann.id, "daily").id, dagster_run_id)
+    assert claim is not None
+    assert attempts.fail(ann.context, claim, BadDataError("The last line is cut off."))
 
 
 def told(instance: DagsterInstance, ann: Ann) -> list[AssetCheckEvaluation]:
@@ -55,7 +65,7 @@ def test_a_run_is_delivered_by_the_sensor_and_each_dead_letter_is_told(
         put(ann, receiver.url)
         receiver.will_answer(410, 410, 204)
         for verdicts in ([False], [False, False], [True, False, False]):
-            assert generate(reports.run_report(ann.context, ann.id, "daily").id, instance).success
+            fail(ann)
             tick = send(instance)
             assert ("Delivered: 1." in tick) == verdicts[0]
             assert ("410 Gone" in tick) != verdicts[0]

@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from reportgen_dagster.catalog import deliveries as catalog
 from reportgen_dagster.errors import BadDataError, NotFoundError, ServiceError
 from reportgen_dagster.identity import new_id, utc_now
-from reportgen_dagster.services import attempts, cancelling, delivery, outbox, reports, retention
+from reportgen_dagster.services import attempts, cancelling, delivery, outbox, reaper, reports, retention
 from reportgen_dagster.services.delivery import send_due, wait_after
 from tests.services.conftest import World
 from tests.services.delivering import SECRET, Receiver, deliver, hook, let_pass, made, receiving, rows, told
+from tests.services.named import make_parts, put_report
 
 DAY = 24 * 3600
 SENDER = """
@@ -48,8 +50,6 @@ def accepted(world: World, name: str = "daily") -> str:
 
 
 def lose_worker_thrice(world: World, run_id: str) -> None:
-    from reportgen_dagster.services import reaper
-
     for _ in range(reaper.MAX_LOST_ATTEMPTS):
         dagster_run_id = new_id()
         world.claim(run_id, dagster_run_id)
@@ -227,23 +227,23 @@ def test_a_zombies_word_does_not_count(sending: World, receiver: Receiver) -> No
 
 
 def test_owners_take_turns(sending: World, receiver: Receiver) -> None:
-    from tests.services.named import make_parts, put_report
-
-    deliver(
-        sending,
-        *(
-            hook(receiver) | {"webhook": {"url": f"{receiver.url}/{n}", "secret": "partner"}}
-            for n in range(12)
-        ),
-    )
+    urls = [f"{receiver.url}/{number}" for number in range(12)]
+    deliver(sending, *({"webhook": {"url": url, "secret": "partner"}} for url in urls))
     made(sending)
     make_parts(sending, sending.bob)
     put_report(sending, "bobs", owner_id=sending.bob, deliveries=[hook(receiver)])
     run_id = reports.run_report(sending.context, sending.bob, "bobs").id
     sending.publish(sending.claim(run_id))
-    assert send_due(sending.context).delivered == 13
-    paths = [request.path for request in receiver.received]
-    assert paths.index("/hook") < delivery.AT_ONCE["webhook"], "Bob does not wait for all of Ann's"
+    claims = []
+    for _ in range(2):
+        with sending.context.catalog.transaction() as session:
+            lease = timedelta(seconds=delivery.LEASE_SECONDS)
+            claims.append(catalog.claim(session, "webhook", at_once=8, lease=lease))
+    assert [[one.owner_id for one in claimed].count(sending.bob) for claimed in claims] == [1, 0]
+    assert [len(claimed) for claimed in claims] == [8, 0], "no more than 8 are on their way"
+    let_pass(sending, delivery.LEASE_SECONDS)
+    assert send_due(sending.context, patience_seconds=60).delivered == 13
+    assert len({request.headers["webhook-id"] for request in receiver.received}) == 13
 
 
 def test_a_secret_that_is_gone_is_told_with_how_to_mend_it(
