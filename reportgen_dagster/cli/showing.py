@@ -125,10 +125,16 @@ def delivery_state(delivery: DeliveryView) -> str:
 def delivery_lines(deliveries: Iterable[DeliveryView], *, indent: str = "") -> list[str]:
     """Return a line for each delivery."""
     rows = [
-        (one.id, one.report_name, one.event, f"{one.channel} to {one.where}", delivery_state(one))
+        (
+            one.id,
+            moment(one.created_at),
+            f"{one.report_name}: {one.event}",
+            f"{one.channel} to {one.where}",
+            delivery_state(one),
+        )
         for one in deliveries
     ]
-    head = ("DELIVERY", "REPORT", "OF", "WHERE", "STATE")
+    head = ("DELIVERY", "WRITTEN", "WHAT", "WHERE", "STATE")
     return table(head, rows, indent=indent) if rows else [f"{indent}There is no such delivery."]
 
 

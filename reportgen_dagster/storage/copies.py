@@ -54,7 +54,9 @@ def copy_file(path: Path, url: str, name: str, keep_alive: Callable[[], None]) -
             store = from_url(url, mkdir=True)
         else:
             store = from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
-        obstore.put(store, name, _chunks(path, keep_alive), chunk_size=CHUNK_BYTES)
+        is_small = path.stat().st_size <= CHUNK_BYTES  # one request then, else three and more
+        body = path.read_bytes() if is_small else _chunks(path, keep_alive)
+        obstore.put(store, name, body, chunk_size=CHUNK_BYTES)
 
 
 def _chunks(path: Path, keep_alive: Callable[[], None]) -> Iterator[bytes]:
