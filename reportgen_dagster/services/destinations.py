@@ -32,6 +32,7 @@ DEFAULT_EVENTS: Mapping[Channel, tuple[Event, ...]] = {
     "copy": ("success",),
 }
 
+_WORDS = {"extra_forbidden": "there is no such key here", "missing": "is missing"}
 _Item = TypeVar("_Item")
 _Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=addresses.MAX_URL)]
 _Some = Annotated[list[_Item], Field(min_length=1, max_length=MAX_ADDRESSES)]
@@ -111,7 +112,8 @@ def read(given: Any, settings: Settings, *, is_watched: bool) -> tuple[list[dict
         ).validate_python(given)
     except ValidationError as error:
         return [], [
-            Problem(wrong["msg"], path=_path(wrong["loc"])) for wrong in error.errors(include_url=False)
+            Problem(_WORDS.get(wrong["type"], wrong["msg"]), path=_path(wrong["loc"]))
+            for wrong in error.errors(include_url=False)
         ]
     problems = [
         Problem(message, path=_path((index, *place)))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from queue import Queue
 from typing import Any
@@ -244,6 +245,16 @@ def test_owners_take_turns(sending: World, receiver: Receiver) -> None:
     let_pass(sending, delivery.LEASE_SECONDS)
     assert send_due(sending.context, patience_seconds=60).delivered == 13
     assert len({request.headers["webhook-id"] for request in receiver.received}) == 13
+
+
+def test_of_several_senders_at_once_one_sends_each(sending: World, receiver: Receiver) -> None:
+    urls = [f"{receiver.url}/{number}" for number in range(20)]
+    deliver(sending, *({"webhook": {"url": url, "secret": "partner"}} for url in urls))
+    made(sending)
+    with ThreadPoolExecutor(3) as threads:
+        sent = list(threads.map(lambda _: send_due(sending.context, patience_seconds=60), range(3)))
+    assert sum(one.delivered for one in sent) == 20
+    assert sorted(request.path for request in receiver.received) == sorted(f"/hook/{n}" for n in range(20))
 
 
 def test_a_secret_that_is_gone_is_told_with_how_to_mend_it(

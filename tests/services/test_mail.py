@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from reportgen_dagster.errors import BadDataError, Problem
+from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import attempts, outbox, reports
 from reportgen_dagster.services.delivery import send_due
+from reportgen_dagster.settings import Settings
 from tests.services.conftest import World
 from tests.services.delivering import (
     SENDER,
@@ -145,6 +148,31 @@ def test_a_domain_of_other_letters_is_written_in_ascii(sending: World, box: Mail
     made(sending)
     assert send_due(sending.context).delivered == 1
     assert box.envelopes == [(SENDER, ["ann@xn--bcher-kva.example.com"])]
+
+
+def test_a_report_that_is_late_is_told(sending: World, box: Mailbox) -> None:
+    deliver(sending, {**mail_to(ANN), "on": ["late"]}, fresh_within_seconds=60)
+    assert outbox.note_late(sending.context, now=utc_now() + timedelta(hours=1)) == 1
+    assert send_due(sending.context).delivered == 1
+    text, html, files = parts(box.mails[0])
+    assert (box.mails[0]["Subject"], files) == ("daily is late", {})
+    assert "It has not been made yet" in text
+    assert "It has not been made yet" in html
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"smtp_url": "smtp://ann:secret@example.com"}, "REPORTGEN_SMTP_PASSWORD"),
+        ({"smtp_url": "smtp://ann@example.com", "smtp_security": "none"}, "in the clear"),
+        ({"smtp_url": "https://example.com"}, "smtp://user@host:587"),
+        ({"smtp_sender": "Ann"}, "@-sign"),
+        ({"smtp_sender": "ann@example.com\nBcc: eve@example.com"}, "invalid characters"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Settings(**given)
 
 
 def test_an_address_that_is_refused_is_dead_at_once_and_holds_up_no_other(
