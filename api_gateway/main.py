@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 import api_gateway.auth.router
+import api_gateway.deliveries.router
 import api_gateway.health.router
 import api_gateway.language.router
 import api_gateway.reports.router
@@ -47,6 +48,7 @@ _ROUTERS = (
     api_gateway.uploads.router.router,
     api_gateway.reports.router.router,
     api_gateway.runs.router.router,
+    api_gateway.deliveries.router.router,
     api_gateway.schedules.router.router,
     api_gateway.language.router.router,
     api_gateway.health.router.router,

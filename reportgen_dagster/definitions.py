@@ -9,6 +9,7 @@ from dagster import AssetKey, Definitions, in_process_executor, mem_io_manager
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.assets import dataset_specs, part_reports, report_assets, ruleset_specs
 from reportgen_dagster.defs.clocks import clock_checks, watch_clocks
+from reportgen_dagster.defs.deliveries import send_deliveries
 from reportgen_dagster.defs.inbox import watch_inbox
 from reportgen_dagster.defs.jobs import generate_report
 from reportgen_dagster.defs.keys import dataset_key, report_key
@@ -42,6 +43,7 @@ SENSORS = (
     watch_inbox,
     report_new_versions,
     watch_clocks,
+    send_deliveries,
 )
 
 

@@ -247,6 +247,22 @@ class WorkerLostError(ServiceError):
     title = "The run's worker was lost"
 
 
+class DeliveryError(ServiceError):
+    """A message or a copy of a report did not reach its destination."""
+
+    code = "delivery-failed"
+    title = "The delivery failed"
+    hint = "It is tried again for a day, later each time; after that `reportgen deliveries redeliver` sends it anew."
+
+
+class DeliveryRefusedError(DeliveryError):
+    """A destination does not take a message or a copy and never will; it is not tried again."""
+
+    code = "delivery-refused"
+    title = "The destination refuses the delivery"
+    hint = "Mend the destination; then `reportgen deliveries redeliver` sends it anew."
+
+
 def error_from_json(data: Mapping[str, Any]) -> ReportgenError:
     """Rebuild an error from `ReportgenError.to_json`, e.g. one that crossed a process border.
 

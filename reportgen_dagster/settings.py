@@ -6,11 +6,14 @@ Each field is the environment variable `REPORTGEN_<FIELD>`; `docs/settings.md` i
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +23,10 @@ from reportgen_dagster.sizes import byte_count
 
 MINIMUM_SECRET_BYTES = 32
 BUCKET = "s3://"
+SECRET_PREFIX = "REPORTGEN_SECRET_"  # noqa: S105 - of variables that hold the secrets of deliveries
+COPY_SCHEMES = ("s3", "gs", "file")
+SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_HOST_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*(?![0-9]+$)[a-z0-9_-]{1,63}")
 
 
 def _strong(secret: SecretStr | None) -> SecretStr | None:
@@ -44,6 +51,62 @@ def _inbox(place: str) -> str:
     if "://" in place and not place.startswith(BUCKET):
         raise ValueError(f"must be a folder or begin with {BUCKET}")
     return place
+
+
+def _smtp(url: str) -> str:
+    """Refuse what is no address of a mail server, and one with a password."""
+    parts = _split(url)
+    if url and (parts.scheme != "smtp" or not parts.hostname or parts.path or parts.query):
+        raise ValueError("must be as smtp://user@host:587")
+    if parts.password is not None:
+        raise ValueError("must have no password; that belongs into REPORTGEN_SMTP_PASSWORD")
+    return url
+
+
+def _split(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    _ = parts.port  # which alone looks whether it is a number
+    return parts
+
+
+def _address(text: str) -> str:
+    """Refuse what is no e-mail address."""
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        found = validate_email(text, check_deliverability=False, allow_smtputf8=False) if text else None
+    except EmailNotValidError as error:
+        raise ValueError(str(error)) from None
+    return (found.ascii_email or text) if found else text
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(text)
+    except ValueError:
+        return None
+
+
+def _hosts(text: str) -> str:
+    """Refuse a list in which something is neither the name of a host nor a network."""
+    for one in _listed(text):
+        if _network(one) is None and not _HOST_NAME.fullmatch(one.lower()):
+            raise ValueError(f"{one!r} is neither a host nor a network such as 10.1.0.0/16")
+    return text
+
+
+def _copy_targets(text: str) -> str:
+    """Refuse a list in which something is no URL of a bucket or folder."""
+    for url in _listed(text):
+        parts = urlsplit(url)
+        is_place = parts.path.startswith("/") and not parts.netloc if parts.scheme == "file" else parts.netloc
+        if parts.scheme not in COPY_SCHEMES or not is_place:
+            raise ValueError(f"{url!r} is none of s3://bucket/prefix, gs://bucket/prefix, file:///folder")
+    return text
 
 
 ByteSize = Annotated[str, AfterValidator(_byte_size)]
@@ -122,6 +185,33 @@ class Settings(BaseSettings):
         " empty: for ever.",
     )
     max_upload_bytes: int = Field(10 * 1000**3, ge=1, description="Largest file that an upload may bring.")
+    smtp_url: Annotated[str, AfterValidator(_smtp)] = Field(
+        "", description="Mail server that takes our e-mails, as smtp://user@host:587; empty: none is sent."
+    )
+    smtp_password: SecretStr | None = Field(
+        None, description="Password of the user in SMTP_URL; empty: the secret `smtp_password`."
+    )
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="How the connection to it is kept from others: `starttls` (port 587 unless SMTP_URL says another one),"
+        " `tls` (465), or `none` (25), which allows no user.",
+    )
+    smtp_sender: Annotated[str, AfterValidator(_address)] = Field(
+        "", description="Address that our e-mails come from."
+    )
+    attachment_limit: ByteSize = Field(
+        "10MB", description="Files that an e-mail brings along, together; of what is beyond it has links."
+    )
+    webhook_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+        "",
+        description="Hosts and networks, with commas between, that webhooks may reach although they are not public, and by"
+        " http:// too, as hooks.internal, 10.1.0.0/16.",
+    )
+    copy_targets: Annotated[str, AfterValidator(_copy_targets)] = Field(
+        "",
+        description="Where copies of reports may go, with commas between, as s3://bucket/prefix, gs://bucket,"
+        " file:///srv/reports. Empty: into any bucket that the service may write to, and into no folder.",
+    )
     demo: bool = Field(
         default=True, description="Make the example report on the first start of an empty home."
     )
@@ -132,6 +222,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"SHARD is {self.shard}, but with SHARDS={self.shards} the last one is {self.shards - 1}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sends_no_password_in_the_clear(self) -> Settings:
+        if self.smtp_security == "none" and urlsplit(self.smtp_url).username is not None:
+            raise ValueError("SMTP_URL has a user; SMTP_SECURITY=none would send the password in the clear")
         return self
 
     @cached_property
@@ -156,6 +252,35 @@ class Settings(BaseSettings):
     def inbox_path(self) -> Path:
         """The folder behind INBOX, unless it is a bucket."""
         return Path(self.inbox).absolute() if self.inbox else self.home.absolute() / "inbox"
+
+    @property
+    def smtp_server(self) -> tuple[str, int, str]:
+        """Host, port and user of SMTP_URL; the user may be empty."""
+        parts = urlsplit(self.smtp_url)
+        return (
+            parts.hostname or "",
+            parts.port or SMTP_PORTS[self.smtp_security],
+            unquote(parts.username or ""),
+        )
+
+    @property
+    def webhook_names(self) -> frozenset[str]:
+        """The hosts of WEBHOOK_HOSTS that are names, in lower case."""
+        return frozenset(one.lower() for one in _listed(self.webhook_hosts) if _network(one) is None)
+
+    @property
+    def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
+        """The networks of WEBHOOK_HOSTS."""
+        return [network for one in _listed(self.webhook_hosts) if (network := _network(one)) is not None]
+
+    @property
+    def copy_prefixes(self) -> list[str]:
+        """The URLs of COPY_TARGETS, without a slash at their end."""
+        return [url.rstrip("/") for url in _listed(self.copy_targets)]
+
+    def secret_variable(self, name: str) -> str | None:
+        """Return the variable REPORTGEN_SECRET_<NAME>; the rest of a secret's story is `services/secrets.py`."""
+        return os.environ.get(f"{SECRET_PREFIX}{name.upper()}")
 
     @property
     def dagster_graphql_url(self) -> str:

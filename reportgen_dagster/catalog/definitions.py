@@ -27,7 +27,8 @@ def shard_of(column: str) -> str:
 
 _REPORTS = """
     SELECT r.id, r.owner_id, u.email AS owner_email, r.name, r.parameters, r.formats, r.paused_at IS NOT NULL AS paused,
-        r.on_new_data, r.fresh_within_seconds, s.name AS ruleset_name, v.number AS ruleset_version,
+        r.on_new_data, r.fresh_within_seconds, jsonb_array_length(r.deliveries) > 0 AS delivers,
+        s.name AS ruleset_name, v.number AS ruleset_version,
         r.ruleset_version_id IS NOT NULL AS is_pinned, v.digest AS ruleset_digest, {rules}, v.syntax,
         coalesce(i.datasets, '{{}}') AS datasets, coalesce(c.schedules, '[]') AS schedules
     FROM reports r JOIN users u ON u.id = r.owner_id JOIN rulesets s ON s.id = r.ruleset_id

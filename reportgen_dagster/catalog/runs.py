@@ -217,15 +217,14 @@ def is_cancelled(session: Session, dagster_run_id: str, run_id: str | None) -> b
     return bool(session.scalar(select(exists().where(carried_out, Run.state == "cancelled"))))
 
 
-def fail_attempt(session: Session, dagster_run_id: str, error: dict[str, Any]) -> bool:
-    """Fail the running run that a Dagster run carries out; False if there is none."""
-    failed = session.execute(
+def fail_attempt(session: Session, dagster_run_id: str, error: dict[str, Any]) -> str | None:
+    """Fail the running run that a Dagster run carries out and return its id; None if there is none."""
+    return session.scalar(
         update(Run)
         .where(Run.state == "running", Run.dagster_run_id == dagster_run_id)
         .values(state="failed", finished_at=func.clock_timestamp(), error=error)
         .returning(Run.id)
     )
-    return failed.first() is not None
 
 
 def mark_reported(session: Session, run_id: str) -> None:

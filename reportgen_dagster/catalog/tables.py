@@ -49,6 +49,7 @@ class Base(DeclarativeBase):
         date: Date(),
         dict[str, Any]: JSONB,
         list[str]: JSONB,
+        list[dict[str, Any]]: JSONB,
         int: BigInteger,
     }
 
@@ -207,6 +208,8 @@ class Report(Base):
     )  # runs when a dataset has a new version
     settle_seconds: Mapped[int] = mapped_column(server_default=text("10"))  # ... and no newer one for so long
     fresh_within_seconds: Mapped[int | None]  # older than that it is stale; None: nobody minds
+    # Where its runs and lapses are told and its files go: services/destinations.py.
+    deliveries: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'"))
     paused_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
@@ -390,6 +393,44 @@ class Rejects(Base):
     digest: Mapped[str] = mapped_column(String(64), index=True)
     size_bytes: Mapped[int]
     row_count: Mapped[int]
+
+
+class Delivery(Base):
+    """One message or copy on its way to one destination: the outbox, written in the transaction that it tells of."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        CheckConstraint("state in ('pending', 'delivered', 'dead')", name="state"),
+        Index("ix_deliveries_pending", "channel", "next_at", postgresql_where=text("state = 'pending'")),
+        Index("ix_deliveries_dead", "report_id", postgresql_where=text("state = 'dead'")),
+        Index("ix_deliveries_report_created", "report_id", "created_at"),
+        Index("ix_deliveries_owner_created", "owner_id", "created_at", "id"),
+    )
+
+    # Made of what it tells and where to: the same is never written twice, and receivers can tell a repetition.
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    report_id: Mapped[str | None] = mapped_column(ForeignKey("reports.id", ondelete="SET NULL"))
+    report_name: Mapped[str] = mapped_column(Text)
+    run_id: Mapped[str | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="CASCADE"), index=True
+    )  # None: of a report that is late
+    event: Mapped[Literal["success", "failure", "late"]] = mapped_column(String(16))
+    words: Mapped[str | None] = mapped_column(Text)  # of a report that is late: since when
+    channel: Mapped[Literal["email", "webhook", "copy"]] = mapped_column(String(16))
+    destination: Mapped[dict[str, Any]]  # as it was at that time; secrets by their names only
+
+    state: Mapped[Literal["pending", "delivered", "dead"]] = mapped_column(
+        String(16), server_default=text("'pending'")
+    )
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))  # since it was last asked for
+    next_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    give_up_at: Mapped[datetime]  # what fails then is dead
+    fence: Mapped[int] = mapped_column(server_default=text("0"))  # grows with each claim
+    leased_until: Mapped[datetime | None]  # somebody is sending it; later than that nobody is
+    last_error: Mapped[dict[str, Any] | None]  # `ReportgenError.to_json`
+    delivered_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
 class LoadedDefinitions(Base):

@@ -6,7 +6,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,7 @@ from reportgen_dagster.cli.acting import (
     OutputOption,
     UserOption,
     acting,
+    head_of,
     pick_of,
     seconds_of,
     write_copy,
@@ -21,6 +23,7 @@ from reportgen_dagster.cli.acting import (
 from reportgen_dagster.cli.output import (
     DEFAULT_REFERENCE,
     INPUT,
+    MAX_RULES_BYTES,
     DateOption,
     JsonOption,
     ParameterOption,
@@ -28,6 +31,7 @@ from reportgen_dagster.cli.output import (
     print_json,
 )
 from reportgen_dagster.cli.showing import (
+    destination_lines,
     moment,
     picked,
     report_json,
@@ -39,7 +43,7 @@ from reportgen_dagster.cli.showing import (
     schedule_lines,
     table,
 )
-from reportgen_dagster.errors import BadRequestError, error_from_json
+from reportgen_dagster.errors import BadRequestError, RulesError, error_from_json
 from reportgen_dagster.formats import FORMATS
 from reportgen_dagster.sizes import span_text
 
@@ -106,6 +110,14 @@ def put_command(
         typer.Option("--fresh-within", help="Dagster shows a report older than that as stale, as 1d."),
     ] = None,
     formats: FormatsOption = None,
+    deliveries: Annotated[
+        Path | None,
+        typer.Option(
+            "--deliveries",
+            help="Where it is delivered to, as a list in YAML or JSON (docs/delivery.md); - for standard input.",
+            metavar="FILE",
+        ),
+    ] = None,
     user: UserOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -124,6 +136,7 @@ def put_command(
         settle_seconds=seconds_of(settle, "--settle"),
         fresh_within_seconds=seconds_of(fresh_within, "--fresh-within") if fresh_within else None,
         formats=formats,
+        deliveries=_deliveries(deliveries) if deliveries else (),
     )
     with acting(user) as (context, owner_id):
         report = reports.put_report(context, owner_id, name, wish)
@@ -301,6 +314,26 @@ def _inputs(input_dataset: str, reference: Sequence[str]) -> dict[str, Pick]:
     return inputs
 
 
+def _deliveries(file: Path) -> list[Any]:
+    """Read a list of destinations.
+
+    Raises:
+        BadRequestError: If the file cannot be read, or is no list in YAML or JSON.
+    """
+    from reportgen_dagster.rules.reading.positions import read_document
+
+    try:
+        text = head_of(file, MAX_RULES_BYTES).decode()
+        read = read_document(text, syntax="yaml", source=file.name).data
+    except UnicodeDecodeError:
+        raise BadRequestError(f"{file} is not UTF-8.") from None
+    except RulesError as error:
+        raise BadRequestError(problems=error.problems) from None
+    if not isinstance(read, list):
+        raise BadRequestError(f"{file}: a list of destinations is needed.")
+    return read
+
+
 def _ended(context: Context, owner_id: str, run_id: str) -> RunView:
     """Wait until a run ended and return it."""
     from reportgen_dagster.catalog.tables import FINAL_STATES
@@ -323,6 +356,7 @@ def _report_lines(report: ReportView) -> list[str]:
         lines.append(f"  runs on new data, once {span_text(report.settle_seconds)} bring no more")
     if report.fresh_within_seconds is not None:
         lines.append(f"  stale after {span_text(report.fresh_within_seconds)}")
+    lines += destination_lines(report.deliveries, indent="  ")
     return [*lines, f"  changed: {moment(report.updated_at)}"]
 
 

@@ -1,11 +1,11 @@
-"""How the commands on named datasets, rulesets, reports and schedules show things: tables, times, runs, and the same as JSON.
+"""How the commands on named datasets, rulesets, reports and so on show things: tables, times, runs, and the same as JSON.
 
 What does not belong here: what is shown, which each command chooses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reportgen_dagster.cli.output import console
 
 if TYPE_CHECKING:
+    from reportgen_dagster.services.outbox import DeliveryView
     from reportgen_dagster.services.reports import Pick, ReportView
     from reportgen_dagster.services.runs import RunView
     from reportgen_dagster.services.schedules import ScheduleView
@@ -97,6 +98,44 @@ def run_lines(runs: Iterable[RunView], *, indent: str = "") -> list[str]:
     """Return a line for each run."""
     rows = [(run.id, moment(run.accepted_at), run.trigger, run_outcome(run)) for run in runs]
     return table(("RUN", "ACCEPTED", "BY", "OUTCOME"), rows, indent=indent) if rows else [f"{indent}none"]
+
+
+def destination_lines(deliveries: Iterable[Mapping[str, Any]], *, indent: str = "") -> list[str]:
+    """Return a line for each place that a report is delivered to; secrets are there by their names only."""
+    lines = []
+    for one in deliveries:
+        events = f" on {', '.join(one['on'])}" if "on" in one else ""
+        for channel in one.keys() - {"on"}:
+            part = one[channel]
+            formats = f" ({', '.join(part['formats'])})" if "formats" in part else ""
+            secret = f", signed with `{part['secret']}`" if "secret" in part else ""
+            where = ", ".join(part["to"]) if "to" in part else part["url"]
+            lines.append(f"{indent}{channel} to {where}{formats}{secret}{events}")
+    return lines
+
+
+def delivery_state(delivery: DeliveryView) -> str:
+    """Tell whether a delivery arrived, and when or why not."""
+    if delivery.delivered_at is not None and delivery.state == "delivered":
+        return f"delivered: {moment(delivery.delivered_at)}"
+    why = f": {delivery.error['detail']}" if delivery.error else ""
+    return f"{delivery.state}{why}"
+
+
+def delivery_lines(deliveries: Iterable[DeliveryView], *, indent: str = "") -> list[str]:
+    """Return a line for each delivery."""
+    rows = [
+        (
+            one.id,
+            moment(one.created_at),
+            f"{one.report_name}: {one.event}",
+            f"{one.channel} to {one.where}",
+            delivery_state(one),
+        )
+        for one in deliveries
+    ]
+    head = ("DELIVERY", "WRITTEN", "WHAT", "WHERE", "STATE")
+    return table(head, rows, indent=indent) if rows else [f"{indent}There is no such delivery."]
 
 
 def schedule_json(schedule: ScheduleView, *, with_next_runs: bool = False) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The checks that the clock decides: `fresh` of reports and `on_time` of datasets, and the sensor that watches them.
+"""The checks that time decides: `fresh` and `delivered` of reports, `on_time` of datasets, and the sensor that watches them.
 
-What belongs here: telling Dagster of verdicts. What does not: the verdicts (`services/freshness.py`). A check is told when it
-turns; by hand it can be executed at any time. A success also tells that its report is fresh (events.py).
+What belongs here: telling Dagster of verdicts, and owners of reports that are late. What does not: the verdicts
+(`services/freshness.py`, `services/outbox.py`). A check is told when it turns; by hand it can be executed at any time. A success
+also tells that its report is fresh (events.py).
 """
 
 import json
@@ -24,11 +25,17 @@ from dagster import (
     sensor,
 )
 
-from reportgen_dagster.defs.keys import FRESH_CHECK, ON_TIME_CHECK, dataset_key, report_key
+from reportgen_dagster.defs.keys import (
+    DELIVERED_CHECK,
+    FRESH_CHECK,
+    ON_TIME_CHECK,
+    dataset_key,
+    report_key,
+)
 from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.defs.service import Service
 from reportgen_dagster.errors import CronError
-from reportgen_dagster.services import freshness
+from reportgen_dagster.services import freshness, outbox
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, in_words
 from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition
@@ -49,6 +56,8 @@ def clock_checks(
     for report in reports:
         if report.fresh_within_seconds is not None:
             by_digit.setdefault(report.id[0], []).append(_fresh_spec(report))
+        if report.delivers:
+            by_digit.setdefault(report.id[0], []).append(_delivered_spec(report))
     for dataset in datasets:
         if dataset.expected_cron is not None:
             by_digit.setdefault(dataset.id[0], []).append(_on_time_spec(dataset))
@@ -60,6 +69,14 @@ def _fresh_spec(report: ReportDefinition) -> AssetCheckSpec:
         FRESH_CHECK,
         asset=report_key(report.owner_id, report.name),
         description=f"The last success is at most {duration(timedelta(seconds=report.fresh_within_seconds or 0))} old.",
+    )
+
+
+def _delivered_spec(report: ReportDefinition) -> AssetCheckSpec:
+    return AssetCheckSpec(
+        DELIVERED_CHECK,
+        asset=report_key(report.owner_id, report.name),
+        description="Every e-mail, webhook and copy arrived, or may still arrive.",
     )
 
 
@@ -102,11 +119,12 @@ def _clock_checks(name: str, specs: Sequence[AssetCheckSpec]) -> AssetChecksDefi
 @sensor(
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Tells when a report turns stale or a dataset is late, and when that is over.",
+    description="Tells when a report turns stale, a dataset is late or a delivery is dead, and when that is over.",
 )
 def watch_clocks(context: SensorEvaluationContext) -> SkipReason:
     """Write an evaluation for each check that turned since the last tick; the cursor remembers how each was told."""
     before: dict[str, bool] = json.loads(context.cursor) if context.cursor else {}
+    late = outbox.note_late(context_of_process())
     judged = list(_evaluations(context_of_process()))
     turned = [(evaluation, id_) for evaluation, id_ in judged if before.get(id_) != evaluation.passed]
     for evaluation, _ in turned[:MOST_AT_ONCE]:
@@ -119,19 +137,27 @@ def watch_clocks(context: SensorEvaluationContext) -> SkipReason:
         f"{evaluation.check_name} {'passes' if evaluation.passed else 'fails'}: {evaluation.description}"
         for evaluation, _ in turned[:3]
     )
+    notices = f" Notices of late reports: {late:,}." if late else ""
     return SkipReason(
-        f"Turned: {len(turned):,}. {words}" if turned else "No report turned stale, no dataset is late."
+        f"Turned: {len(turned):,}. {words}{notices}"
+        if turned
+        else f"No report turned stale, no dataset is late, no delivery is dead.{notices}"
     )
 
 
 def _evaluations(context: Context) -> Iterator[tuple[AssetCheckEvaluation, str]]:
-    """Yield the evaluation of each check as it is now, with the id of the report or dataset."""
+    """Yield the evaluation of each check as it is now, with an id: what turns has had another result under it, or none."""
     for verdict in freshness.reports(context):
         key = report_key(verdict.owner_id, verdict.name)
         yield _evaluation(verdict, key, FRESH_CHECK, AssetCheckSeverity.WARN), verdict.id
     for verdict in freshness.datasets(context):
         key = dataset_key(verdict.owner_id, verdict.name)
         yield _evaluation(verdict, key, ON_TIME_CHECK, AssetCheckSeverity.ERROR), verdict.id
+    for verdict in outbox.verdicts(context):
+        key = report_key(verdict.owner_id, verdict.name)
+        evaluation = _evaluation(verdict, key, DELIVERED_CHECK, AssetCheckSeverity.WARN)
+        # Each dead delivery is told, not only the first one.
+        yield evaluation, f"{verdict.id}/{verdict.facts.get('delivery', '')}"
 
 
 def _evaluation(

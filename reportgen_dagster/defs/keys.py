@@ -18,6 +18,7 @@ INPUT_CHECK = "input_contract"
 REJECTS_CHECK = "no_rejects"
 FRESH_CHECK = "fresh"
 ON_TIME_CHECK = "on_time"
+DELIVERED_CHECK = "delivered"
 SCHEDULE_PREFIX = "s_"
 
 

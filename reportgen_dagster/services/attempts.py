@@ -25,6 +25,7 @@ from reportgen_dagster.errors import (
     ServiceError,
 )
 from reportgen_dagster.formats import is_packed_name, media_type
+from reportgen_dagster.services import outbox
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.recipes import recipe_of
 from reportgen_dagster.services.uploads import RulesText, as_rules_text
@@ -272,6 +273,7 @@ def publish(
         session.add_all(_artifact(claim.run_id, made) for made in artifacts)
         if rejects is not None:
             session.add(_rejects(claim.run_id, rejects, counts["reject_count"]))
+        outbox.note_end(session, claim.run_id)
     return True
 
 
@@ -381,6 +383,8 @@ def fail(
         )
         if ours and rejects is not None:
             session.add(_rejects(claim.run_id, rejects, counts["reject_count"]))
+        if ours:
+            outbox.note_end(session, claim.run_id)
         return ours
 
 
@@ -407,7 +411,10 @@ def give_up(context: Context, dagster_run_id: str, error: ReportgenError) -> boo
         error: Why.
     """
     with context.catalog.transaction() as session:
-        return queue.fail_attempt(session, dagster_run_id, storable(error.to_json()))
+        run_id = queue.fail_attempt(session, dagster_run_id, storable(error.to_json()))
+        if run_id is not None:
+            outbox.note_end(session, run_id)
+        return run_id is not None
 
 
 def cancel(context: Context, dagster_run_id: str, run_id: str | None = None) -> bool:

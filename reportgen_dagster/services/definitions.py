@@ -46,6 +46,7 @@ class ReportDefinition:
         paused: It does not run by itself.
         on_new_data: It runs when a dataset has a new version.
         fresh_within_seconds: A report older than that is stale.
+        delivers: It is delivered somewhere.
         ruleset_name: Its ruleset.
         ruleset_version: The number of the version that its next run takes.
         is_pinned: It stays with that version, also when there is a later one.
@@ -66,6 +67,7 @@ class ReportDefinition:
     paused: bool
     on_new_data: bool
     fresh_within_seconds: int | None
+    delivers: bool
     ruleset_name: str
     ruleset_version: int
     is_pinned: bool

@@ -33,6 +33,7 @@ class Verdict:
         passed: All is well.
         words: Why, in a sentence.
         facts: The times behind it, by name.
+        since: Of a report: when its present age began, with its last success; while nobody makes it that stays the same.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Verdict:
     passed: bool
     words: str
     facts: dict[str, str] = field(default_factory=dict)
+    since: datetime | None = None
 
 
 def reports(context: Context, *, now: datetime | None = None) -> list[Verdict]:
@@ -93,7 +95,7 @@ def _report(row: Row[Any], now: datetime) -> Verdict:
     facts = {"fresh within": duration(within)}
     if row.succeeded_at is not None:
         facts["last made"] = row.succeeded_at.astimezone(UTC).isoformat()
-    return Verdict(row.id, row.owner_id, row.name, passed, words, facts)
+    return Verdict(row.id, row.owner_id, row.name, passed, words, facts, since)
 
 
 def _dataset(row: Row[Any], now: datetime) -> Verdict:

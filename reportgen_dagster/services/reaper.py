@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import func
+from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import leases
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import Run
 from reportgen_dagster.errors import WorkerLostError
+from reportgen_dagster.services import outbox
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.launching import Launch, as_launch
 
@@ -37,12 +39,12 @@ def reap(context: Context) -> list[str]:
         if not leases.try_lock(session, REAPER_LOCK):
             return []
         dead = queue.dead(session)
-        told = [_settle(run, ending) for run, ending in dead]
+        told = [_settle(session, run, ending) for run, ending in dead]
         leases.end(session, [run.dagster_run_id for run, _ in dead if run.dagster_run_id], "lost")
         return told
 
 
-def _settle(run: Run, ending: str | None) -> str:
+def _settle(session: Session, run: Run, ending: str | None) -> str:
     """Decide what becomes of a run whose attempt is over without a word.
 
     A process that came to its own end and left no word could not write one: the database was away then.
@@ -58,6 +60,8 @@ def _settle(run: Run, ending: str | None) -> str:
     _fail(
         run, WorkerLostError(f"The worker of this run died {run.lost_attempts} times; it is not tried again.")
     )
+    session.flush()
+    outbox.note_end(session, run.id)
     return f"Run {run.id} lost its worker ({count}); it failed."
 
 

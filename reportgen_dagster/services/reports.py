@@ -22,7 +22,7 @@ from reportgen_dagster.catalog.reports import Pinned, Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from reportgen_dagster.identity import ID_PATTERN, utc_now
-from reportgen_dagster.services import datasets, rulesets
+from reportgen_dagster.services import datasets, destinations, rulesets
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_to_take
 from reportgen_dagster.services.names import RESERVED, checked_name, may_exist, nearest_name
@@ -35,6 +35,7 @@ from reportgen_dagster.services.runs import (
     run_view,
 )
 from reportgen_dagster.services.uploads import as_rules_text
+from reportgen_dagster.settings import Settings
 
 MAX_SECONDS = 366 * 24 * 3600
 SETTLE_SECONDS = 10
@@ -61,6 +62,7 @@ class ReportWish:
         settle_seconds: ... and none has come for so long after it.
         fresh_within_seconds: A report older than that is stale; None: nobody minds.
         formats: What its runs make; None: what the rules say.
+        deliveries: Where its runs are told and its files go, as destinations.py describes it.
     """
 
     ruleset: Pick
@@ -70,6 +72,7 @@ class ReportWish:
     settle_seconds: int = SETTLE_SECONDS
     fresh_within_seconds: int | None = None
     formats: Sequence[str] | None = None
+    deliveries: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class ReportView:
     settle_seconds: int
     fresh_within_seconds: int | None
     formats: list[str] | None
+    deliveries: list[dict[str, Any]]
     paused: bool
     last_run: RunView | None
     created_at: datetime
@@ -104,15 +108,15 @@ def put_report(
         check: Judges rules, columns and parameters; default: `services.check.check_report`.
 
     Raises:
-        BadRequestError: If the name, a number or a parameter cannot be used.
+        BadRequestError: If the name, a number, a destination or a parameter cannot be used.
         NotFoundError: If there is no such ruleset, dataset or version; with all of them.
         MissingInputError: If the rules name a file that no dataset is given for.
         RulesError: With everything that is wrong with the rules, also in view of the datasets' columns.
         ConflictError: If somebody deletes what the report is made of at the same moment.
     """
     plain = checked_name(name, "report")
-    _check_seconds(wish)
     formats = checked_formats(wish.formats)
+    deliveries = _checked(wish, context.settings)
     with context.catalog.transaction() as session:
         rules, versions = _picked(session, owner_id, wish)
         ruleset_id, rules_text = rules.ruleset_id, as_rules_text(rules)
@@ -130,6 +134,7 @@ def put_report(
             settle_seconds=wish.settle_seconds,
             fresh_within_seconds=wish.fresh_within_seconds,
             formats=formats,
+            deliveries=deliveries,
             sources={
                 file: Source(
                     versions[file].dataset_id, versions[file].id if pick.version is not None else None
@@ -147,11 +152,11 @@ def _made_of(report: Report) -> list[str]:
     return [report.ruleset.name, *(one.dataset.name for one in report.inputs)]
 
 
-def _check_seconds(wish: ReportWish) -> None:
-    """Refuse times that cannot be meant.
+def _checked(wish: ReportWish, settings: Settings) -> list[dict[str, Any]]:
+    """Refuse times that cannot be meant and destinations that cannot be used; return the latter as they are kept.
 
     Raises:
-        BadRequestError: Naming them.
+        BadRequestError: Naming them all.
     """
     given = {"settle_seconds": wish.settle_seconds, "fresh_within_seconds": wish.fresh_within_seconds}
     problems = [
@@ -159,8 +164,11 @@ def _check_seconds(wish: ReportWish) -> None:
         for name, seconds in given.items()
         if seconds is not None and not 1 <= seconds <= MAX_SECONDS
     ]
-    if problems:
-        raise BadRequestError(problems=problems)
+    is_watched = wish.fresh_within_seconds is not None
+    deliveries, wrong = destinations.read(list(wish.deliveries), settings, is_watched=is_watched)
+    if problems or wrong:
+        raise BadRequestError(problems=[*problems, *wrong])
+    return deliveries
 
 
 def _picked(
@@ -462,6 +470,7 @@ def _view(
         settle_seconds=report.settle_seconds,
         fresh_within_seconds=report.fresh_within_seconds,
         formats=report.formats,
+        deliveries=report.deliveries,
         paused=report.paused_at is not None,
         last_run=run_view(last_run[0], has_rejects=last_run[1]) if last_run else None,
         created_at=report.created_at,

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reportgen_dagster.identity import location_name
-from reportgen_dagster.settings import Settings
+from reportgen_dagster.settings import SECRET_PREFIX, Settings
 
 LOOPBACK = "127.0.0.1"
+SECRETS = (SECRET_PREFIX, "REPORTGEN_SMTP_PASSWORD")
 SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS", "SHARDS")
 DAGSTER = (*SHARED, "DAGSTER_DATABASE_URL", "RUNS_PER_USER")
 
@@ -142,4 +143,9 @@ def local_command(service: Service, settings: Settings) -> list[str]:
 def local_environment(settings: Settings, service: Service | None = None) -> dict[str, str]:
     """Return the environment in which the services of this machine find each other, a code server its shard too."""
     here = {"code_server_host": LOOPBACK, "shard": service.shard if service else 0}
-    return {**settings.model_copy(update=here).environment(), "PYTHONUNBUFFERED": "1"}
+    environment = {**settings.model_copy(update=here).environment(), "PYTHONUNBUFFERED": "1"}
+    if (
+        service is WORKER
+    ):  # code servers send; what works on people's data starts without the secrets for that
+        return {name: text for name, text in environment.items() if not name.startswith(SECRETS)}
+    return environment

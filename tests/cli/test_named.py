@@ -26,6 +26,7 @@ from reportgen_dagster.services import attempts, reports, schedules
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.rulesets import put_ruleset
 from tests.services.conftest import RULES, World, fits
+from tests.services.delivering import SECRET
 from tests.services.named import make_parts, make_report
 
 REPORTGEN = Path(sys.executable).parent / "reportgen"
@@ -229,6 +230,51 @@ def test_a_report_follows_or_pins_and_tells_when_it_runs(world: World, terminal:
     )
     assert terminal.told("reports", "delete", "daily") == "daily: deleted\n"
     assert terminal.data("schedules", "list") == {"schedules": []}
+
+
+def test_deliveries_are_put_shown_and_sent_anew(
+    world: World, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_report(world, "other")
+    monkeypatch.setattr(
+        terminal, "_environment", {**terminal._environment, "REPORTGEN_SECRET_PARTNER": SECRET}
+    )
+    (terminal.folder / "to.yaml").write_text(
+        "- {email: {to: [ann@example.com, ben@example.com], formats: [csv]}, on: [failure]}\n"
+        "- webhook: {url: 'https://example.com/hook', secret: partner}\n"
+    )
+    put = ("reports", "put", "daily", "--ruleset", "doubled", "--input", "trades", "--reference", "products")
+    told = terminal.told(*put, "--deliveries", "to.yaml")
+    assert "  email to ann@example.com, ben@example.com (csv) on failure\n" in told
+    assert "  webhook to https://example.com/hook, signed with `partner`\n" in told
+    shown = terminal.data("reports", "show", "daily")["deliveries"]
+    assert shown[1] == {"webhook": {"url": "https://example.com/hook", "secret": "partner"}}
+    refusal = terminal.refused(*put, "--deliveries", "-", stdin=b"- {email: {to: [nobody]}}\n- {fax: 1}\n")
+    assert "deliveries[0].email.to[0]" not in refusal, "shapes are told before what they hold"
+    assert "deliveries[1].fax" in refusal
+    assert "a list of destinations is needed" in terminal.refused(*put, "--deliveries", "-", stdin=b"a: 1")
+    assert "-:1:2  this is neither JSON nor YAML" in terminal.refused(*put, "--deliveries", "-", stdin=b"[")
+    assert "is not UTF-8" in terminal.refused(*put, "--deliveries", "-", stdin=b"\xff")
+
+    assert "There is no such delivery." in terminal.told("deliveries", "list")
+    run_id = reports.run_report(world.context, world.ann, "daily").id
+    attempts.fail(world.context, world.claim(run_id), BadDataError("The last line is cut off."))
+    listed = terminal.data("deliveries", "list", "--report", "daily")["deliveries"]
+    assert [(one["channel"], one["run_id"], one["state"]) for one in listed].count(
+        ("email", run_id, "pending")
+    ) == 2
+    world.sql(
+        'UPDATE deliveries SET state = \'dead\', last_error = \'{"detail": "gone", "hint": "Mend it."}\''
+    )
+    assert terminal.told("deliveries", "list", "--state", "dead").count("dead: gone") == 3
+    one = listed[0]["id"]
+    assert "Mend it." in terminal.told("deliveries", "show", one)
+    assert terminal.data("deliveries", "show", one)["error"]["detail"] == "gone"
+    assert "pending" in terminal.told("deliveries", "redeliver", one)
+    assert len(terminal.data("deliveries", "redeliver", "--dead")["deliveries"]) == 2
+    assert "Name a delivery, or give --dead" in terminal.refused("deliveries", "redeliver")
+    assert "there are pending, delivered, dead" in terminal.refused("deliveries", "list", "--state", "lost")
+    assert "There is no such delivery." in terminal.refused("deliveries", "show", "x")
 
 
 def test_what_is_wrong_with_a_report_is_told_at_once(world: World, terminal: Terminal) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.services.delivering import SECRET
 from tests.stack import Stack
 
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service that is ready; it must end cleanly, too."""
-    service = Stack(tmp_path_factory.mktemp("service"))
+    to_this_process = {"REPORTGEN_WEBHOOK_HOSTS": "127.0.0.1", "REPORTGEN_SECRET_PARTNER": SECRET}
+    service = Stack(tmp_path_factory.mktemp("service"), **to_this_process)
     service.start()
     yield service
     service.stop()

@@ -107,6 +107,21 @@ def test_the_settings_are_valid_and_agree_with_each_other() -> None:
     assert _environment("gateway")["REPORTGEN_DAGSTER_URL"] == f"http://webserver:{settings.dagster_port}"
 
 
+def test_what_runs_users_rules_starts_without_the_secrets_of_deliveries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORTGEN_SECRET_PARTNER", "whsec_x")
+    settings = Settings(
+        home=tmp_path, database_url=SecretStr("postgresql://host/db"), smtp_password=SecretStr("let me in")
+    )
+    given = {service.name: local_environment(settings, service) for service in SERVICES}
+    secrets = {"REPORTGEN_SECRET_PARTNER", "REPORTGEN_SMTP_PASSWORD"}
+    assert {name: secrets & set(environment) for name, environment in given.items()} == {
+        name: set() if name == "worker" else secrets for name in given
+    }
+    assert given["worker"]["REPORTGEN_DATABASE_URL"] == "postgresql://host/db"
+
+
 def test_the_inbox_is_where_the_services_look() -> None:
     home = Path(_environment("code-server")["REPORTGEN_HOME"])
     assert f"inbox:{Settings(home=home).inbox_path}" in COMPOSED["code-server"]["volumes"]

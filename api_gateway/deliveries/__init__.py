@@ -1,0 +1,1 @@
+"""Deliveries of reports over HTTP."""
