@@ -121,7 +121,8 @@ def put_report(
         rules, versions = _picked(session, owner_id, wish)
         ruleset_id, rules_text = rules.ruleset_id, as_rules_text(rules)
         at_hand = {file: context.store.path(version.digest) for file, version in versions.items()}
-    files_to_take(rules_text, at_hand, sent=wish.inputs, parameters=wish.parameters, check=check)
+    facts = files_to_take(rules_text, at_hand, sent=wish.inputs, parameters=wish.parameters, check=check)
+    _refuse_unmade(deliveries, formats or facts.formats)
     with context.catalog.transaction() as session:
         report = catalog.put(
             session,
@@ -169,6 +170,27 @@ def _checked(wish: ReportWish, settings: Settings) -> list[dict[str, Any]]:
     if problems or wrong:
         raise BadRequestError(problems=[*problems, *wrong])
     return deliveries
+
+
+def _refuse_unmade(deliveries: Sequence[Mapping[str, Any]], made: Sequence[str]) -> None:
+    """Refuse to deliver files that no run makes.
+
+    Raises:
+        BadRequestError: Naming them all.
+    """
+    problems = [
+        Problem(
+            f"its runs make {', '.join(made)}, not {name}; name it among the report's formats",
+            path=f"deliveries[{place}].{kind}.formats[{number}]",
+        )
+        for place, delivery in enumerate(deliveries)
+        for kind, channel in delivery.items()
+        if isinstance(channel, Mapping)
+        for number, name in enumerate(channel.get("formats") or ())
+        if name not in made
+    ]
+    if problems:
+        raise BadRequestError(problems=problems)
 
 
 def _picked(

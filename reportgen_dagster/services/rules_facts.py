@@ -36,6 +36,12 @@ class RulesFacts:
     fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
     summary: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Return what runs make where nobody says otherwise."""
+        told = self.summary.get("formats")
+        return tuple(told.split(",")) if told else DEFAULT_FORMATS
+
     @classmethod
     def of(cls, ruleset: Ruleset) -> RulesFacts:
         """Return what loaded rules say."""

@@ -66,7 +66,7 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(world: World) -
         "[1].webhook.url": "must begin with https",
         "[1].webhook.secret": "There is no secret `nobody`",
         "[2].copy.url": "must be as s3",
-        "[2].copy.formats[1]": "there is no format papyrus; there is csv",
+        "[2].copy.formats[1]": "there is no format papyrus; there is csv, json, ndjson, parquet, xlsx, html, pdf",
         "[3]": "one of email, webhook, copy is needed, and only one",
         "[4]": "one of email, webhook, copy is needed, and only one",
         "[5].on": "late",
@@ -98,3 +98,12 @@ def test_secrets_that_are_not_for_signing_are_refused_and_not_shown(world: World
         assert list(found) == ["[0].webhook.secret"]
         assert "short" not in str(found)
         assert SECRET.removeprefix("whsec_") not in str(found)
+
+
+def test_files_that_no_run_makes_are_not_delivered(world: World) -> None:
+    make_parts(world)
+    excel = {"email": {"to": ["ann@example.com"], "formats": ["csv", "xlsx"]}}
+    words = "its runs make csv, not xlsx; name it among the report's formats"
+    assert wrong(world, EMAIL, excel) == {"[1].email.formats[1]": words}
+    deliver(world, excel, formats=["xlsx", "csv"])
+    assert reports.get_report(world.context, world.ann, "daily").deliveries == [excel]
