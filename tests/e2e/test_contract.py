@@ -34,6 +34,34 @@ def test_the_latest_report_is_what_the_view_downloads(ann: Client) -> None:
     assert ann.http.get(f"/api/download-report-view/?task_id={first}").status_code == 200
 
 
+HEADS = {
+    "json": b"[\n{",
+    "ndjson": b"{",
+    "parquet": b"PAR1",
+    "xlsx": b"PK",
+    "html": b"<!doctype html>",
+    "pdf": b"%PDF-",
+}
+
+
+def test_every_format_is_made_in_the_confined_process_and_downloaded(ann: Client) -> None:
+    rules = (EXAMPLE / "rules.yaml").read_bytes()
+    names = ",".join(("csv", *HEADS))
+    files = {"rules": ("rules.yaml", rules)}
+    task = ann.http.post(f"/api/generate-report/?formats={names}", files=files).json()["task_id"]
+    status = ann.wait(task)
+    assert status["status"] == "succeeded", status["error"]
+    links = status["links"]["downloads"]
+    assert list(links) == names.split(",")
+    for name, head in HEADS.items():
+        answer = ann.http.get(links[name])
+        assert answer.status_code == 200
+        assert answer.content[: len(head)].lower() == head.lower(), name
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="default.{name}"'
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert ann.download(task).text == (EXAMPLE / "expected.csv").read_text()
+
+
 def test_files_sent_with_the_call_are_pinned_to_it(ann: Client) -> None:
     rules = json.dumps([{"output": "double", "formula": "field3 * 2"}]).encode()
     parts = {"rules": ("rules.json", rules)}
