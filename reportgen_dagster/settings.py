@@ -6,9 +6,9 @@ Each field is the environment variable `REPORTGEN_<FIELD>`; `docs/settings.md` i
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,8 @@ from reportgen_dagster.sizes import byte_count
 
 MINIMUM_SECRET_BYTES = 32
 BUCKET = "s3://"
+FOLDER = "file://"
+STORES = (FOLDER, BUCKET, "gs://")
 
 
 def _strong(secret: SecretStr | None) -> SecretStr | None:
@@ -42,6 +44,22 @@ def _inbox(place: str) -> str:
     if "://" in place and not place.startswith(BUCKET):
         raise ValueError(f"must be a folder or begin with {BUCKET}")
     return place
+
+
+def _storage(url: str) -> str:
+    """Refuse a URL of no store, and one that could carry a secret."""
+    if not url:
+        return url
+    parts = urlsplit(url)
+    if not url.startswith(STORES):
+        raise ValueError(f"must begin with {', '.join(STORES[:-1])} or {STORES[-1]}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must be nothing but a place; credentials have variables of their own")
+    if url.startswith(FOLDER) and not (parts.path.startswith("/") and not parts.netloc):
+        raise ValueError(f"must name a folder, as {FOLDER}/path")
+    if not url.startswith(FOLDER) and not parts.netloc:
+        raise ValueError("must name a bucket, as s3://bucket/prefix")
+    return url
 
 
 ByteSize = Annotated[str, AfterValidator(_byte_size)]
@@ -90,7 +108,11 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(
         None, description="Valkey or Redis for Celery, as redis://host:6379/0; empty: an embedded server."
     )
-    storage_url: str = Field("", description="Where files are kept, as file:///path; empty: HOME/storage.")
+    storage_url: Annotated[str, AfterValidator(_storage)] = Field(
+        "",
+        description="Where files are kept: file:///path, or s3://bucket/prefix or gs://bucket/prefix with the usual"
+        " AWS_... or GOOGLE_... variables. Empty: HOME/storage.",
+    )
     inbox: Annotated[str, AfterValidator(_inbox)] = Field(
         "",
         description="The watched inbox: a folder, or s3://bucket/prefix with the usual AWS_... variables. Files in"
@@ -132,18 +154,12 @@ class Settings(BaseSettings):
             )
         return self
 
-    @cached_property
+    @property
     def storage_path(self) -> Path:
-        """The folder behind STORAGE_URL.
-
-        Raises:
-            ValueError: If the URL is not a file URL.
-        """
-        if not self.storage_url:
-            return self.home.absolute() / "storage"
-        if not self.storage_url.startswith("file://"):
-            raise ValueError(f"REPORTGEN_STORAGE_URL must begin with file://, not {self.storage_url!r}")
-        return Path(self.storage_url.removeprefix("file://"))
+        """The folder behind STORAGE_URL; of a bucket that of the scratch."""
+        if self.storage_url.startswith(FOLDER):
+            return Path(self.storage_url.removeprefix(FOLDER))
+        return self.home.absolute() / "storage"
 
     @property
     def inbox_bucket(self) -> str:

@@ -53,6 +53,7 @@ app.add_typer(lazy_group("datasets", "Named datasets: files with versions."))
 app.add_typer(lazy_group("rulesets", "Named rules with versions."))
 app.add_typer(lazy_group("reports", "Named reports: rules over datasets, and their runs."))
 app.add_typer(lazy_group("schedules", "When reports run by themselves."))
+app.add_typer(lazy_group("storage", "Where the files of an installation are kept."))
 
 
 def main() -> None:
