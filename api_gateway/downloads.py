@@ -49,7 +49,7 @@ def text_response(request: Request, text: str, media_type: str) -> Response:
 def _streamed(
     request: Request, file: FileView, part: tuple[int, int] | None, headers: dict[str, str]
 ) -> Response:
-    """Pass on what the storage answers, piece by piece. What is damaged or breaks off is cut, so that nobody takes it for whole."""
+    """Pass on what the storage answers, piece by piece. What is damaged or breaks off is cut: nobody takes it for whole."""
     start, stop = part or (0, file.size_bytes)
     status = 206 if part else 200
     headers |= {"Accept-Ranges": "bytes", "Content-Length": str(stop - start)}

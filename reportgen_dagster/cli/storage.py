@@ -39,9 +39,9 @@ def migrate_command(
 ) -> None:
     """Copy every file that the catalog knows to another storage; exit with 1 if one could not be.
 
-    Safe while the service runs, and may be stopped and called again: each file is checked by its digest, and what is there and whole
-    is skipped. Nothing is removed. To move: run it, start the service with REPORTGEN_STORAGE_URL set to the new storage, and run it
-    once more with --from set to the old one, for what came in between.
+    Safe while the service runs, and may be stopped and called again: each file is checked by its digest, and what is there
+    and whole is skipped. Nothing is removed. To move: run it, start the service with REPORTGEN_STORAGE_URL set to the new
+    storage, and run it once more with --from set to the old one, for what came in between.
     """
     from reportgen_dagster.services.context import Context
     from reportgen_dagster.services.moving import copy_files

@@ -1,8 +1,8 @@
 """Use case: links to a run's files that need no access token, for a few minutes: the storage's own, else ours.
 
-What belongs here: who gets a link, for how long, and what ours means. What does not: serving the bytes. Ours is a JWT of a kind and
-key of its own: it opens one file of one run with certain bytes, as long as the session that asked for it lives. What a storage
-presigned cannot be called back: it only runs out.
+What belongs here: who gets a link, for how long, and what ours means. What does not: serving the bytes. Ours is a JWT of a
+kind and key of its own: it opens one file of one run with certain bytes, as long as the session that asked for it lives. What a
+storage presigned cannot be called back: it only runs out.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ def link_to_report(context: Context, caller: Caller, run_id: str, format: str = 
         ConflictError: If the run has no report.
         ServiceError: If the file is lost in storage, or the storage is away.
     """
-    return _link(
-        context, caller, run_id, format, runs.report_file(context, caller.user_id, run_id, format)
-    )
+    return _link(context, caller, run_id, format, runs.report_file(context, caller.user_id, run_id, format))
 
 
 def link_to_rejects(context: Context, caller: Caller, run_id: str) -> Link:
@@ -127,9 +125,7 @@ def _link(context: Context, caller: Caller, run_id: str, name: str, file: FileVi
         "digest": file.digest,
     }
     key = signing_key(context.settings, _PURPOSE)
-    token = jwt.encode(
-        claims, key, algorithm=_ALGORITHM, headers={"typ": _TOKEN_TYPE, "kid": key_id(key)}
-    )
+    token = jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"typ": _TOKEN_TYPE, "kid": key_id(key)})
     return Link(f"{context.settings.public_url.rstrip('/')}{PATH}{token}", expires_at)
 
 

@@ -1,7 +1,7 @@
 """Use case: copy every file that the catalog knows from one storage to another.
 
-It may run while the service works, and again: files never change, and what is there already and whole is skipped. What belongs here:
-which files, and what became of each. What does not: switching over, which is a setting.
+It may run while the service works, and again: files never change, and what is there already and whole is skipped. What belongs
+here: which files, and what became of each. What does not: switching over, which is a setting.
 """
 
 from __future__ import annotations

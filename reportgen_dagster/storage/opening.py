@@ -23,6 +23,8 @@ def open_store(url: str, folder: Path) -> ObjectStore:
         return FolderStore(folder)
     if url.startswith(FOLDER):
         return FolderStore(Path(url.removeprefix(FOLDER)))
-    from reportgen_dagster.storage.store_bucket import BucketStore  # its client is loaded only where it is used
+    from reportgen_dagster.storage.store_bucket import (
+        BucketStore,
+    )  # its client is loaded only where it is used
 
     return BucketStore(url, folder)

@@ -4,9 +4,9 @@
     <prefix>/removing/<sha256>/<id>      empty marks: somebody removes that file at this moment
 
 An object appears whole or not at all; what went wrong on its way shows when its size and checksum are looked at afterwards, and
-only then is a file called stored. An object store cannot delete only what was looked at. So whoever removes a file marks it, looks
-at its age and deletes it, in this order; whoever stores one stores it, looks for marks and looks at the file. One of the two sees the
-other, since both stores answer with what was written last.
+only then is a file called stored. An object store cannot delete only what was looked at. So whoever removes a file marks it,
+looks at its age and deletes it, in this order; whoever stores one sends it, looks for marks and looks at the file. One of the two
+sees the other, since these stores always answer with what was written last.
 """
 
 from __future__ import annotations
@@ -67,11 +67,13 @@ class Patience:
 
     Attributes:
         retries: How often a request is repeated after an answer of 5xx, a broken connection or silence.
+        pause_seconds: How long the first pause before that is about; each is longer than the one before.
         seconds: After how long it is not repeated any more.
         silence_seconds: How long no byte may come.
     """
 
     retries: int = 6
+    pause_seconds: float = 0.1
     seconds: float = 30.0
     silence_seconds: float = 30.0
 
@@ -81,12 +83,12 @@ class Patience:
         return {"timeout": "1h", "connect_timeout": "10s", "read_timeout": silence, "allow_http": True}
 
     def retry(self) -> RetryConfig:
-        """Return how requests are repeated, later each time."""
-        backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5), "base": 2}
+        """Return how requests are repeated."""
+        first = timedelta(seconds=self.pause_seconds)
         return {
             "max_retries": self.retries,
             "retry_timeout": timedelta(seconds=self.seconds),
-            "backoff": backoff,  # type: ignore[typeddict-item]
+            "backoff": {"init_backoff": first, "max_backoff": timedelta(seconds=5), "base": 2},
         }
 
 
@@ -243,11 +245,12 @@ class BucketStore(ObjectStore):
         while place < stop:
             try:
                 answer = obstore.get(self._store, key, options={"range": (place, stop)})
+            except FileNotFoundError:
+                raise LostFileError from None
+            try:
                 for chunk in answer.stream(CHUNK_BYTES):
                     place += len(chunk)
                     yield bytes(chunk)
-            except FileNotFoundError:
-                raise LostFileError from None
             except BaseError:
                 if not left:
                     raise
@@ -335,9 +338,7 @@ def _opened(url: str, patience: Patience) -> S3Store | GCSStore:
     return kind.from_url(url, client_options=patience.client(), retry_config=patience.retry())
 
 
-def _signed(
-    url: str, store: S3Store | GCSStore, key: str, query: str, lifetime: timedelta
-) -> str | None:
+def _signed(url: str, store: S3Store | GCSStore, key: str, query: str, lifetime: timedelta) -> str | None:
     """Presign an address with a query, which the client by itself cannot: it signs the path of an object alone.
 
     So the object's whole address is given to it as that of the store. The path that it appends comes behind a `#` and is cut off.

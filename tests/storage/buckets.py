@@ -22,7 +22,7 @@ from reportgen_dagster.storage.store_bucket import BucketStore, Patience
 from tests.storage.faults import Proxy, proxy_to
 from tests.storage.gcs import BUCKET, gcs_server
 
-QUICK = Patience(retries=3, seconds=10, silence_seconds=0.5)
+QUICK = Patience(retries=3, pause_seconds=0.01, seconds=10, silence_seconds=0.3)
 CLIENT = {"allow_http": True}
 
 
@@ -45,7 +45,7 @@ class Bucket:
     def store(self, scratch: Path, patience: Patience = QUICK) -> BucketStore:
         return BucketStore(self.url, scratch, patience=patience)
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         return sorted(meta["path"] for page in obstore.list(self.own) for meta in page)
 
     def put(self, digest: str, content: bytes) -> None:

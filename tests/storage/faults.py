@@ -70,7 +70,7 @@ def proxy_to(upstream: str) -> Iterator[Proxy]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     Handler.proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield Handler.proxy
@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers, answer = self._ask(_flipped(body) if kind == "flipped request" else body)
             self._spoil(kind, status, headers, answer)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815 - so they are called
 
     def _spoil(self, kind: Kind | None, status: int, headers: list[tuple[str, str]], answer: bytes) -> None:
         if kind == "error afterwards":

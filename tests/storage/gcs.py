@@ -1,8 +1,8 @@
 """Google's storage on loopback: the gcp-storage-emulator's, with the calls of the XML API that obstore makes.
 
 The emulator answers the JSON API; of the XML API it knows GET and PUT of an object, without the headers that a client of it
-needs. So these calls are answered here as Google documents them, from the emulator's own buckets and objects: conditional writes, parts,
-HEAD, listings and deletion.
+needs. So these calls are answered here as Google documents them, from the emulator's own buckets and objects: conditional
+writes, parts, HEAD, listings and deletion.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class _Handler(RequestHandler):
     parts: dict[str, dict[int, bytes]] = {}  # noqa: RUF012 - of all connections
     lock = threading.Lock()
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - so it is called
         """Give an object, a range of it, or a listing."""
         self._read_target()
         if self.key:
@@ -71,12 +71,12 @@ class _Handler(RequestHandler):
         else:
             self._list()
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self) -> None:  # noqa: N802 - so it is called
         """Tell of an object."""
         self._read_target()
         self._object(is_head=True)
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 - so it is called
         """Store an object, or a part of one."""
         body = self._read_target()
         if "uploadId" in self.query:
@@ -85,7 +85,7 @@ class _Handler(RequestHandler):
         else:
             self._store(body, is_composed=False)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - so it is called
         """Begin or end an upload in parts."""
         self._read_target()
         if "uploads" in self.query:
@@ -100,7 +100,7 @@ class _Handler(RequestHandler):
             parts = self.parts.pop(self.query["uploadId"])
             self._store(b"".join(parts[number] for number in sorted(parts)), is_composed=True)
 
-    def do_DELETE(self) -> None:
+    def do_DELETE(self) -> None:  # noqa: N802 - so it is called
         """Delete an object, or give up an upload in parts."""
         self._read_target()
         if "uploadId" in self.query:
