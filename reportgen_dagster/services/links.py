@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 
 from reportgen_dagster.catalog import accounts as catalog
-from reportgen_dagster.errors import ConflictError, NotFoundError
+from reportgen_dagster.errors import BadRequestError, NotFoundError
 from reportgen_dagster.identity import new_id, utc_now
 from reportgen_dagster.services import runs
 from reportgen_dagster.services.accounts import (
@@ -89,7 +89,7 @@ def linked_file(context: Context, token: str) -> FileView:
         user_id = user.id
     try:
         file = _file(context, user_id, claims["run"], claims["file"])
-    except (NotFoundError, ConflictError):
+    except BadRequestError:
         raise _opens_nothing() from None
     if file.digest != claims["digest"]:
         raise _opens_nothing()

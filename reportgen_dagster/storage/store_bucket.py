@@ -75,7 +75,7 @@ class Patience:
     retries: int = 6
     pause_seconds: float = 0.1
     seconds: float = 30.0
-    silence_seconds: float = 30.0
+    silence_seconds: float = 60.0
 
     def client(self) -> ClientConfig:
         """Return what the client is told. Plain HTTP is spoken only where an endpoint says so."""

@@ -71,13 +71,13 @@ def gcs_address() -> Iterator[str]:
 
 @pytest.fixture
 def s3_bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    with _s3(s3_address, monkeypatch) as bucket:
+    with s3_at(s3_address, monkeypatch) as bucket:
         yield bucket
 
 
 @pytest.fixture
 def gcs_bucket(gcs_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    with _gcs(gcs_address, monkeypatch) as bucket:
+    with gcs_at(gcs_address, monkeypatch) as bucket:
         yield bucket
 
 
@@ -89,7 +89,7 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
 
 
 @contextmanager
-def _s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+def s3_at(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     with proxy_to(server) as proxy:
         environment = {
             "AWS_ENDPOINT_URL": proxy.url,
@@ -111,7 +111,7 @@ def _s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
 
 
 @contextmanager
-def _gcs(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+def gcs_at(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     with proxy_to(server) as proxy:
         account = {
             "gcs_base_url": proxy.url,
