@@ -141,9 +141,9 @@ def commands_page() -> str:
     from reportgen_dagster.cli.main import app
 
     sections = [
-        f"# Commands\n\n{NOTICE}\n\n`reportgen COMMAND --help` tells the same. `datasets`, `rulesets`, `reports`, `schedules` and"
-        " `fsck` work on the servers that\n`REPORTGEN_DATABASE_URL` names, else on those of the running `reportgen up`;"
-        " run them as the account that runs the service,\nfor they write into its storage."
+        f"# Commands\n\n{NOTICE}\n\n`reportgen COMMAND --help` tells the same. `datasets`, `rulesets`, `reports`, `schedules`,"
+        " `storage` and `fsck` work\non the servers that `REPORTGEN_DATABASE_URL` names, else on those of the running"
+        " `reportgen up`; run them as the account that runs the service,\nfor they write into its storage."
     ]
     sections.extend(
         _command(words, command) for words, command in _commands(get_command(app), ("reportgen",))

@@ -25,6 +25,10 @@ Kind = Literal[
 _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 
 
+def pass_on(_method: str, _path: str) -> None:
+    """Do nothing before a request is passed on."""
+
+
 @dataclass
 class Fault:
     """What goes wrong with the next requests that fit."""
@@ -42,7 +46,7 @@ class Proxy:
     url: str
     faults: list[Fault] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
-    before: Callable[[str, str], None] = lambda _method, _path: None
+    before: Callable[[str, str], None] = pass_on
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def spoil(self, kind: Kind, method: str, times: int = 1, path: str = "/blobs/") -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,10 +17,26 @@ from reportgen_dagster.storage import store_bucket
 from reportgen_dagster.storage.store import Stored
 from reportgen_dagster.storage.store_bucket import PART_BYTES, BucketStore
 from tests.storage.buckets import Bucket
-from tests.storage.faults import Kind
+from tests.storage.faults import Kind, Proxy, pass_on
 
 CONTENT = os.urandom(100_000)
 ALWAYS = 10_000
+# Stores the file whose path comes in, in a process of its own each time, once another line came.
+STORING = """
+import os, sys
+from pathlib import Path
+from reportgen_dagster.storage.opening import open_store
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        print(os.getpid(), flush=True)
+        sys.stdin.readline()
+        with open_store(sys.argv[1], Path(sys.argv[2])).new_blob() as blob:
+            blob.write(Path(line.strip()).read_bytes())
+            blob.finish()
+        os._exit(0)
+    print("finished" if os.waitpid(child, 0)[1] == 0 else "killed", flush=True)
+"""
 PASSING: list[tuple[Kind, str, int]] = [
     ("error", "PUT", 2),
     ("error afterwards", "PUT", 1),
@@ -92,6 +112,43 @@ def test_a_storage_that_takes_nothing_is_away(
         put(store)
     assert bucket.all_keys() == []
     assert scratch(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [1000, PART_BYTES + 1000])
+def test_whoever_stores_and_is_killed_at_any_request_leaves_nothing_torn(
+    bucket: Bucket, store: BucketStore, tmp_path: Path, size: int
+) -> None:
+    command = [sys.executable, "-c", STORING, bucket.url, str(tmp_path / "storage")]
+    source = tmp_path / "source"
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as storing:
+        assert storing.stdin
+        assert storing.stdout
+        ended, step = "", 0
+        while ended != "finished":
+            step += 1
+            source.write_bytes(os.urandom(size))
+            print(source, file=storing.stdin, flush=True)
+            _kill_at(bucket.proxy, step, int(storing.stdout.readline()))
+            print("go", file=storing.stdin, flush=True)
+            ended = storing.stdout.readline().strip()
+            bucket.proxy.before = pass_on
+            assert [digest for digest in store.digests() if not store.verify(digest)] == []
+        storing.stdin.close()
+    assert step > 3, "it is killed before some requests"
+    assert store.remove_stale(older_than_seconds=-1) == step - 1
+    assert scratch(tmp_path) == []
+    assert store.verify(put(store, source.read_bytes()).digest)
+
+
+def _kill_at(proxy: Proxy, step: int, process_id: int) -> None:
+    """Kill a process when it asks the n-th time; its request arrives all the same."""
+    asked = count(1)
+
+    def kill(_method: str, _path: str) -> None:
+        if next(asked) == step:
+            os.kill(process_id, signal.SIGKILL)
+
+    proxy.before = kill
 
 
 @pytest.mark.parametrize(("kind", "method", "times"), OF_READING)

@@ -75,7 +75,7 @@ def put(store: ObjectStore, content: bytes = CONTENT) -> Stored:
         return blob.finish()
 
 
-def read(store: ObjectStore, digest: str = DIGEST, *part: int) -> bytes:
+def read(store: ObjectStore, digest: str = DIGEST, *part: int | None) -> bytes:
     return b"".join(store.chunks(digest, *part))
 
 
@@ -112,10 +112,10 @@ def test_a_file_of_several_parts_is_whole(store: ObjectStore, tmp_path: Path) ->
     assert scratch(tmp_path) == []
 
 
-@pytest.mark.parametrize("part", [(0, 5), (4, 9), (4,), (10, 1000), (0, 1000), (14,), (0, 0)])
-def test_a_part_of_a_file_is_read_alone(store: ObjectStore, part: tuple[int, ...]) -> None:
+def test_a_part_of_a_file_is_read_alone(store: ObjectStore) -> None:
     put(store)
-    assert read(store, DIGEST, *part) == CONTENT[slice(*part) if len(part) > 1 else slice(part[0], None)]
+    for part in ((0, 5), (4, 9), (4, None), (10, 1000), (0, 1000), (14, None), (0, 0)):
+        assert read(store, DIGEST, *part) == CONTENT[slice(*part)]
 
 
 def test_a_cut_off_upload_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:
@@ -164,14 +164,14 @@ def test_an_empty_file_can_be_stored(store: ObjectStore, tmp_path: Path) -> None
     assert store.fetch(stored.digest, tmp_path).read_bytes() == b""
 
 
-@pytest.mark.parametrize("damaged", [b"Key,price\nA,1\n", CONTENT[:-1], b"", CONTENT * 2])
-def test_damage_is_found_and_healed_by_the_next_upload(kept: Kept, damaged: bytes) -> None:
+def test_damage_is_found_and_healed_by_the_next_upload(kept: Kept) -> None:
     put(kept.store)
-    kept.damage(DIGEST, damaged)
-    assert kept.store.exists(DIGEST)
-    assert not kept.store.verify(DIGEST)
-    put(kept.store)
-    assert kept.store.verify(DIGEST)
+    for damaged in (b"Key,price\nA,1\n", CONTENT[:-1], b"", CONTENT * 2):
+        kept.damage(DIGEST, damaged)
+        assert kept.store.exists(DIGEST)
+        assert not kept.store.verify(DIGEST)
+        put(kept.store)
+        assert kept.store.verify(DIGEST)
 
 
 def test_a_missing_file_is_told(store: ObjectStore, tmp_path: Path) -> None:
@@ -182,15 +182,17 @@ def test_a_missing_file_is_told(store: ObjectStore, tmp_path: Path) -> None:
             reads()
 
 
-@pytest.mark.parametrize("digest", ["", "../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n"])
-def test_only_digests_become_places(store: ObjectStore, tmp_path: Path, digest: str) -> None:
-    for call in (store.exists, store.verify, store.local_path, lambda it: store.fetch(it, tmp_path)):
-        if call == store.local_path and not isinstance(store, FolderStore):
-            continue
-        with pytest.raises(ValueError, match="digest"):
-            call(digest)
-    with pytest.raises(ValueError, match="digest"):
-        store.remove(digest, older_than_seconds=0)
+def test_only_digests_become_places(store: ObjectStore, tmp_path: Path) -> None:
+    def fetch(digest: str) -> Path:
+        return store.fetch(digest, tmp_path)
+
+    def remove(digest: str) -> bool:
+        return store.remove(digest, older_than_seconds=0)
+
+    for digest in ("", "../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n"):
+        for call in (store.exists, store.verify, fetch, remove):
+            with pytest.raises(ValueError, match="digest"):
+                call(digest)
 
 
 def test_a_file_is_removed_once_it_is_old_enough(store: ObjectStore) -> None:
