@@ -46,7 +46,7 @@ from reportgen_dagster.storage.store import (
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import ClientConfig, GCSConfig, RetryConfig, S3Config
 
 PART_BYTES = 8 * 1024 * 1024
 PARTS_AT_ONCE = 4
@@ -118,6 +118,10 @@ class BucketStore(ObjectStore):
     def _store(self) -> S3Store | GCSStore:
         # Opened at the first use: the client's threads do not survive a fork, and a worker forks before it stores anything.
         return _opened(self._url, self._patience)
+
+    @cached_property
+    def _asked_store(self) -> S3Store | GCSStore:
+        return _opened(self._url, _IMPATIENT)
 
     def _publish(self, file: Path, stored: Stored) -> None:
         """Send a file and look at what has arrived; what arrives damaged is sent again, and gone in the end.
@@ -192,16 +196,18 @@ class BucketStore(ObjectStore):
 
     def _discard(self, stored: Stored, tag: str) -> None:
         """Delete a damaged object; not one that somebody has healed meanwhile."""
+        key = _key(stored.digest)
+        damaged = self._meta(key)
+        if damaged is None or self._is_whole(damaged, stored, tag):
+            return
         with self._marked(stored.digest):
-            meta = self._meta(_key(stored.digest))
-            if meta is not None and not self._is_whole(meta, stored, tag):
-                self._delete(_key(stored.digest))
+            if self._meta(key) == damaged:
+                self._delete(key)
 
     def ping(self) -> None:
         """List one key, with little patience."""
         with _answers():
-            store = _opened(self._url, _IMPATIENT)
-            next(iter(obstore.list(store, _BLOBS, chunk_size=1)), None)
+            next(iter(obstore.list(self._asked_store, _BLOBS, chunk_size=1)), None)
 
     def exists(self, digest: str) -> bool:
         """Tell whether a file is there."""
@@ -240,9 +246,10 @@ class BucketStore(ObjectStore):
             yield from checked(pieces, digest) if end - start == meta["size"] else pieces
 
     def _read(self, key: str, start: int, stop: int) -> Iterator[bytes]:
-        """Read from here to there, going on where an answer breaks off."""
-        place, left = start, TRIES - 1
+        """Read from here to there, going on where an answer breaks off; given up if nothing more comes."""
+        place, left = start, TRIES
         while place < stop:
+            began = place
             try:
                 answer = obstore.get(self._store, key, options={"range": (place, stop)})
             except FileNotFoundError:
@@ -251,12 +258,11 @@ class BucketStore(ObjectStore):
                 for chunk in answer.stream(CHUNK_BYTES):
                     place += len(chunk)
                     yield bytes(chunk)
-            except BaseError:
-                if not left:
-                    raise
+            except BaseError as error:
+                _log.info("an answer of the storage broke off (%s)", type(error).__name__)
+            left = TRIES if place > began else left - 1
             if place < stop and not left:
                 raise UnavailableError("The storage's answers break off.")
-            left -= 1
 
     def signed_url(
         self, digest: str, lifetime: timedelta, *, disposition: str, media_type: str
@@ -333,9 +339,15 @@ class BucketStore(ObjectStore):
             obstore.delete(self._store, key)
 
 
-def _opened(url: str, patience: Patience) -> S3Store | GCSStore:
-    kind = S3Store if url.startswith("s3://") else GCSStore
-    return kind.from_url(url, client_options=patience.client(), retry_config=patience.retry())
+def _opened(url: str, patience: Patience, address: str = "") -> S3Store | GCSStore:
+    """Open a store; with an address, all that it appends to it is the path of an object."""
+    if url.startswith("s3://"):
+        s3: S3Config = {"endpoint": address, "virtual_hosted_style_request": True} if address else {}
+        return S3Store.from_url(
+            url, config=s3, client_options=patience.client(), retry_config=patience.retry()
+        )
+    gcs: GCSConfig = {"base_url": address} if address else {}
+    return GCSStore.from_url(url, config=gcs, client_options=patience.client(), retry_config=patience.retry())
 
 
 def _signed(url: str, store: S3Store | GCSStore, key: str, query: str, lifetime: timedelta) -> str | None:
@@ -343,18 +355,9 @@ def _signed(url: str, store: S3Store | GCSStore, key: str, query: str, lifetime:
 
     So the object's whole address is given to it as that of the store. The path that it appends comes behind a `#` and is cut off.
     """
-    address = obstore.sign(store, "GET", key, lifetime).partition("?")[0]
-    whole = f"{address}?{query}#"
-    client = PATIENT.client()
-    if isinstance(store, S3Store):
-        at = S3Store.from_url(url, endpoint=whole, virtual_hosted_style_request=True, client_options=client)
-        signed = obstore.sign(at, "GET", key, lifetime)
-    else:
-        signed = obstore.sign(
-            GCSStore.from_url(url, base_url=whole, client_options=client), "GET", key, lifetime
-        )
-    found = urldefrag(signed).url
-    return found if found.startswith(whole.removesuffix("#")) else None
+    address = f"{obstore.sign(store, 'GET', key, lifetime).partition('?')[0]}?{query}"
+    signed = obstore.sign(_opened(url, PATIENT, f"{address}#"), "GET", key, lifetime)
+    return urldefrag(signed).url if signed.startswith(address) else None
 
 
 def _key(digest: str) -> str:

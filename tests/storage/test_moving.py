@@ -66,6 +66,7 @@ def test_everything_is_copied_once_and_works_there(
     assert len(list(open_store(back, tmp_path).digests())) == 3
 
 
+@pytest.mark.parametrize("bucket", ["s3"], indirect=True)
 def test_what_broke_off_goes_on_and_what_is_damaged_there_is_healed(
     terminal: Terminal, bucket: Bucket, moved: World, made: str, world: World
 ) -> None:
