@@ -159,8 +159,8 @@ class BucketStore(ObjectStore):
                 return False
             except (PermissionDeniedError, UnauthenticatedError, FileNotFoundError):
                 raise
-            except BaseError:
-                _log.info("a conditional write failed; now without a condition")  # which may be repeated
+            except BaseError as error:  # now without a condition, which may be repeated
+                _log.info("a conditional write failed: %s", _first_line(error))
             else:
                 return True
         obstore.put(self._store, key, data, use_multipart=False)
@@ -259,7 +259,7 @@ class BucketStore(ObjectStore):
                     place += len(chunk)
                     yield bytes(chunk)
             except BaseError as error:
-                _log.info("an answer of the storage broke off (%s)", type(error).__name__)
+                _log.info("an answer of the storage broke off: %s", _first_line(error))
             left = TRIES if place > began else left - 1
             if place < stop and not left:
                 raise UnavailableError("The storage's answers break off.")
@@ -273,7 +273,7 @@ class BucketStore(ObjectStore):
         try:
             return _signed(self._url, self._store, _key(digest), query, lifetime)
         except BaseError as error:
-            _log.warning("the storage's credentials sign no links (%s)", type(error).__name__)
+            _log.warning("the storage's credentials sign no links: %s", _first_line(error))
             return None
 
     def digests(self, *, older_than_seconds: float = 0.0) -> Iterator[str]:
@@ -393,18 +393,25 @@ def _tag(file: Path, part: int) -> str:
 
 @contextmanager
 def _answers() -> Iterator[None]:
-    """Turn what the store refuses into an error of ours that names no key."""
+    """Turn what the store refuses into an error of ours that names no key; the log has what the client says of it."""
     try:
         yield
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise ServiceError(
-            f"The storage refuses us ({type(error).__name__}).",
-            hint="The AWS_... or GOOGLE_... variables say who asks.",
-        ) from error
+        raise _told(
+            error, ServiceError, "refuses us", "The AWS_... or GOOGLE_... variables say who asks."
+        ) from None
     except (FileNotFoundError, ValueError, NotSupportedError) as error:
-        raise ServiceError(
-            f"The storage cannot be used ({type(error).__name__}).",
-            hint="REPORTGEN_STORAGE_URL and the AWS_... or GOOGLE_... variables say where it is.",
-        ) from error
+        hint = "REPORTGEN_STORAGE_URL and the AWS_... or GOOGLE_... variables say where it is."
+        raise _told(error, ServiceError, "cannot be used", hint) from None
     except BaseError as error:
-        raise UnavailableError(f"The storage does not answer ({type(error).__name__}).") from error
+        raise _told(error, UnavailableError, "does not answer") from None
+
+
+def _told(error: Exception, kind: type[ServiceError], what: str, hint: str = "") -> ServiceError:
+    _log.warning("the storage %s: %s", what, _first_line(error))
+    return kind(f"The storage {what} ({type(error).__name__}).", hint=hint)
+
+
+def _first_line(error: Exception) -> str:
+    """Return what the client says of an error, without what only its makers can read."""
+    return str(error).partition("\n")[0]
