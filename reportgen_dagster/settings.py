@@ -68,7 +68,9 @@ ByteSize = Annotated[str, AfterValidator(_byte_size)]
 class Settings(BaseSettings):
     """What a process of reportgen can be told. Frozen; build it with `Settings()` where a process starts."""
 
-    model_config = SettingsConfigDict(env_prefix="REPORTGEN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="REPORTGEN_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     home: Path = Field(Path(".reportgen"), description="Folder of everything that this installation keeps.")
     host: str = Field("127.0.0.1", description="Address that the gateway listens on.")

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from reportgen_dagster.identity import utc_now
@@ -15,6 +16,7 @@ from reportgen_dagster.services import attempts, runs
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fsck import fsck
 from reportgen_dagster.services.retention import remove_old
+from reportgen_dagster.settings import Settings
 from reportgen_dagster.storage.opening import open_store
 from tests.cli.test_named import Terminal
 from tests.services.conftest import World
@@ -105,6 +107,9 @@ def test_a_url_of_no_storage_is_refused_and_not_repeated(world: World, tmp_path:
     assert done.returncode == 2
     assert b"--to" in done.stderr
     assert b"secret" not in done.stderr
+    with pytest.raises(ValidationError) as caught:
+        Settings(storage_url=url)
+    assert "secret" not in str(caught.value)
 
 
 def test_what_is_wrong_in_a_bucket_is_found(moved: World, bucket: Bucket) -> None:
