@@ -49,6 +49,7 @@ _ROUTERS = (
     api_gateway.reports.router.router,
     api_gateway.runs.router.router,
     api_gateway.deliveries.router.router,
+    api_gateway.runs.router.open_router,
     api_gateway.schedules.router.router,
     api_gateway.language.router.router,
     api_gateway.health.router.router,

@@ -145,6 +145,8 @@ def commands_page() -> str:
         " `deliveries` and `fsck` work on the servers that\n`REPORTGEN_DATABASE_URL` names,"
         " else on those of the running `reportgen up`;"
         " run them as the account that runs the service,\nfor they write into its storage."
+        " `storage` and `fsck` work\non the servers that `REPORTGEN_DATABASE_URL` names, else on those of the running"
+        " `reportgen up`; run them as the account that runs the service,\nfor they write into its storage."
     ]
     sections.extend(
         _command(words, command) for words, command in _commands(get_command(app), ("reportgen",))

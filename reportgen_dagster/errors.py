@@ -225,6 +225,20 @@ class ServiceError(ReportgenError):
     hint = "Try again; if it stays, give the request id to whoever runs this service."
 
 
+class LostFileError(ServiceError):
+    """A file that the catalog speaks of is not in storage."""
+
+    code = "file-lost"
+    title = "A file is missing in storage"
+
+
+class DamagedFileError(ServiceError):
+    """A file in storage has other bytes than were stored."""
+
+    code = "file-damaged"
+    title = "A file is damaged in storage"
+
+
 class UnavailableError(ServiceError):
     """A server that we need does not answer; the work stays accepted and is tried again."""
 

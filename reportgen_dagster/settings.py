@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,6 +26,8 @@ SECRET_PREFIX = "REPORTGEN_SECRET_"  # noqa: S105 - of variables that hold the s
 COPY_SCHEMES = ("s3", "gs", "file")
 SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _HOST_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*(?![0-9]+$)[a-z0-9_-]{1,63}")
+FOLDER = "file://"
+STORES = (FOLDER, BUCKET, "gs://")
 
 
 def _strong(secret: SecretStr | None) -> SecretStr | None:
@@ -109,13 +110,31 @@ def _copy_targets(text: str) -> str:
     return text
 
 
+def _storage(url: str) -> str:
+    """Refuse a URL of no store, and one that could carry a secret."""
+    if not url:
+        return url
+    parts = urlsplit(url)
+    if not url.startswith(STORES):
+        raise ValueError(f"must begin with {', '.join(STORES[:-1])} or {STORES[-1]}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must be nothing but a place; credentials have variables of their own")
+    if url.startswith(FOLDER) and not (parts.path.startswith("/") and not parts.netloc):
+        raise ValueError(f"must name a folder, as {FOLDER}/path")
+    if not url.startswith(FOLDER) and not parts.netloc:
+        raise ValueError("must name a bucket, as s3://bucket/prefix")
+    return url
+
+
 ByteSize = Annotated[str, AfterValidator(_byte_size)]
 
 
 class Settings(BaseSettings):
     """What a process of reportgen can be told. Frozen; build it with `Settings()` where a process starts."""
 
-    model_config = SettingsConfigDict(env_prefix="REPORTGEN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="REPORTGEN_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     home: Path = Field(Path(".reportgen"), description="Folder of everything that this installation keeps.")
     host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
@@ -155,7 +174,11 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(
         None, description="Valkey or Redis for Celery, as redis://host:6379/0; empty: an embedded server."
     )
-    storage_url: str = Field("", description="Where files are kept, as file:///path; empty: HOME/storage.")
+    storage_url: Annotated[str, AfterValidator(_storage)] = Field(
+        "",
+        description="Where files are kept: file:///path, or s3://bucket/prefix or gs://bucket/prefix with the usual"
+        " AWS_... or GOOGLE_... variables. Empty: HOME/storage.",
+    )
     inbox: Annotated[str, AfterValidator(_inbox)] = Field(
         "",
         description="The watched inbox: a folder, or s3://bucket/prefix with the usual AWS_... variables. Files in"
@@ -230,18 +253,12 @@ class Settings(BaseSettings):
             raise ValueError("SMTP_URL has a user; SMTP_SECURITY=none would send the password in the clear")
         return self
 
-    @cached_property
+    @property
     def storage_path(self) -> Path:
-        """The folder behind STORAGE_URL.
-
-        Raises:
-            ValueError: If the URL is not a file URL.
-        """
-        if not self.storage_url:
-            return self.home.absolute() / "storage"
-        if not self.storage_url.startswith("file://"):
-            raise ValueError(f"REPORTGEN_STORAGE_URL must begin with file://, not {self.storage_url!r}")
-        return Path(self.storage_url.removeprefix("file://"))
+        """The folder behind STORAGE_URL; of a bucket that of the scratch."""
+        if self.storage_url.startswith(FOLDER):
+            return Path(self.storage_url.removeprefix(FOLDER))
+        return self.home.absolute() / "storage"
 
     @property
     def inbox_bucket(self) -> str:

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Asks database, broker, Dagster and worker for a sign of life, all at once."""
+    """Asks database, storage, broker, Dagster and worker for a sign of life, all at once."""
 
     def __init__(self, context: Context, dagster: DagsterClient) -> None:
         """Prepare to ask the servers of `context` and `dagster`."""
@@ -62,6 +62,7 @@ class Readiness:
     async def _ask_all(self) -> dict[str, str]:
         probes: dict[str, Callable[[], Awaitable[str]]] = {
             "database": self._database,
+            "storage": self._storage,
             "broker": self._broker,
             "dagster": self._definitions,
             "worker": self._worker,
@@ -71,6 +72,9 @@ class Readiness:
 
     async def _database(self) -> str:
         return await _in_thread(self._ping_database)
+
+    async def _storage(self) -> str:
+        return await _in_thread(self._ping_storage)
 
     async def _broker(self) -> str:
         return await _in_thread(self._ping_broker)
@@ -84,6 +88,10 @@ class Readiness:
 
     def _ping_database(self) -> str:
         self._context.catalog.ping()
+        return ""
+
+    def _ping_storage(self) -> str:
+        self._context.store.ping()
         return ""
 
     def _ping_broker(self) -> str:

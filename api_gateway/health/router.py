@@ -41,7 +41,7 @@ def healthz() -> Health:
     responses=problems(503, status_503="`errors` names each server that does not answer; see Retry-After."),
 )
 async def readyz(readiness: ReadinessDep) -> Readiness:
-    """Tell whether reports can be made: database, broker, Dagster's definitions and a worker answer."""
+    """Tell whether reports can be made: database, storage, broker, Dagster's definitions and a worker answer."""
     failures, warnings = await readiness.look()
     if failures:
         raise UnavailableError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,26 +92,27 @@ def head_of(file: Path, size_bytes: int) -> bytes:
     return head[:size_bytes]
 
 
-def write_copy(source: Path, output: Path) -> None:
-    """Write a file's bytes to another file, whole or not at all, or to standard output.
+def write_copy(chunks: Iterable[bytes], output: Path) -> None:
+    """Write bytes to a file, whole or not at all, or to standard output.
 
     Raises:
-        BadRequestError: If it cannot be written there.
+        BadRequestError: If they cannot be written there.
     """
     if output == STDIN:
-        for chunk in chunks_of(source):
+        for chunk in chunks:
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
         return
     made = output.with_name(f".{output.name}.part")
     try:
         with made.open("wb") as opened:
-            for chunk in chunks_of(source):
+            for chunk in chunks:
                 opened.write(chunk)
         made.replace(output)
     except OSError as error:
-        made.unlink(missing_ok=True)
         raise BadRequestError(f"{output} cannot be written: {error.strerror}") from None
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def pick_of(text: str) -> Pick:

@@ -142,7 +142,7 @@ def get_command(
     from reportgen_dagster.services import datasets
 
     with acting(user) as (context, owner_id):
-        write_copy(datasets.version_file(context, owner_id, name, version).path, output)
+        write_copy(datasets.version_file(context, owner_id, name, version).chunks(), output)
 
 
 @app.command("expect")

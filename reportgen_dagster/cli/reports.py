@@ -256,7 +256,7 @@ def get_command(
     from reportgen_dagster.services import reports
 
     with acting(user) as (context, owner_id):
-        write_copy(reports.made_file(context, owner_id, name, run, format_name).path, output)
+        write_copy(reports.made_file(context, owner_id, name, run, format_name).chunks(), output)
 
 
 @app.command("pause")

@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +22,7 @@ from reportgen_dagster.cli.output import (
     RulesArgument,
     console,
     print_json,
+    progress_bar,
     run_date_of,
 )
 from reportgen_dagster.cli.planning import asked
@@ -161,7 +161,7 @@ def _progress(tell: Tell) -> Callable[[float, int], None]:
 def _watched(messages: Iterator[Message], *, is_shown: bool) -> Message:
     """Show progress and return the last message."""
     message: Message = {}
-    with _progress_bar(shown=is_shown) as progress:
+    with progress_bar("report", shown=is_shown) as progress:
         for message in messages:
             if "progress" in message:
                 progress(message["progress"])
@@ -186,20 +186,6 @@ def _keep(diverted: Path, rejects: Path | None) -> None:
         shutil.move(diverted, rejects)  # may be another file system
     else:
         rejects.unlink(missing_ok=True)
-
-
-@contextmanager
-def _progress_bar(*, shown: bool) -> Iterator[Callable[[float], None]]:
-    if not shown:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("report", total=1.0)
-        yield lambda fraction: bar.update(task, completed=fraction)
 
 
 def _print_summary(outcome: Outcome, output: Sequence[Path], rejects: Path | None, seconds: float) -> None:

@@ -201,8 +201,8 @@ def account_of(context: Context, email: str | None) -> Account:
     return Account(users[0].id, users[0].email, users[0].name)
 
 
-def signing_key(settings: Settings) -> bytes:
-    """Return the key of access tokens, derived from SECRET_KEY or from HOME/secret_key, which is made when missing.
+def signing_key(settings: Settings, purpose: str = "access token") -> bytes:
+    """Return the key of a purpose, derived from SECRET_KEY or from HOME/secret_key, which is made when missing.
 
     Raises:
         ValueError: If the file holds less than 32 bytes.
@@ -211,7 +211,7 @@ def signing_key(settings: Settings) -> bytes:
         secret = settings.secret_key.get_secret_value()
     else:
         secret = _kept_secret(settings.home / "secret_key")
-    return hmac.digest(secret.encode(), b"reportgen access token", "sha256")
+    return hmac.digest(secret.encode(), f"reportgen {purpose}".encode(), "sha256")
 
 
 def _kept_secret(path: Path) -> str:
@@ -273,10 +273,11 @@ def _access_token(user_id: str, session_id: str, key: bytes) -> str:
         "nbf": now,
         "exp": now + ACCESS_LIFETIME,
     }
-    return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"typ": _TOKEN_TYPE, "kid": _key_id(key)})
+    return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"typ": _TOKEN_TYPE, "kid": key_id(key)})
 
 
-def _key_id(key: bytes) -> str:
+def key_id(key: bytes) -> str:
+    """Return the `kid` of a key."""
     return hashlib.sha256(b"kid" + key).hexdigest()[:16]
 
 
@@ -308,7 +309,7 @@ def _read_access_token(token: str, key: bytes) -> tuple[str, str]:
 def _is_ours(header: dict[str, Any], claims: dict[str, Any], key: bytes) -> bool:
     return (
         header.get("typ") == _TOKEN_TYPE
-        and header.get("kid") == _key_id(key)
+        and header.get("kid") == key_id(key)
         and all(type(claims[name]) is int for name in ("iat", "nbf", "exp"))
         and all(isinstance(claims[name], str) and claims[name] for name in ("sub", "sid", "jti"))
     )

@@ -21,8 +21,8 @@ from reportgen_dagster.catalog.tables import STAGES, Artifact, Rejects, Run
 from reportgen_dagster.errors import (
     AccountingError,
     ConflictError,
+    LostFileError,
     ReportgenError,
-    ServiceError,
 )
 from reportgen_dagster.formats import is_packed_name, media_type
 from reportgen_dagster.services import outbox
@@ -51,15 +51,13 @@ class ClaimedFile:
     """A file that a run is pinned to.
 
     Attributes:
-        path: Where its bytes lie, as they were uploaded.
-        digest: Their SHA-256.
+        digest: SHA-256 of its bytes, as they were uploaded.
         dataset_name: The dataset it is a version of.
         version: The version's number.
         filename: The client's name for it, for show only.
         is_reported: Dagster was told of the version.
     """
 
-    path: Path
     digest: str
     dataset_name: str
     version: int
@@ -179,7 +177,7 @@ def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
             rules=as_rules_text(version),
             ruleset_name=ruleset_name,
             ruleset_version=version.number,
-            files=claimed_files(context, session, run),
+            files=claimed_files(session, run),
             parameters=run.parameters,
             run_date=run.run_date,
             formats=tuple(run.formats) if run.formats else None,
@@ -187,14 +185,13 @@ def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
         )
 
 
-def claimed_files(context: Context, session: Session, run: Run) -> dict[str, ClaimedFile]:
+def claimed_files(session: Session, run: Run) -> dict[str, ClaimedFile]:
     """Return the files that a run is pinned to, by what they are to the rules."""
     versions = datasets.named_versions(session, list(run.inputs.values()))
     files = {}
     for name, version_id in sorted(run.inputs.items()):
         dataset_name, version = versions[version_id]
         files[name] = ClaimedFile(
-            path=context.store.path(version.digest),
             digest=version.digest,
             dataset_name=dataset_name,
             version=version.number,
@@ -202,6 +199,22 @@ def claimed_files(context: Context, session: Session, run: Run) -> dict[str, Cla
             is_reported=version.reported_at is not None,
         )
     return files
+
+
+def fetch_files(context: Context, claim: Claim, work: Path) -> dict[str, Path]:
+    """Return where the files of a claimed run can be read on this machine, by what they are to the rules.
+
+    Args:
+        context: The installation.
+        claim: The attempt's claim.
+        work: The attempt's folder, for copies if the storage is elsewhere.
+
+    Raises:
+        LostFileError: If a file is not in storage any more.
+        DamagedFileError: If its bytes are not those that were uploaded.
+        UnavailableError: If the storage is away.
+    """
+    return {name: context.store.fetch(file.digest, work) for name, file in claim.files.items()}
 
 
 def enter_stage(context: Context, claim: Claim, stage: str, progress: int) -> None:
@@ -247,13 +260,13 @@ def publish(
 
     Raises:
         AccountingError: If rows in are not rows used plus rejects. Nothing is published then.
-        ServiceError: If a file is not in storage. Nothing is published then.
+        LostFileError: If a file is not in storage. Nothing is published then.
     """
     counts = {name: int(outcome[name]) for name in _COUNTS}
     _check_accounts(counts, rejects)
     digests = [made.stored.digest for made in artifacts] + ([rejects.digest] if rejects is not None else [])
     if not all(map(context.store.exists, digests)):
-        raise ServiceError("A file of the report is missing in storage.")
+        raise LostFileError("A file of the report is missing in storage.")
     with context.catalog.transaction() as session:
         ours = queue.change_claimed(
             session,
@@ -305,7 +318,7 @@ def publish_again(context: Context, claim: Claim) -> str | None:
         }
     try:
         published = publish(context, claim, artifacts=artifacts, rejects=rejects, outcome=outcome)
-    except ServiceError:  # a file is gone; this run makes it again
+    except LostFileError:  # this run makes it again
         return None
     return source.id if published else None
 

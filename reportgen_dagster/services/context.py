@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reportgen_dagster.catalog.session import Catalog
 from reportgen_dagster.settings import Settings
+from reportgen_dagster.storage.opening import open_store
 from reportgen_dagster.storage.store import ObjectStore
 
 
@@ -30,9 +31,11 @@ class Context:
         """Open catalog and storage. Nothing is connected yet: the first query does that.
 
         Raises:
-            ValueError: If DATABASE_URL is not set or STORAGE_URL is no file URL.
+            ValueError: If DATABASE_URL is not set.
+            ServiceError: If the folder of the storage cannot be made.
         """
-        return cls(settings, Catalog(settings.catalog_url), ObjectStore(settings.storage_path))
+        store = open_store(settings.storage_url, settings.storage_path)
+        return cls(settings, Catalog(settings.catalog_url), store)
 
     def close(self) -> None:
         """Close the catalog's connections."""

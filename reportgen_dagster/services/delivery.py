@@ -27,7 +27,7 @@ from reportgen_dagster.errors import (
 from reportgen_dagster.services.attempts import storable
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.destinations import Channel
-from reportgen_dagster.services.messages import Message, as_json, message_of, path_of
+from reportgen_dagster.services.messages import Message, as_json, chunks_of, message_of
 
 # On their way at the same time. Each channel has its own, so that a dead mail server holds up no webhook.
 AT_ONCE: Mapping[Channel, int] = {"email": 4, "webhook": 8, "copy": 2}
@@ -163,7 +163,7 @@ def _copy(context: Context, delivery: Delivery, message: Message) -> None:
         raise DeliveryError(f"Copies cannot go to {url}: {problem}.")
     keep_alive = _renewing(context, delivery)
     for file in message.wanted_files(delivery.destination.get("formats")):
-        copies.copy_file(path_of(context, file), url, file.name, keep_alive)
+        copies.copy_file(chunks_of(context, file), file.size_bytes, url, file.name, keep_alive)
 
 
 def _renewing(context: Context, delivery: Delivery) -> Callable[[], None]:

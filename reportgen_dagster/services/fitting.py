@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
 
 from reportgen_dagster.catalog import rulesets
@@ -18,7 +17,6 @@ from reportgen_dagster.errors import (
     MissingInputError,
     Problem,
     RulesError,
-    ServiceError,
 )
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.rules_facts import INPUT, RulesFacts
@@ -26,7 +24,6 @@ from reportgen_dagster.services.uploads import (
     DEFAULT,
     Judge,
     RulesText,
-    Upload,
     as_rules_text,
     judge_plainly,
 )
@@ -86,14 +83,10 @@ def judge_as_text(head: bytes, role: str) -> Header:
             raise refusal from None
 
 
-def upload_at_hand(context: Context, upload: Upload) -> Path:
-    """Return where the bytes of a sent file lie."""
-    return context.store.path(upload.stored.digest)
-
-
 def files_to_take(
+    context: Context,
     rules: RulesText | None,
-    files: Mapping[str, Path],
+    files: Mapping[str, str],
     *,
     sent: Collection[str],
     parameters: Mapping[str, Any] | None = None,
@@ -104,8 +97,9 @@ def files_to_take(
     A last uploaded reference that they do not name is left out; one that was sent is a mistake.
 
     Args:
+        context: The installation.
         rules: The rules, if there are any.
-        files: Where the bytes of each file that there is lie.
+        files: The digest of each file that there is.
         sent: The files that came with the call.
         parameters: The parameters that were given.
         check: Judges rules, columns and parameters; default: `services.check.check_report`.
@@ -115,6 +109,7 @@ def files_to_take(
         RulesError: With everything that is wrong with the rules, also in view of the columns.
         FileRefusedError: If the header of a file cannot be used as the rules want it read.
         BadRequestError: With every parameter that is unknown, missing or not of its type.
+        ServiceError: If a file is lost in storage, or the storage is away.
     """
     check = check or default_check()
     if rules is None:
@@ -122,14 +117,14 @@ def files_to_take(
     try:
         facts = check(rules, None)
     except RulesError as error:
-        _refuse_with_columns(error, rules, files, parameters, check)
+        _refuse_with_columns(context, error, rules, files, parameters, check)
         raise
     _refuse_unknown(facts, sent)
     needed = files_named(facts)
     missing = [name for name in needed if name not in files]
     if missing:
         raise _missing(missing)
-    columns = {name: columns_of(facts, name, files[name]) for name in needed}
+    columns = {name: columns_of(context, facts, name, files[name]) for name in needed}
     check(rules, columns, dict(parameters or {}))
     return facts
 
@@ -140,9 +135,10 @@ def files_named(facts: RulesFacts) -> tuple[str, ...]:
 
 
 def _refuse_with_columns(
+    context: Context,
     error: RulesError,
     rules: RulesText,
-    files: Mapping[str, Path],
+    files: Mapping[str, str],
     parameters: Mapping[str, Any] | None,
     check: Check,
 ) -> None:
@@ -157,22 +153,19 @@ def _refuse_with_columns(
     columns = {}
     for name in {INPUT, *facts.references} & files.keys():
         with suppress(FileRefusedError):
-            columns[name] = columns_of(facts, name, files[name])
+            columns[name] = columns_of(context, facts, name, files[name])
     check(rules, columns, parameters)
 
 
-def columns_of(facts: RulesFacts, name: str, path: Path) -> list[str]:
+def columns_of(context: Context, facts: RulesFacts, name: str, digest: str) -> list[str]:
     """Return the columns of a stored file as the rules want it read.
 
     Raises:
         FileRefusedError: If its header cannot be used.
-        ServiceError: If the file is gone from storage.
+        LostFileError: If the file is gone from storage.
+        UnavailableError: If the storage is away.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except FileNotFoundError:
-        raise ServiceError("The file is missing in storage.") from None
+    head = b"".join(context.store.chunks(digest, 0, HEAD_BYTES))
     return list(facts.read_header(head, name).columns)
 
 

@@ -86,6 +86,7 @@ def ingest(context: Context, claim: attempts.Claim, work: Path, note: Note = _si
         RulesError: If the rules do not fit the files' columns.
         BadRequestError: If the parameters are not what the rules want.
         BadDataError: If a file cannot be read.
+        ServiceError: If a file is lost or damaged in storage, or the storage is away.
         ProcessLostError: If the process died, here and in the later stages.
     """
     from reportgen_dagster.services import report_child
@@ -94,7 +95,7 @@ def ingest(context: Context, claim: attempts.Claim, work: Path, note: Note = _si
         "text": claim.rules.text,
         "source": claim.rules.filename,
         "syntax": claim.rules.syntax,
-        "files": {name: str(file.path) for name, file in claim.files.items()},
+        "files": {name: str(path) for name, path in attempts.fetch_files(context, claim, work).items()},
         "parameters": claim.parameters,
         "run_date": claim.run_date.isoformat(),
         "work": str(work),

@@ -20,7 +20,7 @@ from reportgen_dagster.errors import DeliveryError, DeliveryRefusedError
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import secrets
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.messages import MadeFile, Message, as_html, as_text, path_of, subject
+from reportgen_dagster.services.messages import MadeFile, Message, as_html, as_text, chunks_of, subject
 from reportgen_dagster.settings import Settings
 from reportgen_dagster.sizes import byte_count
 
@@ -66,7 +66,7 @@ def compose(context: Context, message: Message, to: str, formats: list[str] | No
     mail.add_alternative(as_html(message, links), subtype="html")
     for file in attached:
         kind, _, subtype = file.media_type.partition("/")
-        content = path_of(context, file).read_bytes()
+        content = b"".join(chunks_of(context, file))
         mail.add_attachment(content, maintype=kind, subtype=subtype, filename=file.name)
     return mail
 

@@ -6,18 +6,24 @@ What belongs here: reading the facts and wording them. What does not: how they a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import Delivery, Rejects, Run
-from reportgen_dagster.errors import DeliveryRefusedError, Problem
+from reportgen_dagster.errors import (
+    DamagedFileError,
+    DeliveryError,
+    DeliveryRefusedError,
+    LostFileError,
+    Problem,
+    UnavailableError,
+)
 from reportgen_dagster.formats import GZIP_TYPE, file_name
 from reportgen_dagster.identity import slug
 from reportgen_dagster.services.context import Context
@@ -177,15 +183,19 @@ def _links(base: str, run_id: str, files: list[MadeFile], *, has_rejects: bool) 
     return links | ({"rejects": f"{base}/api/v1/runs/{run_id}/rejects"} if has_rejects else {})
 
 
-def path_of(context: Context, file: MadeFile) -> Path:
-    """Return where the bytes of a file lie.
+def chunks_of(context: Context, file: MadeFile) -> Iterator[bytes]:
+    """Yield the bytes of a file.
 
     Raises:
-        DeliveryRefusedError: If they are gone.
+        DeliveryRefusedError: If they are gone or damaged.
+        DeliveryError: If the storage is away.
     """
-    if not context.store.exists(file.digest):
-        raise DeliveryRefusedError("The file is missing in storage.")
-    return context.store.path(file.digest)
+    try:
+        yield from context.store.chunks(file.digest)
+    except (LostFileError, DamagedFileError) as error:
+        raise DeliveryRefusedError(error.detail) from error
+    except UnavailableError as error:
+        raise DeliveryError(error.detail) from error
 
 
 def as_json(message: Message) -> str:

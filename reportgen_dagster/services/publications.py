@@ -134,7 +134,7 @@ def _reportable(context: Context, session: Session, run: Run, artifact: Artifact
         report_name=run.report_name,
         dagster_run_id=run.dagster_run_id,
         outcome={**_UNTOLD, "used_count": run.used_count, **(run.outcome or {})},
-        files=claimed_files(context, session, run),
+        files=claimed_files(session, run),
         ruleset_name=ruleset_name,
         rules=RulesVersion.of(version),
         artifact_id=artifact.id,

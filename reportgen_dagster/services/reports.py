@@ -120,8 +120,10 @@ def put_report(
     with context.catalog.transaction() as session:
         rules, versions = _picked(session, owner_id, wish)
         ruleset_id, rules_text = rules.ruleset_id, as_rules_text(rules)
-        at_hand = {file: context.store.path(version.digest) for file, version in versions.items()}
-    facts = files_to_take(rules_text, at_hand, sent=wish.inputs, parameters=wish.parameters, check=check)
+        at_hand = {file: version.digest for file, version in versions.items()}
+    facts = files_to_take(
+        context, rules_text, at_hand, sent=wish.inputs, parameters=wish.parameters, check=check
+    )
     _refuse_unmade(deliveries, formats or facts.formats)
     with context.catalog.transaction() as session:
         report = catalog.put(

@@ -5,7 +5,7 @@ A run's way from accepted to its end is `attempts.py` and `reaper.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -19,17 +19,18 @@ from reportgen_dagster.catalog.tables import CSV_TYPE, Rejects, RulesetVersion, 
 from reportgen_dagster.errors import (
     BadRequestError,
     ConflictError,
+    LostFileError,
     NotFoundError,
     Problem,
-    ServiceError,
 )
 from reportgen_dagster.formats import GZIP_TYPE, file_name, known_formats
 from reportgen_dagster.identity import ID_PATTERN, new_id, slug, utc_now
 from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.fitting import Check, files_named, files_to_take, upload_at_hand
+from reportgen_dagster.services.fitting import Check, files_named, files_to_take
 from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text, new_version
+from reportgen_dagster.storage.store import ObjectStore
 
 CSV = "csv"
 STANDARD_FILES = ("input", "reference")
@@ -71,20 +72,35 @@ class FileView:
     """A stored file that may be downloaded.
 
     Attributes:
-        path: Where it lies; never changed, never half written.
-        digest: SHA-256 of its bytes.
+        digest: SHA-256 of its bytes, which never change.
         size_bytes: Its length.
         media_type: What it is, for HTTP.
         filename: What a download is to be called; ASCII.
+        store: Where it lies.
         dialect: How it is written, if it is CSV, in the words of `output.dialect`.
     """
 
-    path: Path
     digest: str
     size_bytes: int
     media_type: str
     filename: str
+    store: ObjectStore
     dialect: Mapping[str, Any] | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """Where it lies on this machine; None if the storage is elsewhere."""
+        return self.store.local_path(self.digest)
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Read it, or the part from `start` to before `stop`.
+
+        Raises:
+            LostFileError: If it is gone from storage.
+            DamagedFileError: If its bytes are seen to be others; the last piece was not given then.
+            UnavailableError: If the storage is away.
+        """
+        return self.store.chunks(self.digest, start, stop)
 
 
 def run_view(run: Run, *, has_rejects: bool) -> RunView:
@@ -148,10 +164,10 @@ def accept_run(
         versions = datasets.last_versions(session, owner_id, list(uploaded))
         last_rules = rulesets.last_version(session, owner_id, DEFAULT)
     inputs = {uploaded[dataset]: version.id for dataset, version in versions.items()}
-    at_hand = {uploaded[dataset]: context.store.path(version.digest) for dataset, version in versions.items()}
-    at_hand |= {name: upload_at_hand(context, upload) for name, upload in files.items()}
+    at_hand = {uploaded[dataset]: version.digest for dataset, version in versions.items()}
+    at_hand |= {name: upload.stored.digest for name, upload in files.items()}
     used_rules = rules or (as_rules_text(last_rules) if last_rules else None)
-    facts = files_to_take(used_rules, at_hand, sent=files, parameters=parameters, check=check)
+    facts = files_to_take(context, used_rules, at_hand, sent=files, parameters=parameters, check=check)
     run_id = new_id()
     with context.catalog.transaction() as session:
         inputs |= pin_files(session, owner_id, f"run-{run_id}", files)
@@ -343,8 +359,9 @@ def file_view(context: Context, digest: str, size_bytes: int, media_type: str, f
     """Return a file of the storage that a download may be made of.
 
     Raises:
-        ServiceError: If it is gone from storage.
+        LostFileError: If it is gone from storage.
+        UnavailableError: If the storage is away.
     """
     if not context.store.exists(digest):
-        raise ServiceError("The file is missing in storage.")
-    return FileView(context.store.path(digest), digest, size_bytes, media_type, filename)
+        raise LostFileError
+    return FileView(digest, size_bytes, media_type, filename, context.store)

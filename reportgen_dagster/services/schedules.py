@@ -25,7 +25,7 @@ from reportgen_dagster.identity import ID_PATTERN, utc_now
 from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, in_words, next_time, times
-from reportgen_dagster.services.fitting import Check, files_to_take, upload_at_hand
+from reportgen_dagster.services.fitting import Check, files_to_take
 from reportgen_dagster.services.names import checked_name, nearest_name
 from reportgen_dagster.services.reports import accept, find_own
 from reportgen_dagster.services.runs import (
@@ -137,8 +137,8 @@ def put_schedule(
     check_cron(cron, timezone)
     wanted = checked_formats(formats)
     name = checked_name(report_name, "report_name") if report_name else f"report_{secrets.token_hex(3)}"
-    at_hand = {file: upload_at_hand(context, upload) for file, upload in files.items()}
-    facts = files_to_take(rules, at_hand, sent=files, parameters=parameters, check=check)
+    at_hand = {file: upload.stored.digest for file, upload in files.items()}
+    facts = files_to_take(context, rules, at_hand, sent=files, parameters=parameters, check=check)
     with context.catalog.transaction() as session:
         version = pin_rules(session, owner_id, name, rules, facts)
         report = report_catalog.put(

@@ -14,7 +14,7 @@ from typing import Any
 
 from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.engine.confined import ProcessLostError
-from reportgen_dagster.errors import ReportgenError, ServiceError
+from reportgen_dagster.errors import ReportgenError, ServiceError, UnavailableError
 from reportgen_dagster.services.attempts import storable
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.generation import run_limits
@@ -116,31 +116,29 @@ def profiled(context: Context, version: FileVersion, work: Path, *, seconds: int
         seconds: How long that may take.
 
     Raises:
-        UnavailableError: If the catalog's database is away.
+        UnavailableError: If the catalog's database or the storage is away.
     """
     if version.profile is not None:
         return version
     limits = asdict(replace(run_limits(context.settings), seconds=seconds))
-    request = {
-        "file": str(context.store.path(version.digest)),
-        "columns": version.columns,
-        "work": str(work),
-        "limits": limits,
-    }
-    profile: dict[str, Any] = storable(_profile(request))
+    request = {"columns": version.columns, "work": str(work), "limits": limits}
+    profile: dict[str, Any] = storable(_profile(context, version.digest, request))
     with context.catalog.transaction() as session:
         datasets.put_profile(session, version.id, profile)
     return replace(version, profile=profile)
 
 
-def _profile(request: dict[str, Any]) -> dict[str, Any]:
+def _profile(context: Context, digest: str, request: dict[str, Any]) -> dict[str, Any]:
     from reportgen_dagster.services import profile_child  # the code server imports this module, and no engine
 
     try:
-        with profile_child.start(request) as process:
+        file = context.store.fetch(digest, Path(request["work"]))
+        with profile_child.start({**request, "file": str(file)}) as process:
             (message,) = process.messages()
             profile: dict[str, Any] = message["profile"]
             return profile
+    except UnavailableError:
+        raise
     except ReportgenError as error:
         return {"error": error.to_json()}
     except (ProcessLostError, RuntimeError, OSError):

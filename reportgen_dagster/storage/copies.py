@@ -6,10 +6,9 @@ usual `AWS_...` and `GOOGLE_...` variables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
@@ -37,11 +36,14 @@ def folder(url: str, report_name: str, run: str) -> str:
     return f"{url.rstrip('/')}/{slug(report_name)}/{run}"
 
 
-def copy_file(path: Path, url: str, name: str, keep_alive: Callable[[], None]) -> None:
+def copy_file(
+    chunks: Iterable[bytes], size_bytes: int, url: str, name: str, keep_alive: Callable[[], None]
+) -> None:
     """Write a file into a folder; one of that name is replaced, and nobody sees half of it.
 
     Args:
-        path: The file.
+        chunks: The file's bytes.
+        size_bytes: How many there are.
         url: The folder, as `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`; made if it is not there.
         name: What it is to be called there.
         keep_alive: Called again and again while it is written; may raise to end it.
@@ -54,16 +56,15 @@ def copy_file(path: Path, url: str, name: str, keep_alive: Callable[[], None]) -
             store = from_url(url, mkdir=True)
         else:
             store = from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
-        is_small = path.stat().st_size <= CHUNK_BYTES  # one request then, else three and more
-        body = path.read_bytes() if is_small else _chunks(path, keep_alive)
+        is_small = size_bytes <= CHUNK_BYTES  # one request then, else three and more
+        body = b"".join(chunks) if is_small else _noted(chunks, keep_alive)
         obstore.put(store, name, body, chunk_size=CHUNK_BYTES)
 
 
-def _chunks(path: Path, keep_alive: Callable[[], None]) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            keep_alive()
-            yield chunk
+def _noted(chunks: Iterable[bytes], keep_alive: Callable[[], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        keep_alive()
+        yield chunk
 
 
 @contextmanager

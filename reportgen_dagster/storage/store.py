@@ -1,7 +1,8 @@
-"""The write-once store of files under their SHA-256, in a local folder; only here are paths in it built.
+"""The write-once store of files under their SHA-256, wherever it lies, and the scratch folders on this machine.
 
-What a digest belongs to does not belong here: the catalog knows. The folder holds `blobs/aa/<sha256>`
-(complete files, never changed), `tmp/` (what is being written) and `work/` (scratch of runs).
+What belongs here: what a folder (`store_folder.py`) and a bucket (`store_bucket.py`) have in common. What does not: which
+of them is meant (`opening.py`), and what a digest belongs to: the catalog knows. The scratch is `tmp/` (what is being written)
+and `work/` (scratch of runs) in a local folder.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
-from reportgen_dagster.errors import ServiceError
+from reportgen_dagster.errors import DamagedFileError, ServiceError
 from reportgen_dagster.identity import DIGEST_PATTERN, new_id
 
 CHUNK_BYTES = 1024 * 1024
@@ -44,22 +47,22 @@ class Stored:
 class BlobWriter:
     """A file on its way into the store: invisible before `finish`, and without it nothing is left."""
 
-    def __init__(self, temporary: Path, blobs: Path) -> None:
+    def __init__(self, temporary: Path, publish: Callable[[Path, Stored], None]) -> None:
         """Open a temporary file.
 
         Args:
-            temporary: A path that does not exist, on the file system of `blobs`.
-            blobs: The folder of complete files.
+            temporary: A path that does not exist.
+            publish: Makes the durable file visible under its digest, and takes it away from its path.
 
         Raises:
             ServiceError: If the disk is full or does not take it.
         """
         self.size = 0
-        self._blobs = blobs
+        self._publish = publish
         self._temporary = temporary
         self._hash = hashlib.sha256()
         self._stored: Stored | None = None
-        with _told_as_ours():
+        with told_as_ours():
             self._descriptor = os.open(temporary, _NEW_FILE, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -83,7 +86,7 @@ class BlobWriter:
         self._hash.update(data)
         self.size += len(data)
         rest = memoryview(data)
-        with _told_as_ours():
+        with told_as_ours():
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
 
@@ -91,14 +94,15 @@ class BlobWriter:
         """Make the file durable and then visible under its digest. The same bytes twice are one file.
 
         Raises:
-            ServiceError: If the disk is full or does not take it; nothing is visible then.
+            ServiceError: If the storage is full or does not take it; nothing is visible then.
+            UnavailableError: If the storage is away.
         """
         stored = Stored(self._hash.hexdigest(), self.size)
-        with _told_as_ours():
+        with told_as_ours():
             os.fchmod(self._descriptor, 0o400)
             # A failed fsync is never repeated: the kernel may have dropped the pages and would then say yes.
             os.fsync(self._descriptor)
-            _publish(self._temporary, self._blobs, stored.digest)
+            self._publish(self._temporary, stored)
         self._stored = stored
         self._close()
         return stored
@@ -122,72 +126,103 @@ class BlobWriter:
         self._descriptor = -1
 
 
-class ObjectStore:
-    """The store in one folder. Several processes may use it at the same time."""
+class ObjectStore(ABC):
+    """The store, with scratch folders on this machine. Several processes may use it at the same time."""
 
-    def __init__(self, root: Path) -> None:
-        """Make the folders where they are missing.
+    def __init__(self, scratch: Path) -> None:
+        """Make the scratch folders where they are missing.
 
         Args:
-            root: The folder that holds everything.
+            scratch: The folder that holds them.
 
         Raises:
             ServiceError: If the folders cannot be made.
         """
-        self._blobs = root / "blobs"
-        self._temporary = root / "tmp"
-        self._work = root / "work"
-        with _told_as_ours():
-            for folder in (self._blobs, self._temporary, self._work):
+        self._temporary = scratch / "tmp"
+        self._work = scratch / "work"
+        with told_as_ours():
+            for folder in (self._temporary, self._work):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def new_blob(self) -> BlobWriter:
-        """Begin a file; use it as a context manager and call `finish` within.
+    @abstractmethod
+    def _publish(self, file: Path, stored: Stored) -> None:
+        """Make a file of this machine visible under its digest, durably, and take it away from its path."""
+
+    @abstractmethod
+    def ping(self) -> None:
+        """Ask the store for a sign of life.
 
         Raises:
-            ServiceError: If the disk is full or does not take it.
+            ServiceError: If it cannot be used.
+            UnavailableError: If it is away.
         """
-        return BlobWriter(self._temporary / f"{new_id()}.part", self._blobs)
 
-    def put_file(self, path: Path) -> Stored:
-        """Store a file. One that lies in a work folder is moved, any other is copied.
-
-        Raises:
-            ServiceError: If the disk is full or the path is no regular file.
-        """
-        if path.is_relative_to(self._work):
-            return self._move(path)
-        with _told_as_ours(), _open_regular(path) as source, self.new_blob() as blob:
-            while chunk := os.read(source, CHUNK_BYTES):
-                blob.write(chunk)
-            return blob.finish()
-
-    def path(self, digest: str) -> Path:
-        """Return where a file lies, whether or not it is there.
-
-        Raises:
-            ValueError: If the digest is not 64 hex digits.
-        """
-        if not DIGEST_PATTERN.fullmatch(digest):
-            raise ValueError("not a SHA-256 digest")
-        return self._blobs / digest[:2] / digest
-
+    @abstractmethod
     def exists(self, digest: str) -> bool:
-        """Tell whether a file is there."""
-        return self.path(digest).is_file()
+        """Tell whether a file is there.
 
+        Raises:
+            UnavailableError: If the storage is away.
+        """
+
+    @abstractmethod
+    def local_path(self, digest: str) -> Path | None:
+        """Return where a file lies on this machine, whether or not it is there; None if the store is elsewhere."""
+
+    @abstractmethod
+    def fetch(self, digest: str, folder: Path) -> Path:
+        """Return where a file can be read on this machine, complete.
+
+        Args:
+            digest: Which file.
+            folder: A folder of the caller's, for a copy if there has to be one.
+
+        Raises:
+            LostFileError: If it is not there.
+            DamagedFileError: If its bytes are not those of the digest.
+            UnavailableError: If the storage is away.
+        """
+
+    @abstractmethod
+    def chunks(self, digest: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Read a file, or a part of it, in pieces of about `CHUNK_BYTES`.
+
+        Args:
+            digest: Which file.
+            start: Where to begin.
+            stop: Where to end, exclusively; None or past the end: at the end.
+
+        Raises:
+            LostFileError: If it is not there.
+            DamagedFileError: If its bytes are seen to be others; the last piece was not given then.
+            UnavailableError: If the storage is away.
+        """
+
+    @abstractmethod
+    def signed_url(
+        self, digest: str, lifetime: timedelta, *, disposition: str, media_type: str
+    ) -> str | None:
+        """Return an address at which the store itself serves a file to whoever has it; None if it cannot.
+
+        Args:
+            digest: Which file.
+            lifetime: For how long.
+            disposition: The answer's `Content-Disposition`.
+            media_type: The answer's `Content-Type`.
+        """
+
+    @abstractmethod
     def digests(self, *, older_than_seconds: float = 0.0) -> Iterator[str]:
         """Name every file in the store, in no order.
 
         Args:
             older_than_seconds: Only files that were stored so long ago.
-        """
-        newest = time.time() - older_than_seconds
-        for folder in self._blobs.iterdir():
-            for path in folder.iterdir():
-                if DIGEST_PATTERN.fullmatch(path.name) and _is_older(path, newest):
-                    yield path.name
 
+        Raises:
+            UnavailableError: If the storage is away.
+        """
+
+    @abstractmethod
     def remove(self, digest: str, *, older_than_seconds: float) -> bool:
         """Remove a file that nothing speaks of; one that somebody stored anew meanwhile stays.
 
@@ -196,29 +231,52 @@ class ObjectStore:
             older_than_seconds: Only if it was stored so long ago.
 
         Raises:
-            ServiceError: If the file system refuses.
+            ServiceError: If the storage refuses.
+            UnavailableError: If the storage is away.
         """
-        path, newest = self.path(digest), time.time() - older_than_seconds
-        aside = self._temporary / f"{new_id()}.part"
-        with _told_as_ours():
-            if not _is_older(path, newest):
-                return False
-            with suppress(FileNotFoundError):
-                path.rename(aside)
-                # Who stores the same bytes replaces the file: before the rename it is new now, after it is another one.
-                if _is_older(aside, newest):
-                    aside.unlink()
-                    return True
-                aside.rename(path)
-        return False
 
+    @abstractmethod
     def verify(self, digest: str) -> bool:
-        """Read a file again and tell whether it is there and its bytes still have the digest."""
-        try:
-            with self.path(digest).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == digest
-        except OSError:
-            return False
+        """Read a file again and tell whether it is there and its bytes still have the digest.
+
+        Raises:
+            UnavailableError: If the storage is away.
+        """
+
+    def new_blob(self) -> BlobWriter:
+        """Begin a file; use it as a context manager and call `finish` within.
+
+        Raises:
+            ServiceError: If the disk is full or does not take it.
+        """
+        return BlobWriter(self._temporary / f"{new_id()}.part", self._publish)
+
+    def put_file(self, path: Path) -> Stored:
+        """Store a file. One that lies in a work folder is moved, any other is copied.
+
+        Raises:
+            ServiceError: If the storage is full or the path is no regular file.
+            UnavailableError: If the storage is away.
+        """
+        if path.is_relative_to(self._work):
+            return self._move(path)
+        with told_as_ours(), _open_regular(path) as source, self.new_blob() as blob:
+            while chunk := os.read(source, CHUNK_BYTES):
+                blob.write(chunk)
+            return blob.finish()
+
+    def _move(self, path: Path) -> Stored:
+        with (
+            told_as_ours(),
+            _open_regular(path) as descriptor,
+            os.fdopen(descriptor, "rb", closefd=False) as file,
+        ):
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            stored = Stored(digest, os.fstat(descriptor).st_size)
+            os.fchmod(descriptor, 0o400)
+            os.fsync(descriptor)
+            self._publish(path, stored)
+        return stored
 
     @contextmanager
     def work_folder(self, name: str) -> Iterator[Path]:
@@ -232,7 +290,7 @@ class ObjectStore:
         """
         kept = "".join(letter for letter in name if letter.isalnum() or letter in "-_")
         folder = self._work / f"{kept}-{new_id()}"
-        with _told_as_ours():
+        with told_as_ours():
             folder.mkdir(mode=0o700)
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -255,46 +313,47 @@ class ObjectStore:
         left = [*self._temporary.iterdir(), *self._work.iterdir()]
         return sum(_remove_if_abandoned(path, oldest) for path in left)
 
-    def _move(self, path: Path) -> Stored:
-        with (
-            _told_as_ours(),
-            _open_regular(path) as descriptor,
-            os.fdopen(descriptor, "rb", closefd=False) as file,
-        ):
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size_bytes = os.fstat(descriptor).st_size
-            os.fchmod(descriptor, 0o400)
-            os.fsync(descriptor)
-            _publish(path, self._blobs, digest)
-        return Stored(digest, size_bytes)
 
+def checked_digest(digest: str) -> str:
+    """Return a digest that paths and keys may be built of.
 
-def _publish(source: Path, blobs: Path, digest: str) -> None:
-    """Rename a durable file to its digest and make the name durable.
-
-    Where the digest is there already, the same bytes replace it, which also heals a damaged file.
+    Raises:
+        ValueError: If it is not 64 hex digits.
     """
-    folder = blobs / digest[:2]
-    if not folder.is_dir():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _fsync_folder(blobs)
-    source.replace(folder / digest)
-    _fsync_folder(folder)
+    if not DIGEST_PATTERN.fullmatch(digest):
+        raise ValueError("not a SHA-256 digest")
+    return digest
 
 
-def _is_older(path: Path, newest: float) -> bool:
+def checked(pieces: Iterable[bytes], digest: str) -> Iterator[bytes]:
+    """Give pieces, the last one only if all of them have the digest.
+
+    Raises:
+        DamagedFileError: If they do not.
+    """
+    found, last = hashlib.sha256(), b""
+    for piece in pieces:
+        if last:
+            yield last
+        found.update(piece)
+        last = piece
+    if found.hexdigest() != digest:
+        raise DamagedFileError
+    if last:
+        yield last
+
+
+@contextmanager
+def told_as_ours() -> Iterator[None]:
+    """Turn what the file system refuses into an error of ours that names no path."""
     try:
-        return path.stat().st_mtime <= newest
-    except FileNotFoundError:
-        return False
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise ServiceError(
+                "The storage is full.", hint="Whoever runs this service has to make room; then try again."
+            ) from error
+        raise ServiceError(f"The storage does not work ({os.strerror(error.errno or errno.EIO)}).") from error
 
 
 @contextmanager
@@ -307,19 +366,6 @@ def _open_regular(path: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _told_as_ours() -> Iterator[None]:
-    """Turn what the file system refuses into an error of ours that names no path."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise ServiceError(
-                "The storage is full.", hint="Whoever runs this service has to make room; then try again."
-            ) from error
-        raise ServiceError(f"The storage does not work ({os.strerror(error.errno or errno.EIO)}).") from error
 
 
 def _remove_if_abandoned(path: Path, oldest: float) -> bool:

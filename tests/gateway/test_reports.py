@@ -295,7 +295,7 @@ def test_a_file_that_vanished_is_500_without_internals(ready: User, server: Serv
     server.context.store.path(hashlib.sha256(b"only,here\n1,2\n").hexdigest()).unlink()
     answer = ready.http.get(f"/api/download-report/{task}/")
     body = assert_problem(answer, 500)
-    assert body["code"] == "internal"
+    assert body["code"] == "file-lost"
     assert str(server.settings.home) not in answer.text
     assert "Traceback" not in answer.text
 

@@ -66,6 +66,11 @@ class World:
         assert claimed is not None
         return claimed
 
+    def bytes_of(self, claimed: Claim, name: str) -> bytes:
+        """Read a file of a claimed run, as its attempt does."""
+        with self.context.store.work_folder("test") as work:
+            return attempts.fetch_files(self.context, claimed, work)[name].read_bytes()
+
     def publish(self, claimed: Claim, content: bytes = b"total\n2\n4\n") -> bool:
         with self.context.store.new_blob() as blob:
             blob.write(content)

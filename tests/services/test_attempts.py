@@ -26,7 +26,7 @@ def csv(stored: Stored) -> list[NewArtifact]:
 def test_a_claim_carries_everything_that_the_run_is_pinned_to(world: World) -> None:
     run_id = world.run()
     claimed = world.claim(run_id)
-    assert claimed.files["input"].path.read_bytes() == INPUT
+    assert world.bytes_of(claimed, "input") == INPUT
     assert claimed.files["input"].dataset_name == f"run-{run_id}-input"
     assert set(claimed.files) == {"input", "reference"}
     assert claimed.rules == RULES

@@ -78,7 +78,7 @@ def test_unfinished_runs_and_last_uploads_stay(keeping: World) -> None:
     assert remove(keeping) == (0, 0, 0)
     assert digests(keeping) == before
     assert keeping.publish(claimed)
-    assert keeping.claim(accepted).files["input"].path.exists()
+    assert keeping.bytes_of(keeping.claim(accepted), "input")
 
 
 def test_replaced_versions_go_unless_a_report_or_a_kept_run_needs_them(keeping: World) -> None:

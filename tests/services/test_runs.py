@@ -56,8 +56,8 @@ def test_files_sent_with_a_call_do_not_become_the_last_upload(world: World) -> N
     sent = {"input": world.file(b"key,price\nZ,9\n")}
     first = runs.accept_run(world.context, world.ann, files=sent, rules=None, check=fits).id
     second = runs.accept_run(world.context, world.ann, files={}, rules=None, check=fits).id
-    assert world.claim(first).files["input"].path.read_bytes() == b"key,price\nZ,9\n"
-    assert world.claim(second).files["input"].path.read_bytes() != b"key,price\nZ,9\n"
+    assert world.bytes_of(world.claim(first), "input") == b"key,price\nZ,9\n"
+    assert world.bytes_of(world.claim(second), "input") != b"key,price\nZ,9\n"
 
 
 def test_everything_that_is_missing_is_named(world: World) -> None:

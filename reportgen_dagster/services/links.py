@@ -1,0 +1,157 @@
+"""Use case: links to a run's files that need no access token, for a few minutes: the storage's own, else ours.
+
+What belongs here: who gets a link, for how long, and what ours means. What does not: serving the bytes. Ours is a JWT of a
+kind and key of its own: it opens one file of one run with certain bytes, as long as the session that asked for it lives. What a
+storage presigned cannot be called back: it only runs out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+
+from reportgen_dagster.catalog import accounts as catalog
+from reportgen_dagster.errors import BadRequestError, NotFoundError
+from reportgen_dagster.identity import new_id, utc_now
+from reportgen_dagster.services import runs
+from reportgen_dagster.services.accounts import (
+    CLOCK_LEEWAY,
+    TOKEN_MAXIMUM_CHARACTERS,
+    Caller,
+    key_id,
+    signing_key,
+)
+from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.runs import FileView
+
+LIFETIME = timedelta(minutes=5)
+PATH = "/api/v1/downloads/"
+REJECTS = "rejects"
+
+_ALGORITHM = "HS256"
+_TOKEN_TYPE = "dl+jwt"  # noqa: S105 - a media type, not a secret
+_ISSUER = "reportgen"
+_AUDIENCE = "reportgen-downloads"
+_CLAIMS = ["iss", "aud", "sub", "sid", "jti", "iat", "exp", "run", "file", "digest"]
+_PURPOSE = "download link"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An address at which a file is served to whoever has it.
+
+    Attributes:
+        url: The address; a path where PUBLIC_URL is not set.
+        expires_at: Until when, aware.
+    """
+
+    url: str
+    expires_at: datetime
+
+
+def link_to_report(context: Context, caller: Caller, run_id: str, format: str = "csv") -> Link:  # noqa: A002 - the HTTP parameter's name
+    """Return a link to the report of a run of the caller's.
+
+    Raises:
+        BadRequestError: If there is no such format.
+        NotFoundError: If the caller has no such run, or its files were old and are gone.
+        ConflictError: If the run has no report.
+        ServiceError: If the file is lost in storage, or the storage is away.
+    """
+    return _link(context, caller, run_id, format, runs.report_file(context, caller.user_id, run_id, format))
+
+
+def link_to_rejects(context: Context, caller: Caller, run_id: str) -> Link:
+    """Return a link to the rows that a run of the caller's diverted.
+
+    Raises:
+        NotFoundError: If the caller has no such run, it has no rejects, or its files were old and are gone.
+        ServiceError: If the file is lost in storage, or the storage is away.
+    """
+    return _link(context, caller, run_id, REJECTS, runs.rejects_file(context, caller.user_id, run_id))
+
+
+def linked_file(context: Context, token: str) -> FileView:
+    """Return the file that a link of ours opens.
+
+    Raises:
+        NotFoundError: If it opens nothing: forged, run out, its session over, its file gone; all told alike.
+        ServiceError: If the file is lost in storage, or the storage is away.
+    """
+    claims = _read(token, signing_key(context.settings, _PURPOSE))
+    with context.catalog.transaction() as transaction:
+        user = catalog.user_of_session(transaction, claims["sid"])
+        if user is None or user.id != claims["sub"]:
+            raise _opens_nothing()
+        user_id = user.id
+    try:
+        file = _file(context, user_id, claims["run"], claims["file"])
+    except BadRequestError:
+        raise _opens_nothing() from None
+    if file.digest != claims["digest"]:
+        raise _opens_nothing()
+    return file
+
+
+def _file(context: Context, user_id: str, run_id: str, name: str) -> FileView:
+    if name == REJECTS:
+        return runs.rejects_file(context, user_id, run_id)
+    return runs.report_file(context, user_id, run_id, name)
+
+
+def _link(context: Context, caller: Caller, run_id: str, name: str, file: FileView) -> Link:
+    expires_at = (utc_now() + LIFETIME).replace(microsecond=0)
+    presigned = context.store.signed_url(
+        file.digest,
+        LIFETIME,
+        disposition=f'attachment; filename="{file.filename}"',
+        media_type=file.media_type,
+    )
+    if presigned is not None:
+        return Link(presigned, expires_at)
+    claims = {
+        "iss": _ISSUER,
+        "aud": _AUDIENCE,
+        "sub": caller.user_id,
+        "sid": caller.session_id,
+        "jti": new_id(),
+        "iat": utc_now(),
+        "exp": expires_at,
+        "run": run_id,
+        "file": name,
+        "digest": file.digest,
+    }
+    key = signing_key(context.settings, _PURPOSE)
+    token = jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"typ": _TOKEN_TYPE, "kid": key_id(key)})
+    return Link(f"{context.settings.public_url.rstrip('/')}{PATH}{token}", expires_at)
+
+
+def _read(token: str, key: bytes) -> dict[str, Any]:
+    """Return the claims of a genuine token; PyJWT leaves typ, kid, length and the kinds of claims to us."""
+    if len(token) > TOKEN_MAXIMUM_CHARACTERS:
+        raise _opens_nothing()
+    try:
+        read = jwt.decode_complete(
+            token,
+            key,
+            algorithms=[_ALGORITHM],
+            audience=_AUDIENCE,
+            issuer=_ISSUER,
+            leeway=CLOCK_LEEWAY,
+            options={"require": _CLAIMS, "enforce_minimum_key_length": True},
+        )
+    except jwt.InvalidTokenError:
+        raise _opens_nothing() from None
+    header, claims = read["header"], read["payload"]
+    is_ours = header.get("typ") == _TOKEN_TYPE and header.get("kid") == key_id(key)
+    names = [name for name in _CLAIMS if name not in ("iat", "exp")]
+    if not is_ours or not all(isinstance(claims[name], str) for name in names):
+        raise _opens_nothing()
+    return dict(claims)
+
+
+def _opens_nothing() -> NotFoundError:
+    return NotFoundError("This link opens nothing, or not any more.", hint="Ask for a new one.")
