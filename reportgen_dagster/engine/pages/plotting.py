@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from reportgen_dagster.environment import environment_variables
+
 FONT = "DejaVu Sans"
 INK, FAINT, REST = "#1f2933", "#c8d0d8", "#9aa5b1"
 COLOURS = ("#1f5a99", "#e08a2e", "#2a9d8f", "#a33b5c", "#7a5ea8", "#8a9a2c", "#5b9bd5", "#6b7280")
@@ -47,8 +49,6 @@ _SETTINGS: dict[str, Any] = {
 
 @cache
 def _loaded() -> Any:
-    from reportgen_dagster.settings import environment_variables
-
     with (
         tempfile.TemporaryDirectory(prefix="matplotlib-") as folder,
         environment_variables({"MPLCONFIGDIR": folder}),
