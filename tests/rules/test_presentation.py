@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from reportgen_dagster.contracts.types import DATE, INTEGER, TEXT, TIME, Type
-from reportgen_dagster.errors import RulesError
+from reportgen_dagster.errors import BadDataError, RulesError
 from reportgen_dagster.rules.compiling.presenting import presentation_problems
 from reportgen_dagster.rules.reading.cell_formats import (
     NumberFormat,
@@ -20,6 +20,7 @@ from reportgen_dagster.rules.reading.cell_formats import (
 from reportgen_dagster.rules.reading.loading import load_ruleset, read_ruleset
 from reportgen_dagster.rules.reading.presentation import Chart, Presentation, Total
 from reportgen_dagster.services.rules_problems import rules_problems
+from tests.engine.making import make_long
 
 HEAD = """version: 1
 input:
@@ -151,6 +152,17 @@ def test_what_only_data_tell_is_not_judged_before(unknown: str) -> None:
     )
     chart = f"  totals: [{unknown}]\n  charts: [{{kind: bar, x: desk, y: {unknown}}}]\n"
     assert _told(f'  formats: {{{unknown}: "0.00"}}\n{chart}', HEAD + steps) == []
+
+
+def test_columns_of_a_pivot_are_judged_once_the_rows_told_them(tmp_path: Path) -> None:
+    steps = "steps:\n  - pivot: {by: [desk], column: month, values: sum(amount)}\n"
+    data = "desk,month,amount\nRates,jan,1\nRates,feb,2\n"
+    assert make_long(tmp_path, f"{steps}presentation: {{totals: [jan, feb]}}\n", data).lines[1] == "Rates,2,1"
+    with pytest.raises(BadDataError) as caught:
+        make_long(tmp_path, f"{steps}presentation: {{totals: [jann]}}\n", data)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "rules.yaml:4:25  presentation.totals[0]  unknown column `jann`; did you mean `jan`?",
+    ]
 
 
 def test_a_wrong_column_of_the_output_hides_nothing_and_makes_nothing_up() -> None:

@@ -22,9 +22,10 @@ MAX_CATEGORIES = 30
 MAX_SLICES = 10
 MAX_SERIES = 8
 MAX_POINTS = 2_000
+_LEAST, _MOST = 1e-100, 1e100  # sums of which the axis can be drawn
 _TABLE = "pages:chart"
 _COUNTS = """
-SELECT count(DISTINCT x) + max((x IS NULL)::INTEGER), count(DISTINCT line) + max((line IS NULL)::INTEGER), min(total), max(total)
+SELECT count(DISTINCT x) + max((x IS NULL)::INTEGER), count(DISTINCT line) + max((line IS NULL)::INTEGER), min(total)
 FROM "pages:chart"
 """
 # The largest come first; `place` of `x` is the order on the axis of a line.
@@ -132,11 +133,9 @@ def _grouped(rows: Rows, chart: Chart, measure: Sum) -> exp.Select:
 
 
 def _shown(rows: Rows, chart: Chart, measure: Sum, write: Callable[[int], str]) -> ChartData:
-    ((count, series_count, least, most_of_all),) = rows.fetched(_COUNTS)
+    ((count, series_count, least),) = rows.fetched(_COUNTS)
     if not count:
         return ChartData(chart.kind, notes=("There are no rows to draw.",))
-    if chart.kind == "pie" and not least and not most_of_all:
-        return ChartData(chart.kind, notes=("There is nothing to draw: all values are zero.",))
     notes = []
     kind = chart.kind
     if kind == "pie" and least is not None and least < 0:
@@ -149,7 +148,18 @@ def _shown(rows: Rows, chart: Chart, measure: Sum, write: Callable[[int], str]) 
     given = {"by_size": not is_line, "by_value": is_line and is_value, "lines": MAX_SERIES}
     cells = rows.fetched(_CELLS, {**given, "categories": most, "step": step, "last": count})
     notes += _notes(chart, bounds, step, write)
-    return _Grid(cells, measure, bounds).data(kind, notes, by_value=is_value)
+    return _drawable(_Grid(cells, measure, bounds).data(kind, notes, by_value=is_value))
+
+
+def _drawable(data: ChartData) -> ChartData:
+    """Return what a chart shows, or only why it cannot be drawn."""
+    sums = [abs(float(value)) for line in data.series for value in line.values if value]
+    if data.kind == "pie" and not sums:
+        return ChartData(data.kind, notes=("There is nothing to draw: all values are zero.",))
+    largest = max(sums, default=1.0)
+    if not _LEAST <= largest <= _MOST:
+        return ChartData(data.kind, notes=("Its sums are too large or too small to draw.",))
+    return data
 
 
 def _notes(chart: Chart, bounds: _Bounds, step: int, write: Callable[[int], str]) -> Iterator[str]:

@@ -31,6 +31,7 @@ _MOST_UPRIGHT = 12
 _MOST_LABELLED = 15
 _MOST_GROUPED = 4
 _MOST_MARKED, _MOST_THICK = 40, 300  # points of a line
+_FARTHEST = 1e100  # where an axis can still be drawn
 _DASHES = ("-", "--", "-.", ":")
 _EMPTY, _REST = "(empty)", "Other"
 
@@ -193,13 +194,15 @@ def _lines(axes: Axes, data: ChartData, names: Sequence[str], labels: Labels) ->
 
 
 def _places(categories: Sequence[Any]) -> list[float]:
-    """Return where values stand on the axis: as far apart as they are, texts and nulls side by side."""
+    """Return where values stand on the axis: as far apart as they are; texts, nulls and the very far side by side."""
     if any(
         isinstance(value, (str, bool, datetime.time)) or value is None or value is OTHER
         for value in categories
     ):
         return [float(place) for place in range(len(categories))]
-    return [_position(value) for value in categories]
+    places = [_position(value) for value in categories]
+    are_drawable = all(abs(place) <= _FARTHEST for place in places) and places[-1] - places[0] > 1 / _FARTHEST
+    return places if are_drawable else [float(place) for place in range(len(places))]
 
 
 def _position(value: Any) -> float:

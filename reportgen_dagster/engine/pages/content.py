@@ -30,9 +30,6 @@ MAX_WARNINGS = 30
 _PHRASE, _NAME, _TEXT = 300, 120, 4_000  # characters of a title, of a name, of a description
 _NOTHING = "\u2013"
 _SAMPLE = 120  # characters of a cell of the rejects
-_WORDS: Mapping[Total, str] = {
-    "sum": "", "average": "average", "minimum": "least", "maximum": "most", "count": "count"
-}  # fmt: skip
 _REJECT_COLUMNS = {
     "_line": "Line",
     "_column": "Column",
@@ -90,6 +87,7 @@ class Content:
         checks: How files kept their contracts.
         warnings: What an operator should look at.
         rejects: What became of rows that could not be used, in words.
+        broken: What rows broke beside contracts: step, column, rule and on how many rows, each.
         reject_names: The columns of the rejects that are shown.
         reject_rows: The first few rejects.
         columns: The columns of the table that are shown.
@@ -109,6 +107,7 @@ class Content:
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]
     rejects: str
+    broken: tuple[tuple[str, str, str, str], ...]
     reject_names: tuple[str, ...]
     reject_rows: tuple[tuple[str, ...], ...]
     columns: tuple[TableColumn, ...] = field(repr=False)
@@ -198,6 +197,7 @@ class _Making:
             checks=tuple(self._checks()),
             warnings=tuple(shown(warning, _TEXT) for warning in facts.warnings[:MAX_WARNINGS]),
             rejects=self._rejects(),
+            broken=tuple(self._broken()),
             reject_names=tuple(_REJECT_COLUMNS[name] for name in rejected),
             reject_rows=tuple(
                 tuple(shown(row.get(name, ""), _SAMPLE) for name in rejected) for row in facts.reject_samples
@@ -231,7 +231,7 @@ class _Making:
     def _figures(self, totals: Mapping[str, str]) -> Iterator[Told]:
         yield Told("Rows", self._count(self._rows.count))
         for name in list(totals)[: MAX_FIGURES - 1]:
-            word = _WORDS[self._told[name]]
+            word = _word(self._told[name])
             yield Told(f"{shown(name, _NAME)}{f' ({word})' if word else ''}", totals[name] or _NOTHING)
 
     def _totals(self) -> dict[str, str]:
@@ -244,8 +244,9 @@ class _Making:
         total, type_ = self._told[name], self._rows.schema.field(name).type
         if total == "count":
             return self._count(value)
-        if total == "average" and pa.types.is_integer(type_) and name not in self._formats:
-            return self._values.writer(type_, NumberFormat(is_grouped=True, decimals=2))(value)
+        if total == "average" and not isinstance(self._formats.get(name), NumberFormat):
+            told = NumberFormat(is_grouped=True, decimals=2) if pa.types.is_integer(type_) else None
+            return self._values.writer(type_, told)(value)
         return self._writer(name)(value)
 
     def _total_label(self) -> str:
@@ -300,8 +301,7 @@ class _Making:
             yield Check(shown(file, _NAME), verdict, look, told)
 
     def _failure(self, one: Mapping[str, Any]) -> tuple[str, str, str, str]:
-        told = (shown(str(one[key]), _PHRASE) for key in ("column", "check", "message"))
-        column, check, message = told
+        column, check, message = (shown(str(one[key]), _PHRASE) for key in ("column", "check", "message"))
         return column, check, message, self._count(one["count"]) if one["count"] else ""
 
     def _rejects(self) -> str:
@@ -316,6 +316,13 @@ class _Making:
         were = "was" if facts.reject_count == 1 else "were"
         return f"{used}, {self._count(facts.reject_count)} {were} rejected{first}."
 
+    def _broken(self) -> Iterator[tuple[str, str, str, str]]:
+        """Tell what steps could not do with rows; what broke a contract stands with the contract."""
+        facts = self._wish.facts
+        for one in [one for one in facts.broken if one["step"] not in facts.contracts][:MAX_FAILURES]:
+            step, column, rule = (shown(str(one[key]), _PHRASE) for key in ("step", "column", "rule"))
+            yield step, column, rule, self._count(one["count"])
+
     # the table
 
     def _table(self, names: Sequence[str], count: int, totals: Mapping[str, str]) -> Iterator[TableColumn]:
@@ -323,11 +330,16 @@ class _Making:
         found = first_rows(self._rows, writers, self._presentation.sort, count)
         for name, cells in found.items():
             type_ = self._rows.schema.field(name).type
-            word = _WORDS[self._told[name]] if name in self._told else ""
+            word = _word(self._told[name]) if name in self._told else ""
             total = " ".join(part for part in (word, totals.get(name, "")) if part)
             if pa.types.is_floating(type_) and name not in self._formats:
                 cells = self._values.aligned(cells)
             yield TableColumn(shown(name, _NAME), is_right(type_), cells, total if totals.get(name) else "")
+
+
+def _word(total: Total) -> str:
+    """Return what stands beside a total; a sum needs no word."""
+    return "" if total == "sum" else total
 
 
 def _shown_rejects(facts: RunFacts) -> list[str]:

@@ -26,6 +26,7 @@ _MEASURED = 20  # of the longest cells
 _STRETCH = 1.8  # a narrow table is made wider, but not so that its rows fall apart
 _LEAST = 4  # letters of the narrowest column
 _PARTS = 8
+_SHORT = 25  # rows that are not parted
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ class Layout:
         widths: The widths of the columns that fit, in points.
         columns: These columns, with words that may be broken.
         parts: How many rows stand between two page breaks.
+        is_short: The table stands on one page, wherever that begins.
     """
 
     paper: Paper
     widths: tuple[float, ...]
     columns: tuple[TableColumn, ...]
     parts: tuple[int, ...]
+    is_short: bool
 
 
 def fitted(columns: Sequence[TableColumn]) -> Layout:
@@ -84,15 +87,17 @@ def fitted(columns: Sequence[TableColumn]) -> Layout:
     stretch = min(_STRETCH, paper.width / sum(fitting)) if fitting else 1.0
     widths = [width * stretch for width in fitting]
     shown = [_broken(column, width, paper) for column, width in zip(columns, widths, strict=False)]
-    return Layout(paper, tuple(widths), tuple(shown), tuple(_parts(shown, widths, paper)))
+    count = len(shown[0].cells) if shown else 0
+    is_low = all(_is_low(column, width, paper) for column, width in zip(shown, widths, strict=True))
+    parts = _parts(count, paper) if is_low else [count]
+    return Layout(paper, tuple(widths), tuple(shown), tuple(parts), is_low and count <= _SHORT)
 
 
-def _parts(columns: Sequence[TableColumn], widths: Sequence[float], paper: Paper) -> list[int]:
-    """Return after how many rows each the table is parted: into parts of several full pages, the first a little shorter."""
-    count = len(columns[0].cells) if columns else 0
+def _parts(count: int, paper: Paper) -> list[int]:
+    """Return how many rows stand between two page breaks: those of several full pages, at first a few less."""
     row = paper.size + _ROW_PADDING
     a_page, first = int(paper.height / row) - 1, int((paper.height - _HEADING) / row) - 1
-    if count <= a_page or not all(map(_is_low, columns, widths, [paper.size] * len(widths))):
+    if count <= a_page:
         return [count]
     pages = math.ceil(math.ceil((count - first) / a_page) / _PARTS)
     parts = [first + (pages - 1) * a_page]
@@ -101,9 +106,9 @@ def _parts(columns: Sequence[TableColumn], widths: Sequence[float], paper: Paper
     return parts
 
 
-def _is_low(column: TableColumn, width: float, size: float) -> bool:
+def _is_low(column: TableColumn, width: float, paper: Paper) -> bool:
     """Tell whether each cell of a column takes one line, and its name, too."""
-    room = (width - _PADDING) / size
+    room = (width - _PADDING) / paper.size
     return em(column.name) * _BOLD <= room and all(em(cell) <= room for cell in column.cells)
 
 

@@ -80,6 +80,7 @@ def _data(told: Content) -> dict[str, Any]:
         "rejects": told.rejects,
         "reject_names": told.reject_names,
         "reject_rows": [[_spaced(cell) for cell in row] for row in told.reject_rows],
+        "broken": [[_spaced(part) for part in one] for one in told.broken],
         "checks": [
             [
                 _spaced(check.file),
@@ -96,6 +97,7 @@ def _data(told: Content) -> dict[str, Any]:
         "notes": [_spaced(note) for note in table.table_notes],
         "names": [column.name for column in table.columns],
         "looks": table.looks,
+        "is_short": layout.is_short,
         "parts": [
             list(zip(*(column.cells[first:last] for column in table.columns), strict=True))
             for first, last in pairwise(accumulate(layout.parts, initial=0))

@@ -39,10 +39,13 @@ class Sum:
     shift: int | None = None
 
     def read(self, total: Any) -> Number | None:
-        """Return the number that a sum is, or a sum of such sums."""
+        """Return the number that a sum is, or a sum of such sums; None if it is more than a double holds."""
         if total is None or self.shift is None:
             return total  # type: ignore[no-any-return]  # a whole number or a decimal
-        return math.ldexp(float(int(total)), -self.shift)
+        try:
+            return math.ldexp(float(int(total)), -self.shift)
+        except OverflowError:
+            return None
 
 
 def sums_of(rows: Rows, names: Iterable[str]) -> dict[str, Sum]:

@@ -25,9 +25,8 @@ from reportgen_dagster.rules.reading.cell_formats import (
 
 Writer = Callable[[Any], str]
 LONGEST = 1_000  # characters of a cell
-_EXACT = decimal.Context(
-    prec=1_000, rounding=decimal.ROUND_HALF_UP
-)  # more digits than any double or decimal has
+# More digits than any double or decimal has.
+_EXACT = decimal.Context(prec=1_000, rounding=decimal.ROUND_HALF_UP)
 _NO_BREAK = "\u00a0"
 _MOST_DECIMALS = 6  # of a number without a format
 _SMALLEST, _LARGEST = 1e-6, 1e15  # beyond which such a number has an exponent
@@ -152,4 +151,6 @@ def _plain(value: Any) -> str:
     """Write a value as it stands in a CSV file, or nearly so."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return f"{value:f}" if isinstance(value, Decimal) else str(value).removesuffix(".0")

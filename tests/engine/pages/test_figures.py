@@ -113,6 +113,11 @@ def test_very_large_and_very_small_doubles_are_added_up(tmp_path: Path, values: 
     assert found == pytest.approx(float(sum(map(Decimal, values))), rel=1e-15)
 
 
+def test_a_sum_that_no_double_holds_is_none(tmp_path: Path) -> None:
+    with _rows(tmp_path, {"f": [1e308] * 5}) as rows:
+        assert totals_of(rows, {"f": "sum"}, sums_of(rows, ["f"])) == {"f": None}
+
+
 def test_a_sum_of_more_than_38_digits_hides_no_other_total(tmp_path: Path) -> None:
     wide = pa.decimal128(38, 0)
     rows = table({"w": [Decimal(9) * 10**37] * 3, "n": [1, 2, 3]}, {"w": wide})
@@ -199,3 +204,10 @@ def test_a_column_that_is_null_everywhere_has_no_sum(tmp_path: Path) -> None:
         sums = sums_of(rows, ["x"])
         assert totals_of(rows, {"x": "average"}, sums) == {"x": None}
         assert _chart(rows, kind="bar", x="g", y="x").series[0].values == (None, None)
+
+
+@pytest.mark.parametrize("values", [[1e300, 1.0], [1e-300, 0.0]])
+def test_what_no_axis_shows_is_not_drawn(tmp_path: Path, values: list[float]) -> None:
+    with _rows(tmp_path, {"group": ["a", "b"], "f": values}) as rows:
+        data = _chart(rows, kind="bar", x="group", y="f")
+    assert (data.series, data.notes) == ((), ("Its sums are too large or too small to draw.",))

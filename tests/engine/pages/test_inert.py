@@ -107,6 +107,7 @@ def _wish(texts: list[str]) -> PagesWish:
                 ],
             }
         },
+        broken=[dict.fromkeys(("step", "column", "rule"), text) | {"count": 1} for text in texts[80:90]],
         warnings=texts[10:20],
         reject_samples=[
             dict.fromkeys(("_line", "_column", "_rule", "_value", "_reason"), text) for text in texts[60:80]
@@ -140,6 +141,7 @@ def test_html_has_no_other_elements_and_attributes_and_every_text_as_it_is(
     assert [row[0] for row in page.rows()] == [shown(text, LONGEST) for text in texts]
     assert page.names()[2] == texts[2]
     assert b"<script" not in made.html
+    assert made.html.startswith(b"<!DOCTYPE html>")
     (policy,) = (one for one in page.elements if one.attributes.get("http-equiv"))
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     sources = [element.attributes["src"] or "" for element in page.root.all("img")]

@@ -63,6 +63,16 @@ MADE: dict[str, Any] = {
         },
         "output": {"passed": True, "failures": []},
     },
+    "broken": [
+        {
+            "step": "steps[1].derive.fee",
+            "column": "",
+            "rule": "division by zero",
+            "severity": "error",
+            "count": 1,
+        },
+        {"step": "input", "column": "amount", "rule": "minimum: 0", "severity": "warn", "count": 1_001},
+    ],
     "warnings": ["input: amount: -3 is less than 0"],
     "reject_samples": [
         {
@@ -90,7 +100,7 @@ FACTS = (
         "is none of them",
         "kept, with warnings",
     ),
-    *("-3 is less than 0", "1.001"),
+    *("-3 is less than 0", "1.001", "steps[1].derive.fee", "division by zero"),
 )
 
 

@@ -93,6 +93,8 @@ def test_dates_and_times(code: str, locale: str, text: str) -> None:
 def test_at_writes_a_value_as_the_csv_file_has_it() -> None:
     assert _written(Decimal("1234.50"), "@", "de") == "1234.50"
     assert _written(MOMENT.date(), "@", "de", pa.date32()) == "2026-03-07"
+    assert _written(MOMENT, "@", "de", pa.timestamp("us")) == "2026-03-07T09:05:04"
+    assert _written(15.0, "@", "de", pa.float64()) == "15"
     assert _written("text", "@", "de", pa.string()) == "text"
 
 
