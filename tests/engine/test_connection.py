@@ -93,7 +93,7 @@ for name, path in files.items():
     head = "key,label" if name == "reference" else "key,name"
     path.write_text(head + "\\n" + "".join(f"k{n},{'x' * 100}{n}\\n" for n in range(counts[name])))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
-places = {"output": folder / "report.csv", "rejects": folder / "rejects.csv", "work": folder}
+places = {"outputs": {"csv": folder / "report.csv"}, "rejects": folder / "rejects.csv", "work": folder}
 try:
     make_report(rules(who="name", what="label"), files, limits=Limits(memory="60MB"), **places)
 except LimitError as error:

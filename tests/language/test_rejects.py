@@ -77,7 +77,7 @@ def test_every_report_has_an_asset_check_for_its_rejects() -> None:
     report = ReportDefinition(
         "a1", "u1", "ann@example.org", "daily", paused=False, on_new_data=False, fresh_within_seconds=None, ruleset_name="r",
         ruleset_version=1, is_pinned=False, ruleset_digest="0" * 64, rules_text="", syntax="yaml", summary=None,
-        datasets={"input": "d"}, parameters={}, schedules=()
+        datasets={"input": "d"}, parameters={}, formats=None, delivers=False, schedules=()
     )  # fmt: skip
     (assets,) = report_assets(part_reports([report])[0])
     assert "no_rejects" in {key.name for key in assets.check_keys}
