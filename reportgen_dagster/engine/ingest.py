@@ -29,7 +29,7 @@ from reportgen_dagster.engine.trying import failing_constants
 from reportgen_dagster.errors import MissingInputError, Problem, RulesError
 from reportgen_dagster.rules.compiling.compile import compile_ruleset
 from reportgen_dagster.rules.compiling.kinds import find_kinds
-from reportgen_dagster.rules.compiling.plan import INPUT, Form, Plan, Prepared, TableShape
+from reportgen_dagster.rules.compiling.plan import INPUT, TEXTS, Form, Plan, Prepared, TableShape
 from reportgen_dagster.rules.reading.ruleset import Ruleset
 
 # A table that is made of the whole input does not depend on the order of its rows; several threads read them.
@@ -50,7 +50,7 @@ class Request:
         run_date: What `today()` is.
         contracts: Contracts that come from Python instead of the rules, by the files' names; the report's is called `output`.
         until: Only the steps before this number; None: the whole report.
-        forms: What the report's rows are wanted as beside texts.
+        forms: What the report's rows are wanted as.
     """
 
     ruleset: Ruleset
@@ -59,7 +59,7 @@ class Request:
     run_date: datetime.date = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).date())
     contracts: Mapping[str, Contract] = field(default_factory=dict)
     until: int | None = None
-    forms: frozenset[Form] = frozenset()
+    forms: frozenset[Form] = TEXTS
 
     def compiled(
         self, shapes: Mapping[str, TableShape], pivot_values: Mapping[int, Sequence[str]] | None = None

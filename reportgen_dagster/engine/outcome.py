@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -81,13 +82,22 @@ class Preview:
             # As texts of Python's: a slice would keep the whole batch in memory.
             head = batch.slice(0, self._count - len(self._rows)).to_pydict()
             self._rows += [
-                [None if cell is None else str(cell) for cell in row]
+                [None if cell is None else _text(cell) for cell in row]
                 for row in zip(*head.values(), strict=True)
             ]
 
     def markdown(self, columns: Sequence[str]) -> str:
         """Show the rows as a Markdown table, cells as they are in the report."""
         return markdown(columns, self.rows())
+
+
+def _text(cell: object) -> str:
+    """Return a value as it is written."""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float):
+        return repr(cell).removesuffix(".0")
+    return cell.isoformat() if isinstance(cell, datetime.date | datetime.time) else str(cell)
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> str:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from reportgen_dagster.engine.outcome import Preview
 from reportgen_dagster.engine.writers.csv import CsvWriter
 from reportgen_dagster.formats import Format, is_packed_name
-from reportgen_dagster.rules.compiling.plan import Form, Plan
+from reportgen_dagster.rules.compiling.plan import TEXTS, Form, Plan
 from reportgen_dagster.rules.reading.document import LongForm
 from reportgen_dagster.rules.reading.output import Output
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from reportgen_dagster.engine.writers.xlsx import Look
 
 _FORMS: Mapping[Format, frozenset[Form]] = {
-    "csv": frozenset(),
+    "csv": TEXTS,
     "json": frozenset(("types", "json")),
     "ndjson": frozenset(("types", "json")),
     "parquet": frozenset(("types", "values")),
-    "xlsx": frozenset(("types", "values")),
+    "xlsx": frozenset(("texts", "types", "values")),
     "html": frozenset(("types", "values")),
     "pdf": frozenset(("types", "values")),
 }
@@ -41,18 +41,18 @@ class Rows:
     """Rows of the report in the forms that writers take.
 
     Attributes:
-        written: The columns as they are written, a text or a whole number each.
+        columns: The columns as they are written, a text or a whole number each; as typed values if nobody wants texts.
         values: The columns as typed values; None if nobody wants these.
         lines: Each row as JSON with a line end behind it; None if nobody wants these.
     """
 
-    written: pa.RecordBatch
+    columns: pa.RecordBatch
     values: pa.RecordBatch | None
     lines: pa.StringArray | None
 
 
 def forms_of(formats: Iterable[Format], output: Output | None) -> frozenset[Form]:
-    """Return what the rows must be there as beside texts.
+    """Return what the rows must be there as.
 
     Args:
         formats: What the report is written as.
@@ -112,7 +112,7 @@ class ReportWriter:
         if not batch.num_rows:
             return
         rows = self._rows(batch)
-        self._preview.add(rows.written)
+        self._preview.add(rows.columns)
         for write in self._writes:
             write(rows)
         self.row_count += batch.num_rows
@@ -127,13 +127,13 @@ class ReportWriter:
         if forms.values:
             values = pa.RecordBatch.from_arrays([batch.column(place) for place in forms.values], self._names)
         lines = None if forms.json is None else batch.column(forms.json)
-        return Rows(batch.select(range(forms.written)), values, lines)
+        return Rows(batch.select(range(forms.columns)), values, lines)
 
     def _opened(self, stack: ExitStack, name: Format, path: Path) -> Callable[[Rows], None]:
         """Open the writer of a format and return what gives it rows. Modules are loaded where they are needed: some are heavy."""
         if name == "csv":
             csv = stack.enter_context(self._csv(path))
-            return lambda rows: csv.write(rows.written)
+            return lambda rows: csv.write(rows.columns)
         if name == "parquet":
             from reportgen_dagster.engine.writers.parquet import ParquetWriter
 
@@ -145,7 +145,7 @@ class ReportWriter:
             look = self._look()
             xlsx = stack.enter_context(XlsxWriter(path, self._plan.columns, look))
             self._warnings.append(xlsx.warnings)
-            return lambda rows: xlsx.write(rows.written, rows.values)
+            return lambda rows: xlsx.write(rows.columns, rows.values)
         from reportgen_dagster.engine.writers.json import JsonWriter
 
         lines = stack.enter_context(

@@ -29,6 +29,7 @@ from reportgen_dagster.rules.compiling.parsed import ParsedRows, parsed_rows
 from reportgen_dagster.rules.compiling.pivots import pivot
 from reportgen_dagster.rules.compiling.plan import (
     INPUT,
+    TEXTS,
     Block,
     Form,
     OutputColumn,
@@ -92,7 +93,7 @@ def compile_ruleset(
     with_steps: bool = False,
     with_queries: bool = True,
     output: Contract | None = None,
-    forms: Collection[Form] = (),
+    forms: Collection[Form] = TEXTS,
 ) -> Plan:
     """Compile rules for files of these shapes.
 
@@ -107,7 +108,7 @@ def compile_ruleset(
         with_steps: Render the results of all steps, too: `Plan.step_tables`.
         with_queries: Render the plan's own queries: `Plan.blocks` and `Plan.text_sql`.
         output: The report's contract if it comes from Python instead of the rules.
-        forms: What the report's rows are wanted as beside texts.
+        forms: What the report's rows are wanted as.
 
     Returns:
         The plan; if it has problems, it has all of them, and is of use for explanations only.
@@ -305,14 +306,14 @@ class _Walk:
             return Plan(blocks=tuple(blocks), parsed=parsed)
         values = [(column.name, settled(column.final())) for column in columns]
         report = report_columns(block.layers, values, self.draft.forms)
-        both = (report.typed, report.written)
-        typed, written = (block.select(outputs, in_order=block.number > 0) for outputs in both)
-        before_last, parsed = self._handing(self.blocks[:-1], used_columns(typed) | used_columns(written))
+        both = (report.typed, report.wanted)
+        typed, wanted = (block.select(outputs, in_order=block.number > 0) for outputs in both)
+        before_last, parsed = self._handing(self.blocks[:-1], used_columns(typed) | used_columns(wanted))
         if block.number == 0:
             parsed = self._parsed(block, [partial(block.select, outputs, in_order=False) for outputs in both])
         return Plan(
             blocks=(*before_last, block.closed(typed)),
-            text_sql=sql_text(written),
+            text_sql=sql_text(wanted),
             forms=report.forms,
             parsed=parsed,
         )

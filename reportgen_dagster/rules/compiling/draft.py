@@ -16,6 +16,7 @@ from reportgen_dagster.errors import Problem
 from reportgen_dagster.rules.compiling.kinds import ColumnKind
 from reportgen_dagster.rules.compiling.plan import (
     PREPARED,
+    TEXTS,
     Asked,
     Form,
     PivotQuestion,
@@ -47,7 +48,7 @@ class Draft:
         environment: The values of parameters, and the date.
         pivot_values: The values of pivots that the data told, by the number of the step.
         given_contract: The report's contract if it does not come from the rules.
-        forms: What the report's rows are wanted as beside texts.
+        forms: What the report's rows are wanted as.
         contract: The report's contract as it judges the report, once that is known.
     """
 
@@ -57,7 +58,7 @@ class Draft:
     environment: Environment
     pivot_values: Mapping[int, Sequence[str]]
     given_contract: Contract | None = None
-    forms: frozenset[Form] = frozenset()
+    forms: frozenset[Form] = TEXTS
     contract: Contract | None = None
     problems: dict[Problem, None] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)

@@ -90,7 +90,7 @@ class FileColumns:
     def _copied(self, name: str, type_: Type, value: Callable[[], Value]) -> Value:
         """Return what a column is worth that is only written; one that no step computes with is text unless types are wanted."""
         is_asked = type_ != ANY and name in self.draft.asked.get(self.file, {})
-        if is_asked or self.draft.forms:
+        if is_asked or "types" in self.draft.forms:
             return value()
         raw = self._raw(name)
         return Value("text", raw, raw=raw)

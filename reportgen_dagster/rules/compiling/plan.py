@@ -36,9 +36,10 @@ FATAL = "f"  # like ERROR, but fails the run (`missing: fail`)
 OUTPUT = "o"  # breaks the output's contract: number of the rule; the row stays, the run is judged at its end
 
 Asked = Literal["type", "cell"]
-# What a report's rows may be wanted as beside texts. `types`: columns that are only copied have the type that all their cells
-# keep; `values`: typed values stand beside the texts; `json`: so does each row as JSON.
-Form = Literal["types", "values", "json"]
+# What a report's rows may be wanted as. `texts`: as they are written; `values`: as typed values; `json`: each row as JSON;
+# `types`: columns that are only copied have the type that all their cells keep.
+Form = Literal["texts", "values", "json", "types"]
+TEXTS: frozenset[Form] = frozenset(("texts",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,19 +191,20 @@ class RowForms:
     """Which columns of the rows that `Plan.text_sql` gives are what.
 
     Attributes:
-        written: So many come first: the report's columns as they are written, a text or a whole number each.
+        columns: So many come first: the report's columns as they are written, a text or a whole number each; as typed values if
+            nobody wants texts.
         values: For each column of the report the place of its typed value; empty if nobody wants these.
         json: The place of the row as JSON, with a line end behind it; None if nobody wants it.
     """
 
-    written: int = 0
+    columns: int = 0
     values: tuple[int, ...] = ()
     json: int | None = None
 
     @property
     def width(self) -> int:
         """Return how many columns there are."""
-        return max(self.written - 1, *self.values, self.json or 0, -1) + 1
+        return max(self.columns - 1, *self.values, self.json or 0, -1) + 1
 
 
 @dataclass(frozen=True, slots=True)

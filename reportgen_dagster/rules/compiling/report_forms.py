@@ -27,12 +27,12 @@ class ReportColumns:
 
     Attributes:
         typed: Each column's value, by its name.
-        written: The columns as they are written, and behind them further forms.
-        forms: Which of `written` is what.
+        wanted: The columns in the wanted forms.
+        forms: Which of `wanted` is what.
     """
 
     typed: list[tuple[str, Expr]]
-    written: list[tuple[str, Expr]]
+    wanted: list[tuple[str, Expr]]
     forms: RowForms
 
 
@@ -48,18 +48,19 @@ def report_columns(
     """
     typed = [(name, typed_value(layers, value)) for name, value in values]
     written = [(name, _written(layers, value)) for name, value in values]
-    columns, names = list(written), Names(name for name, _ in written)
+    columns = list(written if "texts" in wanted else typed)
+    names = Names(name for name, _ in columns)
     places: list[int] = []
     if "values" in wanted:
-        for place, ((name, value), (_, shown)) in enumerate(zip(typed, written, strict=True)):
-            is_same = key_of(value) == key_of(shown)
-            places.append(place if is_same else len(columns))
-            if not is_same:
+        for place, (name, value) in enumerate(typed):
+            is_there = key_of(value) == key_of(columns[place][1])
+            places.append(place if is_there else len(columns))
+            if not is_there:
                 columns.append((names.new(f"{name}:value"), value))
     json_place = len(columns) if "json" in wanted else None
     if json_place is not None:
         columns.append((names.new("json"), _json_line(values, written)))
-    return ReportColumns(typed, columns, RowForms(len(written), tuple(places), json_place))
+    return ReportColumns(typed, columns, RowForms(len(typed), tuple(places), json_place))
 
 
 def typed_value(layers: Layers, value: Value) -> Expr:
