@@ -287,6 +287,12 @@ def same_recipe(session: Session, owner_id: str, recipe: str) -> Run | None:
     ).first()
 
 
+def keeps_files(session: Session, run_id: str) -> bool:
+    """Tell whether a run's files were not removed as old; until the transaction ends nobody marks them so."""
+    kept = select(Run.id).where(Run.id == run_id, Run.expired_at.is_(None)).with_for_update(read=True)
+    return session.scalar(kept) is not None
+
+
 def has_live_lease() -> ColumnElement[bool]:
     """Return the condition that the Dagster run that a run knows of has a live lease."""
     return exists().where(Lease.dagster_run_id == Run.dagster_run_id, leases.is_live()).correlate(Run)

@@ -245,6 +245,7 @@ def publish(
     artifacts: Sequence[NewArtifact],
     rejects: Stored | None,
     outcome: Mapping[str, Any],
+    source: str | None = None,
 ) -> bool:
     """Make stored files a run's result, in one transaction.
 
@@ -254,6 +255,7 @@ def publish(
         artifacts: The report's files, in storage already; the first one is what is downloaded where nobody names a format.
         rejects: The rejects, in storage already, if there are any.
         outcome: `input_count`, `used_count`, `reject_count`, `row_count`, and whatever is to be told of the result.
+        source: The run whose files these are, if that is another one.
 
     Returns:
         False if the claim is no longer ours; nothing is published then.
@@ -268,6 +270,8 @@ def publish(
     if not all(map(context.store.exists, digests)):
         raise LostFileError("A file of the report is missing in storage.")
     with context.catalog.transaction() as session:
+        if source is not None and not queue.keeps_files(session, source):
+            raise LostFileError("The files of the earlier run were removed meanwhile.")
         ours = queue.change_claimed(
             session,
             claim.run_id,
@@ -317,7 +321,9 @@ def publish_again(context: Context, claim: Claim) -> str | None:
             "same_as": source.id,
         }
     try:
-        published = publish(context, claim, artifacts=artifacts, rejects=rejects, outcome=outcome)
+        published = publish(
+            context, claim, artifacts=artifacts, rejects=rejects, outcome=outcome, source=source.id
+        )
     except LostFileError:  # this run makes it again
         return None
     return source.id if published else None

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from reportgen_dagster.errors import LostFileError
 from reportgen_dagster.services import attempts, runs
 from reportgen_dagster.services.uploads import RulesText
-from tests.services.conftest import INPUT, RULES, World, fits
+from reportgen_dagster.storage.store import Stored
+from tests.services.conftest import INPUT, OUTCOME, RULES, World, fits
 
 REPORT = b"total\n2\n4\n"
 DATED = RulesText("rules.yaml", '- {output: made, formula: "today()"}\n', "yaml")
@@ -95,6 +97,19 @@ def test_files_that_were_removed_as_old_are_made_again(world: World) -> None:
     made(world, accept(world))
     world.sql("UPDATE runs SET expired_at = now()")
     assert again(world, accept(world)) is None
+
+
+def test_files_that_are_removed_at_that_moment_are_not_taken_over(world: World) -> None:
+    first = made(world, accept(world))
+    file = runs.report_file(world.context, world.ann, first)
+    world.sql("UPDATE runs SET expired_at = now() WHERE id = :id", id=first)  # after somebody found it
+    claimed = world.claim(accept(world))
+    artifacts = [attempts.NewArtifact("csv", Stored(file.digest, file.size_bytes), file.media_type)]
+    with pytest.raises(LostFileError):
+        attempts.publish(
+            world.context, claimed, artifacts=artifacts, rejects=None, outcome=OUTCOME, source=first
+        )
+    assert world.state(claimed.run_id) == "running"
 
 
 def test_a_claim_that_is_lost_publishes_nothing(world: World) -> None:
