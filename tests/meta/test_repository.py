@@ -80,12 +80,13 @@ def test_every_module_says_what_it_is_for() -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    readers = [
+    # environment.py only sets variables for libraries while these are loaded.
+    readers = {
         str(path.relative_to(ROOT))
         for path in SOURCES
-        if re.search(r"os\.environ|os\.getenv", path.read_text()) and path.name != "settings.py"
-    ]
-    assert readers == []
+        if re.search(r"os\.environ|os\.getenv", path.read_text())
+    }
+    assert readers == {"reportgen_dagster/settings.py", "reportgen_dagster/environment.py"}
 
 
 def test_ci_runs_what_the_readme_tells() -> None:
