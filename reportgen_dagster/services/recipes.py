@@ -21,8 +21,12 @@ _DATED = re.compile(r"\btoday\b", re.IGNORECASE)
 
 
 def recipe_of(claim: Claim) -> str:
-    """Return the SHA-256 of rules, files, parameters, formats and engines, and of the date where rules may ask for it."""
+    """Return the SHA-256 of rules, files, parameters, formats and engines, and of the date where rules may ask for it.
+
+    The report's name is in it, too: pages show it.
+    """
     recipe: dict[str, Any] = {
+        "report": claim.report_name,
         "rules": [claim.rules.syntax, claim.rules.text],
         "files": {name: file.digest for name, file in claim.files.items()},
         "parameters": claim.parameters,
