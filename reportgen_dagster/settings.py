@@ -192,7 +192,8 @@ class Settings(BaseSettings):
         " 0: as many as WORKERS.",
     )
     memory_limit: ByteSize = Field(
-        "1GB", description="Memory of one run for DuckDB's buffers; it takes about 300 MB more."
+        "1GB",
+        description="Memory of one run for DuckDB's buffers; it takes about 300 MB more, 500 MB for a PDF.",
     )
     time_limit_seconds: int = Field(3600, ge=1, description="Seconds that one run may take.")
     temp_limit: ByteSize = Field(

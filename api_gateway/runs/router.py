@@ -99,7 +99,13 @@ def link_report(
     run_id: str,
     caller: CallerDep,
     context: ContextDep,
-    format_: Annotated[str, Query(alias="format", description="Of the report.")] = "csv",
+    format_: Annotated[
+        str | None,
+        Query(
+            alias="format",
+            description="Which of the files that the run made; default: csv if it made that, else its first.",
+        ),
+    ] = None,
 ) -> DownloadLink:
     """Make a link that downloads a report without a token, for five minutes.
 

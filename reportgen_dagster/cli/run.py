@@ -67,7 +67,9 @@ def run_command(
     ] = None,
     memory_limit: Annotated[
         str,
-        typer.Option(help="Memory for DuckDB's buffers, as 512MB; the process takes about 300 MB more."),
+        typer.Option(
+            help="Memory for DuckDB's buffers, as 512MB; the process takes about 300 MB more, 500 MB for a PDF."
+        ),
     ] = DEFAULT_LIMITS.memory,
     time_limit: Annotated[
         int, typer.Option(help="Seconds that the report may take.", min=1, max=10**6)

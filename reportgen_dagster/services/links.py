@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import jwt
 
@@ -17,25 +16,18 @@ from reportgen_dagster.catalog import accounts as catalog
 from reportgen_dagster.errors import BadRequestError, NotFoundError
 from reportgen_dagster.identity import new_id, utc_now
 from reportgen_dagster.services import runs
-from reportgen_dagster.services.accounts import (
-    CLOCK_LEEWAY,
-    TOKEN_MAXIMUM_CHARACTERS,
-    Caller,
-    key_id,
-    signing_key,
-)
+from reportgen_dagster.services.accounts import Caller, signing_key
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.runs import FileView
+from reportgen_dagster.services.tokens import TokenKind
 
 LIFETIME = timedelta(minutes=5)
 PATH = "/api/v1/downloads/"
 REJECTS = "rejects"
 
-_ALGORITHM = "HS256"
-_TOKEN_TYPE = "dl+jwt"  # noqa: S105 - a media type, not a secret
-_ISSUER = "reportgen"
-_AUDIENCE = "reportgen-downloads"
-_CLAIMS = ["iss", "aud", "sub", "sid", "jti", "iat", "exp", "run", "file", "digest"]
+_DOWNLOAD = TokenKind(
+    "dl+jwt", "reportgen-downloads", ("sub", "sid", "jti", "iat", "exp", "run", "file", "digest")
+)
 _PURPOSE = "download link"
 
 
@@ -52,8 +44,19 @@ class Link:
     expires_at: datetime
 
 
-def link_to_report(context: Context, caller: Caller, run_id: str, format: str = "csv") -> Link:  # noqa: A002 - the HTTP parameter's name
+def link_to_report(
+    context: Context,
+    caller: Caller,
+    run_id: str,
+    format: str | None = None,  # noqa: A002 - the HTTP parameter's name
+) -> Link:
     """Return a link to the report of a run of the caller's.
+
+    Args:
+        context: The installation.
+        caller: Who asks.
+        run_id: Which run.
+        format: Which of its files; None: CSV if there is one, else the main one.
 
     Raises:
         BadRequestError: If there is no such format.
@@ -61,7 +64,8 @@ def link_to_report(context: Context, caller: Caller, run_id: str, format: str = 
         ConflictError: If the run has no report.
         ServiceError: If the file is lost in storage, or the storage is away.
     """
-    return _link(context, caller, run_id, format, runs.report_file(context, caller.user_id, run_id, format))
+    file = runs.report_file(context, caller.user_id, run_id, format)
+    return _link(context, caller, run_id, file.format, file)
 
 
 def link_to_rejects(context: Context, caller: Caller, run_id: str) -> Link:
@@ -81,7 +85,10 @@ def linked_file(context: Context, token: str) -> FileView:
         NotFoundError: If it opens nothing: forged, run out, its session over, its file gone; all told alike.
         ServiceError: If the file is lost in storage, or the storage is away.
     """
-    claims = _read(token, signing_key(context.settings, _PURPOSE))
+    try:
+        claims = _DOWNLOAD.read(token, signing_key(context.settings, _PURPOSE))
+    except jwt.InvalidTokenError:
+        raise _opens_nothing() from None
     with context.catalog.transaction() as transaction:
         user = catalog.user_of_session(transaction, claims["sid"])
         if user is None or user.id != claims["sub"]:
@@ -113,8 +120,6 @@ def _link(context: Context, caller: Caller, run_id: str, name: str, file: FileVi
     if presigned is not None:
         return Link(presigned, expires_at)
     claims = {
-        "iss": _ISSUER,
-        "aud": _AUDIENCE,
         "sub": caller.user_id,
         "sid": caller.session_id,
         "jti": new_id(),
@@ -124,33 +129,8 @@ def _link(context: Context, caller: Caller, run_id: str, name: str, file: FileVi
         "file": name,
         "digest": file.digest,
     }
-    key = signing_key(context.settings, _PURPOSE)
-    token = jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"typ": _TOKEN_TYPE, "kid": key_id(key)})
+    token = _DOWNLOAD.sign(claims, signing_key(context.settings, _PURPOSE))
     return Link(f"{context.settings.public_url.rstrip('/')}{PATH}{token}", expires_at)
-
-
-def _read(token: str, key: bytes) -> dict[str, Any]:
-    """Return the claims of a genuine token; PyJWT leaves typ, kid, length and the kinds of claims to us."""
-    if len(token) > TOKEN_MAXIMUM_CHARACTERS:
-        raise _opens_nothing()
-    try:
-        read = jwt.decode_complete(
-            token,
-            key,
-            algorithms=[_ALGORITHM],
-            audience=_AUDIENCE,
-            issuer=_ISSUER,
-            leeway=CLOCK_LEEWAY,
-            options={"require": _CLAIMS, "enforce_minimum_key_length": True},
-        )
-    except jwt.InvalidTokenError:
-        raise _opens_nothing() from None
-    header, claims = read["header"], read["payload"]
-    is_ours = header.get("typ") == _TOKEN_TYPE and header.get("kid") == key_id(key)
-    names = [name for name in _CLAIMS if name not in ("iat", "exp")]
-    if not is_ours or not all(isinstance(claims[name], str) for name in names):
-        raise _opens_nothing()
-    return dict(claims)
 
 
 def _opens_nothing() -> NotFoundError:

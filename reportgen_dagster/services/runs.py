@@ -76,6 +76,7 @@ class FileView:
         size_bytes: Its length.
         media_type: What it is, for HTTP.
         filename: What a download is to be called; ASCII.
+        format: Which file of the report it is; empty if it is none.
         store: Where it lies.
         dialect: How it is written, if it is CSV, in the words of `output.dialect`.
     """
@@ -85,6 +86,7 @@ class FileView:
     media_type: str
     filename: str
     store: ObjectStore
+    format: str = ""
     dialect: Mapping[str, Any] | None = None
 
     @property
@@ -322,7 +324,8 @@ def report_file(
     artifact = artifacts[wanted]
     name = file_name(slug(run.report_name), wanted, packed=artifact.media_type == GZIP_TYPE)
     view = file_view(context, artifact.digest, artifact.size_bytes, artifact.media_type, name)
-    return replace(view, dialect=(run.outcome or {}).get("dialect", {})) if wanted == CSV else view
+    dialect = (run.outcome or {}).get("dialect", {}) if wanted == CSV else None
+    return replace(view, format=wanted, dialect=dialect)
 
 
 def rejects_file(context: Context, owner_id: str, run_id: str | None) -> FileView:

@@ -404,6 +404,21 @@ def test_excel_has_number_formats_and_totals_that_follow_the_filter(tmp_path: Pa
     assert [kept.cell(5, column).value for column in (1, 2, 3)] == [2, 1.5, 1000.25]
 
 
+def test_totals_are_exact_where_they_need_more_digits_and_days_that_excel_has_not_are_texts(
+    tmp_path: Path,
+) -> None:
+    rules = """
+presentation: {totals: {n: sum, day: minimum}}
+input: {schema: {fields: [{name: n, type: decimal, precision: 38, scale: 0}, {name: day, type: date}]}}
+"""
+    data = "n,day\n" + "9" * 38 + ",1850-01-01\n" + "9" * 38 + ",2024-01-01\n"
+    _, files = make(tmp_path, rules, data, ("xlsx",))
+    kept = openpyxl.load_workbook(files["xlsx"], data_only=True).active
+    assert isinstance(kept, Worksheet)
+    assert kept.cell(4, 1).value == float(2 * int("9" * 38))
+    assert kept.cell(4, 2).value == "1850-01-01"
+
+
 def test_totals_of_several_sheets_are_of_all_their_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,8 @@ import pytest
 from sqlalchemy import text
 
 from reportgen_dagster.services import links
-from reportgen_dagster.services.accounts import Caller, key_id, signing_key
+from reportgen_dagster.services.accounts import Caller, signing_key
+from reportgen_dagster.services.tokens import key_id
 from tests.gateway.conftest import Server, User, assert_problem
 
 REPORT = b"double,name\n2,one\n4,two\n"
@@ -110,6 +111,17 @@ def test_a_link_is_for_certain_bytes(
     assert_problem(anybody.get(url), 404, "opens nothing")
 
 
+def test_without_a_format_the_link_is_to_what_a_download_gives(
+    ann: User, finish: Callable[..., None], anybody: httpx2.Client
+) -> None:
+    ann.upload()
+    task = ann.generate()
+    finish(task, xlsx=b"PK")
+    url = link(ann, task)
+    assert claims_of(url)["file"] == "xlsx"
+    assert anybody.get(url).content == b"PK"
+
+
 def test_a_link_runs_out(server: Server, ann: User, task: str, anybody: httpx2.Client) -> None:
     claims, key = claims_of(link(ann, task)), signing_key(server.settings, "download link")
     late = claims | {"exp": int(datetime.now(UTC).timestamp()) - 11, "iat": claims["iat"] - 600}
@@ -140,6 +152,7 @@ def test_no_other_token_is_a_link(server: Server, ann: User, bob: User, task: st
         signed(claims | {"run": "0" * 32}, key),
         signed(claims | {"sid": "0" * 32}, key),
         signed(claims | {"digest": 7}, key),
+        signed(claims | {"exp": str(claims["exp"])}, key),
         *(signed({name: claims[name] for name in claims if name != left}, key) for left in claims),
         "a" * 5000,
         "x",

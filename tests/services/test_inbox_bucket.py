@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import obstore
 import pytest
-from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
 from reportgen_dagster.errors import ConflictError, ServiceError
@@ -50,15 +49,6 @@ class Bucket:
     def digests(self) -> list[object]:
         rows = self.world.sql("SELECT digest FROM dataset_versions ORDER BY created_at")
         return [digest for (digest,) in rows]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    running = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
 
 
 @pytest.fixture

@@ -59,9 +59,11 @@ def _joined(total: Total, figure: Any, cells: pa.Array) -> Any:
 
 
 def _sum(cells: pa.Array) -> Any:
-    """Return the exact sum of whole numbers and decimals, of floats the nearest that Arrow adds up to."""
-    if pa.types.is_int64(cells.type):  # whose sum may not fit into 64 bits
+    """Return the exact sum of whole numbers and decimals, which may need more digits than they have; of floats Arrow's."""
+    if pa.types.is_int64(cells.type):
         return int(pc.sum(cells.cast(pa.decimal128(38, 0))).as_py())
+    if pa.types.is_decimal128(cells.type):
+        cells = cells.cast(pa.decimal256(76, cells.type.scale))
     return pc.sum(cells).as_py()
 
 

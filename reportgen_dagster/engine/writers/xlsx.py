@@ -30,7 +30,7 @@ from reportgen_dagster.contracts.types import TypeName
 from reportgen_dagster.engine.writers.files import fsync_file
 from reportgen_dagster.engine.writers.texts import bytes_of
 from reportgen_dagster.engine.writers.totals import Totals
-from reportgen_dagster.engine.writers.xlsx_cells import MAX_CELL, RowCells
+from reportgen_dagster.engine.writers.xlsx_cells import MAX_CELL, RowCells, has_day
 from reportgen_dagster.rules.compiling.plan import OutputColumn
 from reportgen_dagster.rules.reading.presentation import Total
 
@@ -204,6 +204,8 @@ class XlsxWriter:
             if column.name not in figures or figure is None:
                 label = "Total" if place == 0 else ""
                 page.write_string(row, place, label, book.add_format(_TOTAL))
+            elif isinstance(figure, datetime.date) and not has_day(figure):
+                page.write_string(row, place, figure.isoformat(), style)
             elif len(self._sheets) > 1 or isinstance(figure, (datetime.date, datetime.time)):
                 page.write(row, place, figure, style)
             else:

@@ -98,6 +98,11 @@ class RowCells:
         return pc.if_else(is_long, pc.binary_join_element_wise(head, _CUT, ""), texts)
 
 
+def has_day(day: datetime.date) -> bool:
+    """Tell whether Excel counts a day, or the day of a moment, right."""
+    return (day.date() if isinstance(day, datetime.datetime) else day) >= _FIRST_DAY
+
+
 def _escaped(texts: pa.StringArray) -> pa.StringArray:
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         texts = pc.replace_substring(texts, character, entity)
