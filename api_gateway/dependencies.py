@@ -1,17 +1,21 @@
-"""What endpoints ask for by type: the installation's context, the caller, Dagster, the launcher."""
+"""What endpoints ask for by type: the installation's context, the caller and what he may do, Dagster, the launcher.
+
+A call says by the type of its caller what it takes to be allowed: `ReaderDep`, `RunnerDep`, `WriterDep`, `AdminDep` name
+the scope, `SessionDep` is for what only somebody who signed in may do, not a program with an API token.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from api_gateway.background import Launcher
 from api_gateway.dagster_client import DagsterClient
 from api_gateway.health.readiness import Readiness
-from reportgen_dagster.errors import AuthenticationError
+from reportgen_dagster.errors import AuthenticationError, ForbiddenError
 from reportgen_dagster.services import accounts
 from reportgen_dagster.services.accounts import Caller
 from reportgen_dagster.services.context import Context
@@ -48,15 +52,32 @@ def _readiness(gateway: Annotated[Gateway, Depends(_gateway)]) -> Readiness:
 
 
 def _caller(
+    needed: SecurityScopes,
     context: Annotated[Context, Depends(_context)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller:
     if credentials is None:
         raise AuthenticationError("Send the access token as: Authorization: Bearer <access>")
-    return accounts.authenticate(context, credentials.credentials)
+    caller = accounts.authenticate(context, credentials.credentials)
+    missing = [scope for scope in needed.scopes if scope not in caller.scopes]
+    if missing:
+        raise ForbiddenError(
+            f"This call needs the scope {', '.join(missing)}, which the token does not have."
+        )
+    return caller
+
+
+def _signed_in(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    if not caller.session_id:
+        raise ForbiddenError("This call is for people who signed in; API tokens are not taken here.")
+    return caller
 
 
 ContextDep = Annotated[Context, Depends(_context)]
-CallerDep = Annotated[Caller, Depends(_caller)]
+ReaderDep = Annotated[Caller, Security(_caller, scopes=["read"])]
+RunnerDep = Annotated[Caller, Security(_caller, scopes=["run"])]
+WriterDep = Annotated[Caller, Security(_caller, scopes=["write"])]
+AdminDep = Annotated[Caller, Security(_caller, scopes=["admin"])]
+SessionDep = Annotated[Caller, Depends(_signed_in)]
 LauncherDep = Annotated[Launcher, Depends(_launcher)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]

@@ -78,11 +78,15 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
 _PROBLEM_MEANINGS: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "Invalid or missing input; `errors` lists every problem.",
     HTTPStatus.UNAUTHORIZED: "No valid token.",
+    HTTPStatus.FORBIDDEN: "The token lacks the scope, or the call is for admins.",
     HTTPStatus.NOT_FOUND: "There is none, or it is somebody else's.",
     HTTPStatus.CONFLICT: "The present state does not allow it.",
+    HTTPStatus.PRECONDITION_FAILED: "It was changed meanwhile (If-Match).",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A file, field or body exceeds its bound.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of another media type.",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The byte range lies outside of the file.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key was used for another request.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too often, or too much; see Retry-After.",
     HTTPStatus.SERVICE_UNAVAILABLE: "A needed server does not answer; see Retry-After.",
 }
 
@@ -169,7 +173,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     )
     for operations in document["paths"].values():
         for operation in operations.values():
-            operation["responses"].pop("422", None)  # FastAPI's own; here it is a 400
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]  # FastAPI's own; here it is a 400
+            if "security" in operation:
+                operation["responses"] |= {str(status): text for status, text in problems(401, 403).items()}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)

@@ -23,11 +23,15 @@ from reportgen_dagster.errors import (
     BadDataError,
     BadRequestError,
     ConflictError,
+    ForbiddenError,
+    KeyReusedError,
     NotFoundError,
+    PreconditionError,
     Problem,
     ReportgenError,
     ServiceError,
     TooLargeError,
+    TooManyError,
     UnavailableError,
 )
 
@@ -37,9 +41,13 @@ RETRY_SECONDS = 5
 # The first class that an error is an instance of counts.
 _STATUSES: tuple[tuple[type[ReportgenError], HTTPStatus], ...] = (
     (AuthenticationError, HTTPStatus.UNAUTHORIZED),
+    (ForbiddenError, HTTPStatus.FORBIDDEN),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (ConflictError, HTTPStatus.CONFLICT),
+    (PreconditionError, HTTPStatus.PRECONDITION_FAILED),
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (KeyReusedError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (TooManyError, HTTPStatus.TOO_MANY_REQUESTS),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (BadRequestError, HTTPStatus.BAD_REQUEST),
     (BadDataError, HTTPStatus.BAD_REQUEST),
@@ -130,8 +138,15 @@ async def _on_own_error(request: Request, error: ReportgenError) -> JSONResponse
     status = _status_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", error.code, error.detail, exc_info=status == HTTPStatus.INTERNAL_SERVER_ERROR)
-    headers = {"Content-Range": f"bytes */{error.size_bytes}"} if isinstance(error, RangeError) else {}
-    return problem_response(request.scope, status, error.to_json(), headers)
+    return problem_response(request.scope, status, error.to_json(), _headers_of(error))
+
+
+def _headers_of(error: ReportgenError) -> dict[str, str]:
+    if isinstance(error, RangeError):
+        return {"Content-Range": f"bytes */{error.size_bytes}"}
+    if isinstance(error, TooManyError):
+        return {"Retry-After": str(error.retry_seconds)}
+    return {}
 
 
 async def _on_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -179,6 +179,41 @@ class AuthenticationError(BadRequestError):
     title = "Authentication is needed"
 
 
+class ForbiddenError(BadRequestError):
+    """Who asks is known, and may not do this: a token without the scope, a user who is no admin."""
+
+    code = "forbidden"
+    title = "Not yours to do"
+
+
+class PreconditionError(BadRequestError):
+    """What is to be changed is not what the caller last saw (`If-Match`)."""
+
+    code = "changed-meanwhile"
+    title = "It was changed meanwhile"
+    hint = "Get it anew, look at what changed, and send your change with the new ETag."
+
+
+class KeyReusedError(BadRequestError):
+    """An Idempotency-Key came again with something else than the first time."""
+
+    code = "idempotency-key-reused"
+    title = "The Idempotency-Key was used for another request"
+    hint = "Send each new request with a key of its own; the same key only repeats the same request."
+
+
+class TooManyError(BadRequestError):
+    """A caller asks too often, or has too much of something; `retry_seconds` says when it is worth to try again."""
+
+    code = "too-many"
+    title = "Too many"
+
+    def __init__(self, detail: str = "", *, retry_seconds: int = 60, hint: str = "") -> None:
+        """Describe one case; `retry_seconds` is for the caller's program."""
+        super().__init__(detail, hint=hint)
+        self.retry_seconds = retry_seconds
+
+
 class BadDataError(ReportgenError):
     """The content of a file does not allow a report; `problems` gives lines and columns."""
 

@@ -14,7 +14,7 @@ from api_gateway.auth.schemas import (
     TokensView,
     UserView,
 )
-from api_gateway.dependencies import CallerDep, ContextDep
+from api_gateway.dependencies import ContextDep, SessionDep
 from api_gateway.documentation import problems
 from api_gateway.errors import MediaTypeError
 from reportgen_dagster.services import accounts
@@ -87,7 +87,7 @@ def refresh(body: RefreshBody, context: ContextDep) -> TokensView:
 @router.post(
     "/logout", name="logout_by_post", response_description="Signed out.", responses=problems(401, 503)
 )
-def logout(caller: CallerDep, context: ContextDep) -> MessageView:
+def logout(caller: SessionDep, context: ContextDep) -> MessageView:
     """End the session: its access and refresh tokens are refused from now on."""
     accounts.logout(context, caller.session_id)
     return MessageView(message="Signed out.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from api_gateway.deliveries.schemas import DeliveryItem, delivery_item
-from api_gateway.dependencies import CallerDep, ContextDep
+from api_gateway.dependencies import ContextDep, ReaderDep, RunnerDep
 from api_gateway.documentation import problems
 from api_gateway.paging import Page
 from reportgen_dagster.services import outbox
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1", tags=["deliveries"])
     response_description="All deliveries of the run.",
     responses=problems(401, 404, 503),
 )
-def list_deliveries(run_id: str, caller: CallerDep, context: ContextDep) -> Page[DeliveryItem]:
+def list_deliveries(run_id: str, caller: ReaderDep, context: ContextDep) -> Page[DeliveryItem]:
     """List the e-mails, webhooks and copies of a run, and what became of them."""
     found = outbox.run_deliveries(context, caller.user_id, run_id)
     return Page(items=[delivery_item(one) for one in found])
@@ -29,6 +29,6 @@ def list_deliveries(run_id: str, caller: CallerDep, context: ContextDep) -> Page
     response_description="The delivery, waiting.",
     responses=problems(401, 404, 503),
 )
-def redeliver(delivery_id: str, caller: CallerDep, context: ContextDep) -> DeliveryItem:
+def redeliver(delivery_id: str, caller: RunnerDep, context: ContextDep) -> DeliveryItem:
     """Send a delivery anew under its id, whether it is dead, delivered or waiting. It is tried for another day."""
     return delivery_item(outbox.redeliver(context, caller.user_id, delivery_id))

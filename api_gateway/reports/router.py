@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from api_gateway.dependencies import CallerDep, ContextDep, LauncherDep
+from api_gateway.dependencies import ContextDep, LauncherDep, ReaderDep, RunnerDep, WriterDep
 from api_gateway.documentation import multipart_body, problems
 from api_gateway.downloads import file_response, guarded_response
 from api_gateway.multipart import Form, FormShape, has_body, read_form
@@ -107,7 +107,7 @@ FormatsQuery = Annotated[
 )
 async def generate_report(
     request: Request,
-    caller: CallerDep,
+    caller: RunnerDep,
     context: ContextDep,
     launcher: LauncherDep,
     formats: FormatsQuery = None,
@@ -138,7 +138,7 @@ async def generate_report(
     response_description="State, progress, counts and links.",
     responses=problems(401, 404, 503),
 )
-def show_task_status(task_id: str, caller: CallerDep, context: ContextDep) -> TaskStatus:
+def show_task_status(task_id: str, caller: ReaderDep, context: ContextDep) -> TaskStatus:
     """Show how far a report is."""
     return task_status(runs.find_run(context, caller.user_id, task_id), context.settings)
 
@@ -147,7 +147,7 @@ def show_task_status(task_id: str, caller: CallerDep, context: ContextDep) -> Ta
 @router.head("/download-report-view", include_in_schema=False)
 def download_latest_report(
     request: Request,
-    caller: CallerDep,
+    caller: ReaderDep,
     context: ContextDep,
     task_id: Annotated[str | None, Query(description="Default: the run that was accepted last.")] = None,
     format_: FormatQuery = None,
@@ -162,7 +162,7 @@ def download_latest_report(
 def download_report(
     task_id: str,
     request: Request,
-    caller: CallerDep,
+    caller: ReaderDep,
     context: ContextDep,
     format_: FormatQuery = None,
     guard: GuardQuery = None,
@@ -201,7 +201,7 @@ def download_report(
 )
 async def trigger_scheduled_report(
     request: Request,
-    caller: CallerDep,
+    caller: WriterDep,
     context: ContextDep,
     launcher: LauncherDep,
     formats: FormatsQuery = None,

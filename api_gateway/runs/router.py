@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from api_gateway.dependencies import CallerDep, ContextDep, LauncherDep
+from api_gateway.dependencies import ContextDep, LauncherDep, ReaderDep, RunnerDep
 from api_gateway.documentation import problems
 from api_gateway.downloads import file_response
 from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
@@ -36,7 +36,7 @@ class DownloadLink(BaseModel):
 @router.get("", response_description="One page of runs.", responses=problems(400, 401, 503))
 def list_runs(
     request: Request,
-    caller: CallerDep,
+    caller: ReaderDep,
     context: ContextDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
@@ -56,7 +56,7 @@ def list_runs(
         401, 404, 409, 503, status_409="It is finished: succeeded, failed or cancelled before."
     ),
 )
-async def cancel_run(run_id: str, caller: CallerDep, context: ContextDep, launcher: LauncherDep) -> RunItem:
+async def cancel_run(run_id: str, caller: RunnerDep, context: ContextDep, launcher: LauncherDep) -> RunItem:
     """Cancel a run, whether it waits or works.
 
     Nothing of it is published from now on; its process ends within two seconds.
@@ -77,7 +77,7 @@ async def cancel_run(run_id: str, caller: CallerDep, context: ContextDep, launch
     },
 )
 @router.head("/{run_id}/rejects", include_in_schema=False)
-def download_rejects(run_id: str, request: Request, caller: CallerDep, context: ContextDep) -> Response:
+def download_rejects(run_id: str, request: Request, caller: ReaderDep, context: ContextDep) -> Response:
     """Download the rows that a run rejected, each with its line and the reason, as CSV."""
     return file_response(request, runs.rejects_file(context, caller.user_id, run_id))
 
@@ -97,7 +97,7 @@ def download_rejects(run_id: str, request: Request, caller: CallerDep, context: 
 )
 def link_report(
     run_id: str,
-    caller: CallerDep,
+    caller: ReaderDep,
     context: ContextDep,
     format_: Annotated[
         str | None,
@@ -120,7 +120,7 @@ def link_report(
     response_description="The link.",
     responses=problems(401, 404, 503, status_404="No such run, or it rejected nothing."),
 )
-def link_rejects(run_id: str, caller: CallerDep, context: ContextDep) -> DownloadLink:
+def link_rejects(run_id: str, caller: ReaderDep, context: ContextDep) -> DownloadLink:
     """Make a link that downloads the rows that a run rejected without a token, for five minutes."""
     return DownloadLink.of(links.link_to_rejects(context, caller, run_id))
 

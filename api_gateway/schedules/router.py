@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from api_gateway.dependencies import CallerDep, ContextDep
+from api_gateway.dependencies import ContextDep, ReaderDep, WriterDep
 from api_gateway.documentation import problems
 from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
 from api_gateway.schedules.schemas import ScheduleItem, schedule_item
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
 @router.get("", response_description="A page of schedules.", responses=problems(400, 401, 503))
 def list_schedules(
     request: Request,
-    caller: CallerDep,
+    caller: ReaderDep,
     context: ContextDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
@@ -34,7 +34,7 @@ def list_schedules(
 @router.post(
     "/{schedule_id}/pause", response_description="The schedule, paused.", responses=problems(401, 404, 503)
 )
-def pause_schedule(schedule_id: str, caller: CallerDep, context: ContextDep) -> ScheduleItem:
+def pause_schedule(schedule_id: str, caller: WriterDep, context: ContextDep) -> ScheduleItem:
     """Stop a schedule's ticks until it is resumed. Acts at once; pausing twice is no error."""
     schedule = schedules.pause(context, caller.user_id, schedule_id)
     return schedule_item(schedule, context.settings)
@@ -43,7 +43,7 @@ def pause_schedule(schedule_id: str, caller: CallerDep, context: ContextDep) -> 
 @router.post(
     "/{schedule_id}/resume", response_description="The schedule, ticking.", responses=problems(401, 404, 503)
 )
-def resume_schedule(schedule_id: str, caller: CallerDep, context: ContextDep) -> ScheduleItem:
+def resume_schedule(schedule_id: str, caller: WriterDep, context: ContextDep) -> ScheduleItem:
     """Let a schedule tick again, from its next time on."""
     schedule = schedules.resume(context, caller.user_id, schedule_id)
     return schedule_item(schedule, context.settings)
@@ -52,6 +52,6 @@ def resume_schedule(schedule_id: str, caller: CallerDep, context: ContextDep) ->
 @router.delete(
     "/{schedule_id}", status_code=204, response_description="It is gone.", responses=problems(401, 404, 503)
 )
-def delete_schedule(schedule_id: str, caller: CallerDep, context: ContextDep) -> None:
+def delete_schedule(schedule_id: str, caller: WriterDep, context: ContextDep) -> None:
     """Delete a schedule. Its runs and their reports stay."""
     schedules.delete_schedule(context, caller.user_id, schedule_id)

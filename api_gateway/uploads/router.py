@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from api_gateway.dependencies import CallerDep, ContextDep
+from api_gateway.dependencies import ContextDep, WriterDep
 from api_gateway.documentation import multipart_body, problems
 from api_gateway.multipart import FormShape, read_form
 from api_gateway.uploads.schemas import FilesUploaded, FileUploaded, RulesUploaded
@@ -38,7 +38,7 @@ FILES_SHAPE = FormShape(files={"input": "input", "reference": "reference"})
 )
 async def upload_rules(
     request: Request,
-    caller: CallerDep,
+    caller: WriterDep,
     context: ContextDep,
     type_: Annotated[
         Literal["json", "yaml"] | None,
@@ -58,7 +58,7 @@ async def upload_rules(
     responses=problems(400, 401, 413, 415, 503, status_400="A file cannot be used, or none was sent."),
     openapi_extra=multipart_body({"input": "The CSV to report on.", "reference": "The CSV to look up in."}),
 )
-async def upload_files(request: Request, caller: CallerDep, context: ContextDep) -> FilesUploaded:
+async def upload_files(request: Request, caller: WriterDep, context: ContextDep) -> FilesUploaded:
     """Upload an input, a reference or both. Each becomes the caller's last one."""
     judge = judge_by_last_rules(context, caller.user_id)
     form = await read_form(request, context, FILES_SHAPE, judge=judge)

@@ -28,6 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from reportgen_dagster.identity import new_id
 
 CSV_TYPE = "text/csv"  # the media type of uploads, reports and rejects
+ADMIN = "admin"
 FINAL_STATES = ("succeeded", "failed", "cancelled")
 STAGES = ("waiting", "ingest", "validate", "transform", "publish", "done")
 
@@ -61,11 +62,13 @@ class User(Base):
     """Somebody who has an account."""
 
     __tablename__ = "users"
+    __table_args__ = (CheckConstraint("role in ('user', 'admin')", name="role"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     email: Mapped[str] = mapped_column(Text, unique=True)  # lower case
     name: Mapped[str] = mapped_column(Text)
     password_hash: Mapped[str] = mapped_column(Text)
+    role: Mapped[Literal["user", "admin"]] = mapped_column(String(8), server_default=text("'user'"))
     priority: Mapped[int] = mapped_column(
         server_default=text("0")
     )  # whose runs go first; higher before lower

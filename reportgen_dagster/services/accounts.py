@@ -24,7 +24,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy.orm import Session as Transaction
 
 from reportgen_dagster.catalog import accounts as catalog
-from reportgen_dagster.catalog.tables import User
+from reportgen_dagster.catalog.tables import ADMIN, User
 from reportgen_dagster.errors import AuthenticationError, BadRequestError, NotFoundError, Problem
 from reportgen_dagster.identity import digest_text, new_id, new_secret
 from reportgen_dagster.services.context import Context
@@ -37,6 +37,11 @@ SESSION_LIFETIME = timedelta(days=60)
 PASSWORD_MINIMUM_CHARACTERS = 6  # the replaced service's clients use `pass123`
 PASSWORD_MAXIMUM_BYTES = 1024
 NAME_MAXIMUM_CHARACTERS = 200
+
+# What a call needs and a token may be good for: look and download; generate and cancel; upload, define, change, delete;
+# administer the installation, which is for admins.
+SCOPES = ("read", "run", "write", "admin")
+SESSION_SCOPES = frozenset(("read", "run", "write"))
 
 _ACCESS = TokenKind("at+jwt", "reportgen-api", ("sub", "sid", "jti", "iat", "nbf", "exp"))
 _REFRESH_PREFIX = "rg_rt_"
@@ -68,12 +73,21 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request comes from."""
+    """Who a request comes from.
+
+    Attributes:
+        user_id: Whose things are meant.
+        session_id: The session of an access token; empty for an API token, which is good for its scopes only.
+        email: The user's address.
+        name: The user's name.
+        scopes: What may be done: of SCOPES.
+    """
 
     user_id: str
     session_id: str
     email: str
     name: str
+    scopes: frozenset[str] = SESSION_SCOPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +180,8 @@ def authenticate(context: Context, access_token: str) -> Caller:
         user = catalog.user_of_session(transaction, session_id)
         if user is None or user.id != user_id:
             raise AuthenticationError("The session is over; sign in again.")
-        return Caller(user_id=user.id, session_id=session_id, email=user.email, name=user.name)
+        scopes = frozenset(SCOPES) if user.role == ADMIN else SESSION_SCOPES
+        return Caller(user.id, session_id, user.email, user.name, scopes)
 
 
 @lru_cache(maxsize=4)
