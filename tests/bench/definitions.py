@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -206,6 +207,9 @@ class Bench:
 
     def _get(self, path: str) -> None:
         answer = self._client.http.get(path)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:  # access tokens live for ten minutes
+            self._client.sign_in_again()
+            answer = self._client.http.get(path)
         if answer.status_code != 200:
             raise SystemExit(answer.text)
 
