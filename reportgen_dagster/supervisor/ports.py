@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 
 from reportgen_dagster.errors import ConflictError, Problem
@@ -56,13 +55,3 @@ def _why_not(host: str, port: int) -> str:
         except OSError as error:
             return (error.strerror or str(error)).lower()
     return ""
-
-
-async def is_listening(port: int) -> bool:
-    """Tell whether a loopback port accepts connections."""
-    try:
-        _, writer = await asyncio.open_connection(LOOPBACK, port)
-    except OSError:
-        return False
-    writer.close()
-    return True

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,8 +48,10 @@ def prepare(settings: Settings) -> None:
     dagster = _plain(settings.dagster_database_url)
     make_database(catalog)
     make_database(dagster)
-    migrate(settings.catalog_url)
-    _make_dagster_storage(settings, dagster, dagster_home / "version")
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(_make_dagster_storage, settings, dagster, dagster_home / "version")
+        migrate(settings.catalog_url)
+        making.result()
 
 
 def _workspace(settings: Settings) -> dict[str, object]:

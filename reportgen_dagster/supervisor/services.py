@@ -46,6 +46,7 @@ PREPARE = Service(
     (*DAGSTER, "CODE_SERVER_HOST", "CODE_SERVER_PORT"),
 )
 
+_AFTER_CODE_SERVERS = ("python", "-m", "reportgen_dagster.defs.after_code_servers")
 _WORKSPACE = ("-w", "{workspace}")
 
 
@@ -63,9 +64,13 @@ def code_server(shard: int) -> Service:
 
 
 WEBSERVER = Service(
-    "webserver", ("dagster-webserver", *_WORKSPACE, "-h", "{listen}", "-p", "{dagster_port}"), DAGSTER
+    "webserver",
+    (*_AFTER_CODE_SERVERS, "webserver", *_WORKSPACE, "-h", "{listen}", "-p", "{dagster_port}"),
+    DAGSTER,
 )
-DAEMON = Service("daemon", ("dagster-daemon", "run", *_WORKSPACE, "--log-level", "warning"), DAGSTER)
+DAEMON = Service(
+    "daemon", (*_AFTER_CODE_SERVERS, "daemon", "run", *_WORKSPACE, "--log-level", "warning"), DAGSTER
+)
 WORKER = Service(
     "worker",
     (

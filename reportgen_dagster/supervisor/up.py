@@ -10,7 +10,6 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from pydantic import SecretStr
 
@@ -22,7 +21,7 @@ from reportgen_dagster.supervisor.demo import make_example
 from reportgen_dagster.supervisor.guardian import Guardian
 from reportgen_dagster.supervisor.home import Home, Runtime
 from reportgen_dagster.supervisor.output import Output
-from reportgen_dagster.supervisor.ports import is_listening, refuse_taken_ports
+from reportgen_dagster.supervisor.ports import refuse_taken_ports
 from reportgen_dagster.supervisor.postgres import EmbeddedPostgres
 from reportgen_dagster.supervisor.processes import end_instance
 from reportgen_dagster.supervisor.readiness import gateway_url, why_not_ready
@@ -86,6 +85,8 @@ class _Up:
         self._children: list[Child] = []
         self._end_wanted = asyncio.Event()
         self._end_wanted_at = 0.0
+        # It imports for as long as the databases are prepared, and needs them for runs alone, of which there are none yet.
+        self._worker_is_early = home.is_first_start
 
     async def run(self) -> None:
         """Start, watch until a signal comes, end."""
@@ -134,8 +135,10 @@ class _Up:
         begin = time.monotonic()
         await self._start_servers()
         self._record_runtime()
+        if self._worker_is_early:
+            self._add(self._program(services.WORKER)).start()
         await self._prepare()
-        await self._start_services()
+        self._start_services()
         await self._wait_until_ready()
         self._output.say(f"Ready after {time.monotonic() - begin:.1f} s.")
         await self._first_start()
@@ -184,22 +187,10 @@ class _Up:
         if code != 0:
             raise ServiceError("the databases could not be prepared; the lines of `prepare` above say why")
 
-    async def _start_services(self) -> None:
-        """Start the code server first: webserver and daemon load definitions from it as they start."""
-        settings = self._settings
-        children = {
-            service.name: self._add(self._program(service)) for service in services.all_services(settings)
-        }
-        code_servers = services.code_servers(settings)
-        for service in (*code_servers, services.WORKER, services.GATEWAY):
-            children.pop(service.name).start()
-        for service in code_servers:
-            port = services.code_server_port(settings, service.shard)
-            await self._patiently(partial(is_listening, port), f"the {service.name} does not listen")
-        for child in children.values():
-            child.start()
-        port = settings.dagster_port
-        await self._patiently(partial(is_listening, port), "the Dagster webserver does not listen")
+    def _start_services(self) -> None:
+        for service in services.all_services(self._settings):
+            if service is not services.WORKER or not self._worker_is_early:
+                self._add(self._program(service)).start()
 
     async def _wait_until_ready(self) -> None:
         reason = ""
@@ -211,11 +202,6 @@ class _Up:
 
         while not await self._holds(is_ready, PATIENCE_SECONDS):
             self._output.say(f"Not ready after {PATIENCE_SECONDS:g} s: {reason}. Still trying.")
-
-    async def _patiently(self, condition: Callable[[], Awaitable[bool]], otherwise: str) -> None:
-        """Wait as long as it takes for a supervised service, saying from time to time what is missing."""
-        while not await self._holds(condition, PATIENCE_SECONDS):
-            self._output.say(f"Not ready after {PATIENCE_SECONDS:g} s: {otherwise}. Still trying.")
 
     async def _first_start(self) -> None:
         if self._settings.demo and self._home.is_first_start:
