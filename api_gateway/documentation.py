@@ -11,6 +11,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from api_gateway.errors import PROBLEM_MEDIA_TYPE
+from api_gateway.examples import add_examples
+from api_gateway.openapi_links import add_links
 
 DOCS_PATH = "/docs"
 OPENAPI_PATH = "/openapi.json"
@@ -181,4 +183,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     schemas["Problem"] = _PROBLEM_SCHEMA
+    add_examples(document)
+    add_links(document)
     return document

@@ -13,8 +13,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 from starlette.types import Scope
 
 from api_gateway.envelope import request_id_of
@@ -97,25 +99,36 @@ def problem_response(
         error: The error as `ReportgenError.to_json` gives it.
         headers: Further headers of the answer.
     """
-    detail = error["detail"]
-    body = {
-        "type": f"urn:reportgen:problem:{error['code']}",
-        "title": error["title"],
-        "status": int(status),
-        "detail": detail,
-        "instance": scope["path"],
-        "error": detail,
-        "code": error["code"],
-        "hint": error["hint"],
-        "errors": error["problems"],
-        "request_id": request_id_of(scope),
-    }
     return JSONResponse(
-        body,
+        _problem(error, status, scope["path"], request_id_of(scope)),
         status_code=status,
         media_type=PROBLEM_MEDIA_TYPE,
         headers={**_STATUS_HEADERS.get(status, {}), **(headers or {})},
     )
+
+
+def problem_example(status: int, path: str) -> dict[str, Any]:
+    """Return what the body of a problem looks like, for documentation."""
+    kinds = (MediaTypeError, *(kind for kind, _ in _STATUSES))
+    error = next((kind() for kind in kinds if _status_of(kind()) == status), ServiceError())
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        error = RangeError(size_bytes=1024)
+    return _problem(error.to_json(), status, path, "9b1c0d3e5f7a4826")
+
+
+def _problem(error: Mapping[str, Any], status: int, instance: str, request_id: str) -> dict[str, Any]:
+    return {
+        "type": f"urn:reportgen:problem:{error['code']}",
+        "title": error["title"],
+        "status": int(status),
+        "detail": error["detail"],
+        "instance": instance,
+        "error": error["detail"],
+        "code": error["code"],
+        "hint": error["hint"],
+        "errors": error["problems"],
+        "request_id": request_id,
+    }
 
 
 def internal_error_response(scope: Scope) -> JSONResponse:
@@ -171,7 +184,23 @@ async def _on_http_exception(request: Request, error: HTTPException) -> JSONResp
         "hint": "",
         "problems": [],
     }
-    return problem_response(request.scope, status, described, error.headers)
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed_methods(request))
+    return problem_response(request.scope, status, described, headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Return what can be done with a path; the router itself tells of its first call alone."""
+    return sorted(
+        {
+            method
+            for route in iter_route_contexts(request.app.routes)
+            if isinstance(route.original_route, APIRoute)
+            and compile_path(route.path)[0].match(request.scope["path"])
+            for method in route.methods
+        }
+    )
 
 
 async def _on_disconnect(request: Request, _: ClientDisconnect) -> JSONResponse:

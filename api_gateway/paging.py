@@ -16,7 +16,11 @@ class Page(BaseModel, Generic[Item]):
     """One page of a list."""
 
     items: list[Item]
-    next: str | None = Field(None, description="Path of the next page; null on the last one.")
+    next: str | None = Field(
+        None,
+        description="Path of the next page; null on the last one.",
+        examples=["?limit=50&cursor=Wy4uLl0"],
+    )
 
 
 def next_link(path: str, limit: int, cursor: str | None) -> str | None:

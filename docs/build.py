@@ -251,11 +251,19 @@ def _rejects(path: Path) -> list[str]:
     return [f"The rejects:\n\n{_table(REJECT_COLUMNS, rows)}"]
 
 
+def openapi_document() -> str:
+    """Return the API's own description, so that a change of it is seen as a change."""
+    from api_gateway.main import create_app
+
+    return json.dumps(create_app().openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "settings.md": settings_page,
     DOCS / "errors.md": errors_page,
     DOCS / "api.md": api_page,
     DOCS / "commands.md": commands_page,
+    DOCS / "openapi.json": openapi_document,
     DOCS / "rules" / "functions.md": functions_page,
     DOCS / "rules" / "cookbook.md": cookbook_page,
     DOCS.parent / "rules" / "schema.json": rules_schema,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api_gateway.dependencies import ReadinessDep
 from api_gateway.documentation import problems
@@ -16,7 +16,7 @@ router = APIRouter(tags=["health"])
 class Health(BaseModel):
     """All is well."""
 
-    status: str
+    status: str = Field(examples=["ok"])
 
 
 class Readiness(Health):
@@ -26,7 +26,7 @@ class Readiness(Health):
         warnings: What is no reason to make no reports: bounds that the kernel lacks, definitions that Dagster could not reload.
     """
 
-    warnings: list[str]
+    warnings: list[str] = Field(examples=[[]])
 
 
 @router.get("/healthz", response_description="The gateway answers.")

@@ -48,10 +48,19 @@ SCHEDULE_SHAPE = FormShape(
     any_reference=True,
 )
 _PARAMETERS = 'Values of the rules\' parameters, as a JSON object: {"desk": "FX", "since": "2024-01-31"}.'
+
+
+def _file_content(name: str) -> dict[str, Any]:
+    if name == "json":
+        rows = {"type": "array", "items": {"type": "object"}}
+        return {"schema": rows, "example": [{"name": "one", "double": 2}]}
+    return {"schema": {"type": "string", "format": "binary"}}
+
+
 _DOWNLOAD_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The report.",
-        "content": {media_type(name): {"schema": {"type": "string"}} for name in FORMATS},
+        "content": {media_type(name): _file_content(name) for name in FORMATS},
     },
     202: {"description": "It is not ready yet.", "model": TaskState},
     206: {"description": "The asked range of the report."},
@@ -65,6 +74,7 @@ FormatQuery = Annotated[
     str | None,
     Query(
         alias="format",
+        json_schema_extra={"enum": list(FORMATS)},
         description=f"One of the formats that the run made, of {_NAMES}; default: csv if it made that, else its first.",
     ),
 ]

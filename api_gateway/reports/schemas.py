@@ -18,8 +18,8 @@ class TaskAccepted(BaseModel):
 
     task_id: str
     status: State
-    status_url: str
-    download_url: str
+    status_url: str = Field(examples=["/api/task-status/3f2b8c5a9d1e4f70a6b2c4d8e0f19375/"])
+    download_url: str = Field(examples=["/api/download-report/3f2b8c5a9d1e4f70a6b2c4d8e0f19375/"])
 
 
 class TaskState(BaseModel):
