@@ -30,7 +30,7 @@ hypothesis.settings.load_profile("repeatable")
 # that computes (engine/confined.py), and some of these tests replace what is done there. Then all others.
 ORDER = ("e2e", "services", "definitions", "gateway", "supervisor", "cli")
 
-WITH_A_SERVICE_OF_THEIR_OWN = ("test_first_start", "test_inbox", "test_shards", "test_up_killed")
+WITH_A_SERVICE_OF_THEIR_OWN = ("test_first_start", "test_inbox", "test_shards")
 
 TEMPLATE = "reportgen_template"
 _numbers = count(1)
