@@ -109,8 +109,8 @@ def problem_response(
 
 def problem_example(status: int, path: str) -> dict[str, Any]:
     """Return what the body of a problem looks like, for documentation."""
-    kinds = (MediaTypeError, *(kind for kind, _ in _STATUSES))
-    error = next((kind() for kind in kinds if _status_of(kind()) == status), ServiceError())
+    cases: list[ReportgenError] = [MediaTypeError(), *(kind() for kind, _ in _STATUSES)]
+    error = next((case for case in cases if _status_of(case) == status), ServiceError())
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         error = RangeError(size_bytes=1024)
     return _problem(error.to_json(), status, path, "9b1c0d3e5f7a4826")
@@ -197,8 +197,8 @@ def _allowed_methods(request: Request) -> list[str]:
             method
             for route in iter_route_contexts(request.app.routes)
             if isinstance(route.original_route, APIRoute)
-            and compile_path(route.path)[0].match(request.scope["path"])
-            for method in route.methods
+            and compile_path(route.path or "")[0].match(request.scope["path"])
+            for method in route.methods or ()
         }
     )
 

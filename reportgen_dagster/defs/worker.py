@@ -7,6 +7,7 @@ fork. Definitions are imported by the forked process, so they are those of the m
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import logging
@@ -75,6 +76,7 @@ def _warm_up() -> None:
         references={"reference": TableShape("reference", ("key", "c"), {"c": number})},
     )
     gc.freeze()  # what is here now stays shared with the forked processes
+    atexit.register(gc.unfreeze)  # else DuckDB's binding tells of leaks at the end
 
 
 def _tell_missing_bounds() -> None:

@@ -23,7 +23,7 @@ from reportgen_dagster.supervisor.home import Home, Runtime
 from reportgen_dagster.supervisor.output import Output
 from reportgen_dagster.supervisor.ports import refuse_taken_ports
 from reportgen_dagster.supervisor.postgres import EmbeddedPostgres
-from reportgen_dagster.supervisor.processes import end_instance
+from reportgen_dagster.supervisor.processes import SERVERS, end_instance
 from reportgen_dagster.supervisor.readiness import gateway_url, why_not_ready
 from reportgen_dagster.supervisor.valkey import EmbeddedValkey
 
@@ -119,9 +119,12 @@ class _Up:
                 child.kill()
 
     async def _end(self) -> None:
-        """End the children in the reverse order of their start."""
+        """End what uses others all together, then what they use, the last started first."""
+        used = {service.name for service in services.code_servers(self._settings)} | set(SERVERS)
+        await asyncio.gather(*(child.stop() for child in self._children if child.name not in used))
         for child in reversed(self._children):
-            await child.stop()
+            if child.name in used:
+                await child.stop()
         self._home.forget_runtime()
         self._output.say("All has ended.")
 
