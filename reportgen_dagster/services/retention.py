@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reportgen_dagster.catalog import audit, retention
+from reportgen_dagster.catalog import consistency, retention
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services.context import Context
 
@@ -69,5 +69,5 @@ def _remove_unknown(context: Context, unknown_seconds: float) -> int:
     """Remove files that lie in storage for long and that the catalog does not speak of; return how many."""
     old = set(context.store.digests(older_than_seconds=unknown_seconds))
     with context.catalog.transaction() as session:
-        known = {digest for digest, _ in audit.stored_files(session)}
+        known = {digest for digest, _ in consistency.stored_files(session)}
     return sum(context.store.remove(digest, older_than_seconds=unknown_seconds) for digest in old - known)
