@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from reportgen_dagster.catalog import consistency, retention
 from reportgen_dagster.identity import utc_now
+from reportgen_dagster.services import audit, throttling
 from reportgen_dagster.services.context import Context
 
 # A file may lie in storage for so long before the catalog knows of it: longer than any upload or report takes.
@@ -55,6 +56,8 @@ def remove_old(
         ServiceError: If the storage refuses.
     """
     runs = versions = 0
+    audit.remove_old(context)
+    throttling.remove_old(context)
     days = context.settings.retention_days
     if days is not None:
         before = (now or utc_now()) - timedelta(days=days)

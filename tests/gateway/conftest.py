@@ -111,6 +111,7 @@ def server(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         dagster_url="http://127.0.0.1:9",
         broker_url=SecretStr("redis://127.0.0.1:9/0"),
         max_upload_bytes=MAX_UPLOAD_BYTES,
+        registrations_per_hour=100_000,
     )
     app = create_app(settings)
     context = Context.open(settings)
