@@ -21,6 +21,8 @@ from pathlib import Path
 
 from reportgen_dagster.errors import ConflictError, NotFoundError
 from reportgen_dagster.identity import new_id, new_secret, utc_now
+from reportgen_dagster.services import audit
+from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.tokens import key_id
 from reportgen_dagster.settings import MINIMUM_SECRET_BYTES, Settings
 
@@ -92,28 +94,32 @@ def list_keys(settings: Settings) -> Sequence[SigningKey]:
     return [current, *([SigningKey(previous.get_secret_value(), _ALWAYS)] if previous else [])]
 
 
-def rotate(settings: Settings) -> SigningKey:
+def rotate(context: Context) -> SigningKey:
     """Make a new key that signs from ten seconds on; the others are believed for a day more. Nobody is signed out.
 
     Raises:
         ConflictError: If the keys come from the settings.
+        UnavailableError: If the database is away, so that it could not be noted; nothing is changed then.
     """
-    with _changing(settings) as home:
+    with context.catalog.transaction() as session, _changing(context.settings) as home:
         begins = utc_now() + SPREAD
         new = SigningKey(new_secret(), begins)
+        audit.note(session, "key-rotated", None, f"key/{new.kid}")
+        session.flush()
         old = [replace(key, retire_at=key.retire_at or begins + OVERLAP) for key in _kept(home)]
         _write(home, [new, *(key for key in old if not key.is_retired(begins))])
     return new
 
 
-def retire(settings: Settings, kid: str) -> None:
+def retire(context: Context, kid: str) -> None:
     """Let a key not be believed from now on, as after it leaked: what it signed is refused, refresh tokens stay good.
 
     Raises:
         NotFoundError: If there is no such key.
-        ConflictError: If it is the one that signs, or the keys come from the settings.
+        ConflictError: If no other one could sign, or the keys come from the settings.
+        UnavailableError: If the database is away, so that it could not be noted; nothing is changed then.
     """
-    with _changing(settings) as home:
+    with context.catalog.transaction() as session, _changing(context.settings) as home:
         now, kept = utc_now(), _kept(home)
         if kid not in {key.kid for key in kept}:
             raise NotFoundError(f"There is no key {kid}.", hint="`reportgen keys list` shows them.")
@@ -123,6 +129,8 @@ def retire(settings: Settings, kid: str) -> None:
                 f"The key {kid} is needed to sign.",
                 hint=f"`reportgen keys rotate` makes a new one; {SPREAD.seconds} seconds later this one can go.",
             )
+        audit.note(session, "key-retired", None, f"key/{kid}")
+        session.flush()
         _write(home, [replace(key, retire_at=now) if key.kid == kid else key for key in kept])
 
 
