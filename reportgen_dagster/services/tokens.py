@@ -32,7 +32,7 @@ class TokenKind:
     Attributes:
         type: Its `typ`.
         audience: Its `aud`.
-        claims: What it must have beside `iss` and `aud`: times as numbers, all else as texts that are not empty.
+        claims: What it must have beside `iss` and `aud`: times as numbers, all else as printable texts that are not empty.
     """
 
     type: str
@@ -99,7 +99,8 @@ def _object(part: str) -> dict[str, Any]:
     """
     try:
         padded = part + "=" * (-len(part) % 4)
-        found = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True), object_pairs_hook=_unique)
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        found = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         raise jwt.InvalidTokenError("not a JSON object in base64url") from None
     if not isinstance(found, dict):
@@ -115,4 +116,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_sound(name: str, value: object) -> bool:
-    return type(value) is int if name in _TIMES else isinstance(value, str) and bool(value)
+    if name in _TIMES:
+        return type(value) is int
+    return isinstance(value, str) and bool(value) and value.isprintable()

@@ -89,7 +89,10 @@ class Forger:
             "enc": "A256GCM",
         }.items():
             yield f"header {name}", self.signed(self.claims, {**self.header, name: value})
-            yield f"header {name}, its key", self.signed(self.claims, {**self.header, name: value}, key=b"k" * 32)
+            yield (
+                f"header {name}, its key",
+                self.signed(self.claims, {**self.header, name: value}, key=b"k" * 32),
+            )
         yield "crit with its name", self.signed(self.claims, {**self.header, "crit": ["x"], "x": 1})
         yield "empty crit", self.signed(self.claims, {**self.header, "crit": []})
 
@@ -106,7 +109,15 @@ class Forger:
             yield f"kid {str(kid)[:20]!r}, empty key", self.signed(self.claims, header, key=b"")
 
     def _keys(self) -> Iterator[tuple[str, str]]:
-        guesses = (b"", b"secret", b"changeme", b"k" * 32, b"\0" * 32, b"reportgen access token", self.key[:-1])
+        guesses = (
+            b"",
+            b"secret",
+            b"changeme",
+            b"k" * 32,
+            b"\0" * 32,
+            b"reportgen access token",
+            self.key[:-1],
+        )
         for key in (*guesses, self.key.hex().encode(), base64.b64encode(self.key), self.key + b"\0x"):
             yield f"key {key[:6]!r}", self.signed(self.claims, self.header, key=key)
             named = {**self.header, "kid": key_id(key)}
@@ -190,8 +201,20 @@ class Forger:
         random = uuid4().hex
         for text in (
             *("null", "undefined", "true", "[object Object]", ".", "..", "...", "a.b.c", "Bearer", "é.é.é"),
-            *("rg_pat_", f"rg_pat_{random}", f"rg_pat_{'A' * 43}00000000", f"rg_pat_{'x' * 9000}", "rg_pat_\0"),
-            *(f"rg_rt_{random}", f"rg_pat_{'é' * 43}00000000", "rg_pat_' OR 1=1 --", "rg_pat_%00", "x" * 15_000),
+            *(
+                "rg_pat_",
+                f"rg_pat_{random}",
+                f"rg_pat_{'A' * 43}00000000",
+                f"rg_pat_{'x' * 9000}",
+                "rg_pat_ x",
+            ),
+            *(
+                f"rg_rt_{random}",
+                f"rg_pat_{'é' * 43}00000000",
+                "rg_pat_' OR 1=1 --",
+                "rg_pat_%00",
+                "x" * 15_000,
+            ),
             *(f"RG_PAT_{'A' * 51}", "=" * 100, "e30.e30.", "e30.e30.e30", "eyJhbGciOiJub25lIn0.e30."),
         ):
             yield f"text {text[:12]!r}", text
