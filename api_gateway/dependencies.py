@@ -31,7 +31,9 @@ class Gateway:
     readiness: Readiness
 
 
-_bearer = HTTPBearer(auto_error=False, description="The access token of register, login or refresh.")
+_bearer = HTTPBearer(
+    auto_error=False, description="The access token of register, login or refresh, or an API token."
+)
 
 
 def _gateway(request: Request) -> Gateway:

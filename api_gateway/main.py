@@ -11,14 +11,17 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
+import api_gateway.audit.router
 import api_gateway.auth.router
 import api_gateway.deliveries.router
 import api_gateway.health.router
 import api_gateway.language.router
+import api_gateway.me.router
 import api_gateway.reports.router
 import api_gateway.runs.router
 import api_gateway.schedules.router
 import api_gateway.uploads.router
+import api_gateway.users.router
 from api_gateway.background import (
     REAP_SECONDS,
     RELOAD_CHECK_SECONDS,
@@ -33,9 +36,10 @@ from api_gateway.documentation import install_documentation
 from api_gateway.envelope import Envelope, configure_logging
 from api_gateway.errors import install_error_handlers, internal_error_response
 from api_gateway.health.readiness import Readiness
+from api_gateway.origin import OriginLayer
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import UnavailableError
-from reportgen_dagster.services import accounts, check
+from reportgen_dagster.services import check, keys
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
 
@@ -45,6 +49,7 @@ A trailing slash is optional. Errors are `application/problem+json`, with `error
 Every answer has an `X-Request-Id`."""
 _ROUTERS = (
     api_gateway.auth.router.router,
+    api_gateway.me.router.router,
     api_gateway.uploads.router.router,
     api_gateway.reports.router.router,
     api_gateway.runs.router.router,
@@ -52,6 +57,8 @@ _ROUTERS = (
     api_gateway.runs.router.open_router,
     api_gateway.schedules.router.router,
     api_gateway.language.router.router,
+    api_gateway.users.router.router,
+    api_gateway.audit.router.router,
     api_gateway.health.router.router,
 )
 _log = logging.getLogger(__name__)
@@ -86,6 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     install_documentation(app)
     install_error_handlers(app)
+    app.add_middleware(OriginLayer, proxies=told.proxy_networks)
     app.add_middleware(Envelope, on_crash=internal_error_response)
     return app
 
@@ -96,7 +104,7 @@ async def _running(settings: Settings) -> AsyncIterator[Gateway]:
     configure_logging()
     async with AsyncExitStack() as stack:
         await run_in_threadpool(migrate, settings.catalog_url)
-        accounts.signing_key(settings)
+        keys.signing_key(settings)
         context = Context.open(settings)
         stack.callback(context.close)
         stack.callback(check.close)

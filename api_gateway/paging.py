@@ -23,6 +23,6 @@ class Page(BaseModel, Generic[Item]):
     )
 
 
-def next_link(path: str, limit: int, cursor: str | None) -> str | None:
-    """Return the path of the page after a cursor; None if there is none."""
-    return f"{path}?{urlencode({'limit': limit, 'cursor': cursor})}" if cursor else None
+def next_link(path: str, limit: int, cursor: str | None, **filters: str) -> str | None:
+    """Return the path of the page after a cursor, with the filters of this one; None if there is none."""
+    return f"{path}?{urlencode({**filters, 'limit': limit, 'cursor': cursor})}" if cursor else None

@@ -38,6 +38,11 @@ def _strong(secret: SecretStr | None) -> SecretStr | None:
     return secret
 
 
+def _strong_or_none(secret: SecretStr | None) -> SecretStr | None:
+    """Likewise of a key that there may not be; empty is none."""
+    return _strong(secret) if secret is not None and secret.get_secret_value() else None
+
+
 def _byte_size(text: str) -> str:
     """Refuse what is not a whole number with B, KB, MB or GB."""
     byte_count(text)
@@ -87,6 +92,14 @@ def _network(text: str) -> IPv4Network | IPv6Network | None:
         return ip_network(text)
     except ValueError:
         return None
+
+
+def _networks(text: str) -> str:
+    """Refuse a list in which something is no network."""
+    for one in _listed(text):
+        if _network(one) is None:
+            raise ValueError(f"{one!r} is no address and no network such as 10.1.0.0/16")
+    return text
 
 
 def _hosts(text: str) -> str:
@@ -184,6 +197,24 @@ class Settings(BaseSettings):
     secret_key: Annotated[SecretStr | None, AfterValidator(_strong)] = Field(
         None, description="Signs access tokens; empty: made on first start and kept in HOME/secret_key."
     )
+    secret_key_previous: Annotated[SecretStr | None, AfterValidator(_strong_or_none)] = Field(
+        None,
+        description="A second key whose tokens are believed, while SECRET_KEY is changed; empty: there is none.",
+    )
+    password_policy: Literal["compat", "strict"] = Field(
+        "compat",
+        description="Which new passwords are taken: `compat` from 6 characters on, as the replaced service did; `strict` from 15"
+        " on, and none that is easily thought of.",
+    )
+    registrations_per_hour: int = Field(
+        10, ge=1, description="Accounts that may be made from one address within an hour."
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        "",
+        description="Addresses and networks of our own proxies, with commas between; from these alone X-Forwarded-For is"
+        " believed. Empty: there are none.",
+    )
+    audit_retention_days: int = Field(365, ge=30, description="Days that events of the audit are kept.")
     workers: int = Field(2, ge=1, le=64, description="Reports that run at the same time on this machine.")
     runs_per_user: int = Field(
         0,
@@ -277,6 +308,11 @@ class Settings(BaseSettings):
             parts.port or SMTP_PORTS[self.smtp_security],
             unquote(parts.username or ""),
         )
+
+    @property
+    def proxy_networks(self) -> list[IPv4Network | IPv6Network]:
+        """The networks of TRUSTED_PROXIES."""
+        return [network for one in _listed(self.trusted_proxies) if (network := _network(one)) is not None]
 
     @property
     def webhook_names(self) -> frozenset[str]:

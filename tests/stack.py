@@ -54,6 +54,7 @@ class Stack:
             "REPORTGEN_DAGSTER_PORT": str(dagster),
             "REPORTGEN_CODE_SERVER_PORT": str(code_server),
             "REPORTGEN_DEMO": str(int(demo)),
+            "REPORTGEN_REGISTRATIONS_PER_HOUR": "100000",
             **settings,
         }
 

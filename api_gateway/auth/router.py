@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Request
-from python_multipart.multipart import parse_options_header
+from fastapi import APIRouter, Request
 
 from api_gateway.auth.schemas import (
     LoginBody,
@@ -16,19 +15,12 @@ from api_gateway.auth.schemas import (
 )
 from api_gateway.dependencies import ContextDep, SessionDep
 from api_gateway.documentation import problems
-from api_gateway.errors import MediaTypeError
+from api_gateway.media import json_body
 from reportgen_dagster.services import accounts
 from reportgen_dagster.services.accounts import Client, SignedIn
-
-
-def _json_only(request: Request) -> None:
-    media_type, _ = parse_options_header(request.headers.get("content-type"))
-    if media_type not in (b"", b"application/json"):
-        raise MediaTypeError("Send the body as application/json.")
-
+from reportgen_dagster.services.origin import present_origin
 
 router = APIRouter(prefix="/api/auth", tags=["accounts"])
-json_body = [Depends(_json_only)]
 
 
 @router.post(
@@ -37,7 +29,13 @@ json_body = [Depends(_json_only)]
     response_description="The account and its first pair of tokens.",
     dependencies=json_body,
     responses=problems(
-        400, 413, 415, 503, status_400="An e-mail, name or password that cannot be used, or a taken e-mail."
+        400,
+        413,
+        415,
+        429,
+        503,
+        status_400="An e-mail, name or password that cannot be used, or a taken e-mail.",
+        status_429="Too many accounts were made from this address; see Retry-After.",
     ),
 )
 def register(body: RegisterBody, request: Request, context: ContextDep) -> SessionView:
@@ -53,7 +51,15 @@ def register(body: RegisterBody, request: Request, context: ContextDep) -> Sessi
     response_description="The account and a pair of tokens.",
     dependencies=json_body,
     responses=problems(
-        400, 401, 413, 415, 503, status_400="A field is missing.", status_401="E-mail or password is wrong."
+        400,
+        401,
+        413,
+        415,
+        429,
+        503,
+        status_400="A field is missing.",
+        status_401="E-mail or password is wrong.",
+        status_429="It was wrong too often, for this account or from this address; see Retry-After.",
     ),
 )
 def login(body: LoginBody, request: Request, context: ContextDep) -> SessionView:
@@ -72,14 +78,16 @@ def login(body: LoginBody, request: Request, context: ContextDep) -> SessionView
         401,
         413,
         415,
+        429,
         503,
         status_400="The refresh token is missing.",
         status_401="It is invalid, expired, revoked or was used before.",
+        status_429="Too many unknown ones came from this address; see Retry-After.",
     ),
 )
-def refresh(body: RefreshBody, context: ContextDep) -> TokensView:
+def refresh(body: RefreshBody, request: Request, context: ContextDep) -> TokensView:
     """Exchange a refresh token for a new pair. Each works once; a second use ends the session."""
-    signed_in = accounts.refresh(context, body.refresh)
+    signed_in = accounts.refresh(context, body.refresh, client=_client(request))
     return TokensView(access=signed_in.access, refresh=signed_in.refresh)
 
 
@@ -94,10 +102,7 @@ def logout(caller: SessionDep, context: ContextDep) -> MessageView:
 
 
 def _client(request: Request) -> Client:
-    return Client(
-        user_agent=request.headers.get("user-agent", ""),
-        address=request.client.host if request.client else "",
-    )
+    return Client(user_agent=request.headers.get("user-agent", ""), address=present_origin().address)
 
 
 def _session(signed_in: SignedIn) -> SessionView:

@@ -5,14 +5,17 @@ Each function works in the caller's transaction and goes by the database's clock
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session as Transaction
 
-from reportgen_dagster.catalog.tables import RefreshToken, Session, User
+from reportgen_dagster.catalog.tables import ADMIN, RefreshToken, Session, User
 from reportgen_dagster.identity import new_id
+
+LOGOUT = "logout"
+_KNOWN_DEVICE = timedelta(days=30)
 
 
 def add_user(transaction: Transaction, *, email: str, name: str, password_hash: str) -> User | None:
@@ -44,6 +47,34 @@ def find_user_by_id(transaction: Transaction, user_id: str) -> User | None:
     return transaction.scalars(
         select(User).where(User.id == user_id, User.disabled_at.is_(None))
     ).one_or_none()
+
+
+def lock_user(transaction: Transaction, user_id: str) -> User | None:
+    """Return the enabled user with this id as he is now; nobody else changes him until the transaction ends."""
+    statement = select(User).where(User.id == user_id, User.disabled_at.is_(None))
+    return transaction.scalars(
+        statement.with_for_update().execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def any_user(transaction: Transaction, user_id: str, *, lock: bool = False) -> User | None:
+    """Return the user with this id, enabled or not; locked, nobody else changes him until the transaction ends."""
+    statement = select(User).where(User.id == user_id)
+    return transaction.scalars(statement.with_for_update() if lock else statement).one_or_none()
+
+
+def lock_admins(transaction: Transaction) -> set[str]:
+    """Return the ids of the admins who may sign in; there are no others until the transaction ends."""
+    statement = select(User.id).where(User.role == ADMIN, User.disabled_at.is_(None)).order_by(User.id)
+    return set(transaction.scalars(statement.with_for_update()))
+
+
+def page_of_users(transaction: Transaction, *, after: tuple[datetime, str] | None, limit: int) -> list[User]:
+    """Return users, the oldest first, at most so many; those after this time and id."""
+    statement = select(User).order_by(User.created_at, User.id).limit(limit)
+    if after is not None:
+        statement = statement.where(tuple_(User.created_at, User.id) > after)
+    return list(transaction.scalars(statement))
 
 
 def enabled_users(transaction: Transaction, *, limit: int) -> list[User]:
@@ -124,13 +155,54 @@ def user_of_session(transaction: Transaction, session_id: str) -> User | None:
     ).one_or_none()
 
 
-def revoke_session(transaction: Transaction, session_id: str, reason: str) -> None:
-    """End a session; the first reason stays."""
-    transaction.execute(
-        update(Session)
-        .where(Session.id == session_id, Session.revoked_at.is_(None))
-        .values(revoked_at=func.now(), revoked_reason=reason)
+def is_known_device(transaction: Transaction, user_id: str, *, user_agent: str, address: str) -> bool:
+    """Tell whether the user signed in from there within the last 30 days, and did not have to be signed out."""
+    return bool(
+        transaction.scalar(
+            select(
+                exists().where(
+                    Session.user_id == user_id,
+                    Session.user_agent == user_agent,
+                    Session.address == address,
+                    Session.created_at > func.now() - _KNOWN_DEVICE,
+                    or_(Session.revoked_reason.is_(None), Session.revoked_reason == LOGOUT),
+                )
+            )
+        )
     )
+
+
+def live_sessions(transaction: Transaction, user_id: str) -> list[Session]:
+    """Return a user's sessions that are neither revoked nor over, the last used first."""
+    statement = select(Session).where(Session.user_id == user_id, *_live())
+    return list(transaction.scalars(statement.order_by(Session.last_used_at.desc(), Session.id)))
+
+
+def revoke_session(transaction: Transaction, session_id: str, reason: str) -> bool:
+    """End a session and tell whether that was news; the first reason stays."""
+    return bool(_revoke(transaction, reason, Session.id == session_id))
+
+
+def revoke_session_of(transaction: Transaction, user_id: str, session_id: str, reason: str) -> bool:
+    """End a live session of a user; False if he has none of this id."""
+    own = (Session.user_id == user_id, Session.id == session_id, Session.expires_at > func.now())
+    return bool(_revoke(transaction, reason, *own))
+
+
+def revoke_sessions_of(transaction: Transaction, user_id: str, reason: str, *, but: str | None = None) -> int:
+    """End a user's sessions, perhaps all but one; return how many."""
+    others = () if but is None else (Session.id != but,)
+    return _revoke(transaction, reason, Session.user_id == user_id, Session.expires_at > func.now(), *others)
+
+
+def _revoke(transaction: Transaction, reason: str, *which: ColumnElement[bool]) -> int:
+    ended = transaction.scalars(
+        update(Session)
+        .where(Session.revoked_at.is_(None), *which)
+        .values(revoked_at=func.now(), revoked_reason=reason)
+        .returning(Session.id)
+    )
+    return len(ended.all())
 
 
 def _live() -> tuple[ColumnElement[bool], ...]:

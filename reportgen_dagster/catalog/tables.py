@@ -108,6 +108,53 @@ class RefreshToken(Base):
     used_at: Mapped[datetime | None]
 
 
+class ApiToken(Base):
+    """A token that a program signs in with, kept as its digest: good for its scopes until it expires or is deleted."""
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (UniqueConstraint("user_id", "name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]  # to the minute
+
+    user: Mapped[User] = relationship()
+
+
+class ThrottledAttempt(Base):
+    """One attempt at something that may be tried so often only; an old one counts no more."""
+
+    __tablename__ = "throttled_attempts"
+    __table_args__ = (Index("ix_throttled_attempts_key_at", "key", "at"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    key: Mapped[str] = mapped_column(String(64))  # digest of what is counted: an account, an address
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
+
+
+class AuditEvent(Base):
+    """Who did what to which thing. Rows are only added: a trigger refuses all else but the removal of old ones."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        Index("ix_audit_events_at", "at", "id"),
+        Index("ix_audit_events_user_at", "user_id", "at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    user_id: Mapped[str | None] = mapped_column(Id)  # None: nobody known, or whoever runs the installation
+    action: Mapped[str] = mapped_column(String(32))  # services/audit.py
+    thing: Mapped[str] = mapped_column(Text)  # what it was done to, as kind/name
+    address: Mapped[str] = mapped_column(Text)
+    request_id: Mapped[str] = mapped_column(String(64))
+
+
 class Dataset(Base):
     """A named logical table of one owner; `default-input` and the like are last uploads, `run-...` files sent with one call."""
 

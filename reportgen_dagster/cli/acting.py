@@ -36,6 +36,24 @@ OutputOption = Annotated[
 
 
 @contextmanager
+def installation() -> Iterator[Context]:
+    """Open the installation that REPORTGEN_DATABASE_URL names, else that of the running `reportgen up`.
+
+    Raises:
+        UnavailableError: If none runs.
+    """
+    from reportgen_dagster.services.context import Context
+    from reportgen_dagster.settings import Settings
+    from reportgen_dagster.supervisor.home import running_settings
+
+    context = Context.open(running_settings(Settings()))
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+@contextmanager
 def acting(email: str | None) -> Iterator[tuple[Context, str]]:
     """Open the installation that REPORTGEN_DATABASE_URL names, else that of the running `reportgen up`.
 
@@ -51,15 +69,9 @@ def acting(email: str | None) -> Iterator[tuple[Context, str]]:
         BadRequestError: If there are several and none is named.
     """
     from reportgen_dagster.services.accounts import account_of
-    from reportgen_dagster.services.context import Context
-    from reportgen_dagster.settings import Settings
-    from reportgen_dagster.supervisor.home import running_settings
 
-    context = Context.open(running_settings(Settings()))
-    try:
+    with installation() as context:
         yield context, account_of(context, email).id
-    finally:
-        context.close()
 
 
 def chunks_of(file: Path) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
+from reportgen_dagster.cli.audit import audit_command
 from reportgen_dagster.cli.check import check_command
 from reportgen_dagster.cli.explain import explain_command
 from reportgen_dagster.cli.fsck import fsck_command
@@ -25,7 +26,6 @@ from reportgen_dagster.cli.lazy_groups import lazy_group
 from reportgen_dagster.cli.preview import preview_command
 from reportgen_dagster.cli.run import run_command
 from reportgen_dagster.cli.up import up_command
-from reportgen_dagster.cli.users import users_command
 from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, ServiceError
 
 # Modules make many objects that stay. Looking for garbage among them every 700 objects, as Python does by itself, takes a
@@ -48,7 +48,7 @@ app.command("preview")(preview_command)
 app.command("infer")(infer_command)
 app.command("functions")(functions_command)
 app.command("fsck")(fsck_command)
-app.command("users")(users_command)
+app.command("audit")(audit_command)
 app.add_typer(lazy_group("datasets", "Named datasets: files with versions."))
 app.add_typer(lazy_group("rulesets", "Named rules with versions."))
 app.add_typer(lazy_group("reports", "Named reports: rules over datasets, and their runs."))
@@ -57,6 +57,8 @@ app.add_typer(
     lazy_group("deliveries", "E-mails, webhooks and copies of reports: what is on its way, and what is dead.")
 )
 app.add_typer(lazy_group("storage", "Where the files of an installation are kept."))
+app.add_typer(lazy_group("users", "Who uses an installation: roles, shares in the queue, keeping out."))
+app.add_typer(lazy_group("keys", "The keys that tokens are signed with."))
 
 
 def main() -> None:

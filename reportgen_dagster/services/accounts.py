@@ -7,35 +7,31 @@ belong here.
 
 from __future__ import annotations
 
-import hmac
 import logging
-import os
-import threading
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 
 import jwt
 from email_validator import EmailNotValidError, validate_email
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy.orm import Session as Transaction
 
 from reportgen_dagster.catalog import accounts as catalog
+from reportgen_dagster.catalog import api_tokens
 from reportgen_dagster.catalog.tables import ADMIN, User
 from reportgen_dagster.errors import AuthenticationError, BadRequestError, NotFoundError, Problem
 from reportgen_dagster.identity import digest_text, new_id, new_secret
+from reportgen_dagster.services import audit, throttling
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.keys import signing_key, valid_keys
+from reportgen_dagster.services.opaque_tokens import api_token_digest, is_api_token
+from reportgen_dagster.services.passwords import hash_password, password_problems, verify_password
+from reportgen_dagster.services.throttling import Counter
 from reportgen_dagster.services.tokens import MAXIMUM_CHARACTERS, TokenKind
-from reportgen_dagster.settings import MINIMUM_SECRET_BYTES, Settings
 
 ACCESS_LIFETIME = timedelta(minutes=10)
 REFRESH_IDLE = timedelta(days=14)
 SESSION_LIFETIME = timedelta(days=60)
-PASSWORD_MINIMUM_CHARACTERS = 6  # the replaced service's clients use `pass123`
-PASSWORD_MAXIMUM_BYTES = 1024
 NAME_MAXIMUM_CHARACTERS = 200
 
 # What a call needs and a token may be good for: look and download; generate and cancel; upload, define, change, delete;
@@ -47,9 +43,6 @@ _ACCESS = TokenKind("at+jwt", "reportgen-api", ("sub", "sid", "jti", "iat", "nbf
 _REFRESH_PREFIX = "rg_rt_"
 _CLIENT_MAXIMUM_CHARACTERS = 255
 
-_passwords = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
-# Hashing takes 19 MiB and a core for 30 ms: sign-ins queue for two places instead of taking the service along.
-_hash_slots = threading.BoundedSemaphore(2)
 _log = logging.getLogger(__name__)
 
 
@@ -81,6 +74,7 @@ class Caller:
         email: The user's address.
         name: The user's name.
         scopes: What may be done: of SCOPES.
+        token_id: The API token; empty for an access token of a session.
     """
 
     user_id: str
@@ -88,6 +82,7 @@ class Caller:
     email: str
     name: str
     scopes: frozenset[str] = SESSION_SCOPES
+    token_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +100,25 @@ def register(
 
     Raises:
         BadRequestError: For an e-mail, name or password that cannot be used (all told at once) or a taken e-mail.
+        TooManyError: If too many accounts were made from the client's address within the last hour.
     """
+    come_from = client or Client()
     address, problems = _checked_email(email)
-    problems += _name_problems(name) + _password_problems(password)
+    problems += name_problems(name)
+    problems += password_problems(password, context.settings.password_policy, own=(email, name))
     if problems:
         raise BadRequestError(problems=problems)
-    with _hash_slots:
-        password_hash = _passwords.hash(_normal(password))
+    limit = throttling.registrations(context.settings.registrations_per_hour)
+    throttling.admit(context, throttling.by_address(limit, come_from.address))
+    password_hash = hash_password(password)
     with context.catalog.transaction() as transaction:
         user = catalog.add_user(transaction, email=address, name=name.strip(), password_hash=password_hash)
         if user is None:
             raise BadRequestError(
                 problems=[Problem("an account with this e-mail exists already", path="email")]
             )
-        return _sign_in(context, transaction, user, client or Client())
+        audit.note(transaction, "register", user.id, f"user/{user.id}")
+        return _sign_in(context, transaction, user, come_from)
 
 
 def login(context: Context, *, email: str, password: str, client: Client | None = None) -> SignedIn:
@@ -126,29 +126,38 @@ def login(context: Context, *, email: str, password: str, client: Client | None 
 
     Raises:
         AuthenticationError: If they do not fit; one message and one duration whether the account exists or not.
+        TooManyError: If it was tried too often, for this account or from this address. Who signed in from the same address
+            with the same program before is counted by himself, so that nobody else can lock him out.
     """
+    come_from = client or Client()
     address, _ = _checked_email(email)
     with context.catalog.transaction() as transaction:
         user = catalog.find_user(transaction, address) if address else None
-        known_hash = user.password_hash if user else None
-    with _hash_slots:
-        fits, new_hash = _verify(password, known_hash or _nobodys_hash())
-    if user is None or not fits:
-        _log.info("sign-in refused")
-        raise AuthenticationError("E-mail or password is wrong.")
+        known = user is not None and _is_known(transaction, user, come_from)
+    counters = _sign_in_counters(address or email.strip().lower(), come_from, known=known)
+    attempt = throttling.admit(context, counters)
+    fits, new_hash = verify_password(password, user.password_hash if user else None)
     with context.catalog.transaction() as transaction:
-        if new_hash:
-            catalog.set_password_hash(transaction, user.id, new_hash)
-        return _sign_in(context, transaction, user, client or Client())
+        fresh = catalog.lock_user(transaction, user.id) if user and fits else None
+        if user is not None and fresh is not None and fresh.password_hash == user.password_hash:
+            throttling.take_back(transaction, attempt)
+            throttling.forget(transaction, counters[0])
+            if new_hash:
+                catalog.set_password_hash(transaction, fresh.id, new_hash)
+            return _sign_in(context, transaction, fresh, come_from)
+        audit.note(transaction, "sign-in-refused", None, f"user/{user.id}" if user else "")
+    _log.info("sign-in refused")
+    raise AuthenticationError("E-mail or password is wrong.")
 
 
-def refresh(context: Context, token: str) -> SignedIn:
+def refresh(context: Context, token: str, *, client: Client | None = None) -> SignedIn:
     """Exchange a refresh token for a new pair; the old one is used up.
 
     A token that was used before is in two hands, so its whole session ends.
 
     Raises:
         AuthenticationError: If the token is unknown, expired, revoked or used before.
+        TooManyError: If too many unknown ones came from the client's address.
     """
     digest = digest_text(token) if len(token) <= MAXIMUM_CHARACTERS and token.isascii() else ""
     with context.catalog.transaction() as transaction:
@@ -157,34 +166,56 @@ def refresh(context: Context, token: str) -> SignedIn:
         if session_id and user:
             return _issue(context, transaction, user, session_id, parent_digest=digest)
         stolen = catalog.session_of_used_token(transaction, digest)
-        if stolen:
-            catalog.revoke_session(transaction, stolen, "refresh token used twice")
+        if stolen and catalog.revoke_session(transaction, stolen, "refresh token used twice"):
+            audit.note(transaction, "refresh-reused", None, f"session/{stolen}")
             _log.warning("a refresh token was used twice; session %s ended", stolen)
+    if not stolen:
+        come_from = client or Client()
+        throttling.admit(context, throttling.by_address(throttling.REFRESH, come_from.address))
     raise AuthenticationError("The refresh token is not valid; sign in again.")
 
 
 def logout(context: Context, session_id: str) -> None:
     """End a session: its access and refresh tokens are refused from now on."""
     with context.catalog.transaction() as transaction:
-        catalog.revoke_session(transaction, session_id, "logout")
+        user = catalog.user_of_session(transaction, session_id)
+        if catalog.revoke_session(transaction, session_id, catalog.LOGOUT):
+            audit.note(transaction, "sign-out", user.id if user else None, f"session/{session_id}")
 
 
-def authenticate(context: Context, access_token: str) -> Caller:
-    """Return who an access token belongs to.
+def authenticate(context: Context, bearer: str) -> Caller:
+    """Return who a bearer token belongs to: an access token of a session, or an API token.
 
     Raises:
         AuthenticationError: If the token is malformed, forged, expired, of another kind, or its session is over.
     """
-    session_id, user_id = _read_access_token(access_token, signing_key(context.settings))
+    if is_api_token(bearer):
+        return _program(context, bearer)
+    session_id, user_id = _read_access_token(bearer, valid_keys(context.settings))
     with context.catalog.transaction() as transaction:
         user = catalog.user_of_session(transaction, session_id)
         if user is None or user.id != user_id:
             raise AuthenticationError("The session is over; sign in again.")
-        scopes = frozenset(SCOPES) if user.role == ADMIN else SESSION_SCOPES
-        return Caller(user.id, session_id, user.email, user.name, scopes)
+        return Caller(user.id, session_id, user.email, user.name, scopes_of(user))
 
 
-@lru_cache(maxsize=4)
+def _program(context: Context, bearer: str) -> Caller:
+    """Return the caller of an API token: its scopes, as far as its user still has them."""
+    digest = api_token_digest(bearer)
+    with context.catalog.transaction() as transaction:
+        found = api_tokens.use(transaction, digest) if digest else None
+        if found is None:
+            raise AuthenticationError("The API token is not valid: unknown, expired or deleted.")
+        token, user = found
+        scopes = scopes_of(user) & frozenset(token.scopes)
+        return Caller(user.id, "", user.email, user.name, scopes, token.id)
+
+
+def scopes_of(user: User) -> frozenset[str]:
+    """Return what a user may do at most."""
+    return frozenset(SCOPES) if user.role == ADMIN else SESSION_SCOPES
+
+
 def account_of(context: Context, email: str | None) -> Account:
     """Return an account for whoever runs this installation and needs no password; without an e-mail the only one.
 
@@ -209,39 +240,20 @@ def account_of(context: Context, email: str | None) -> Account:
     return Account(users[0].id, users[0].email, users[0].name)
 
 
-def signing_key(settings: Settings, purpose: str = "access token") -> bytes:
-    """Return the key of a purpose, derived from SECRET_KEY or from HOME/secret_key, which is made when missing.
-
-    Raises:
-        ValueError: If the file holds less than 32 bytes.
-    """
-    if settings.secret_key is not None:
-        secret = settings.secret_key.get_secret_value()
-    else:
-        secret = _kept_secret(settings.home / "secret_key")
-    return hmac.digest(secret.encode(), f"reportgen {purpose}".encode(), "sha256")
+def _is_known(transaction: Transaction, user: User, client: Client) -> bool:
+    where = {
+        "user_agent": client.user_agent[:_CLIENT_MAXIMUM_CHARACTERS],
+        "address": client.address[:_CLIENT_MAXIMUM_CHARACTERS],
+    }
+    return bool(client.address) and catalog.is_known_device(transaction, user.id, **where)
 
 
-def _kept_secret(path: Path) -> str:
-    """Read the secret, making it first if need be; of two processes that make it at once, one wins for both."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = path.with_name(f"{path.name}.{new_id()}")
-        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(new_secret())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(made)
-        except FileExistsError:
-            _log.debug("another process made the key first")
-        made.unlink()
-    secret = path.read_text().strip()
-    if len(secret.encode()) < MINIMUM_SECRET_BYTES:
-        raise ValueError(
-            f"{path.name} must hold at least {MINIMUM_SECRET_BYTES} random bytes; remove it to get a new one"
-        )
-    return secret
+def _sign_in_counters(email: str, client: Client, *, known: bool) -> list[Counter]:
+    """Return what a sign-in counts for, its own first."""
+    if known:
+        return [Counter(throttling.DEVICE, f"{email} {client.address} {client.user_agent}")]
+    by_address = throttling.by_address(throttling.ADDRESS, client.address)
+    return [Counter(throttling.ACCOUNT, email), *by_address]
 
 
 def _sign_in(context: Context, transaction: Transaction, user: User, client: Client) -> SignedIn:
@@ -252,6 +264,7 @@ def _sign_in(context: Context, transaction: Transaction, user: User, client: Cli
         user_agent=client.user_agent[:_CLIENT_MAXIMUM_CHARACTERS],
         address=client.address[:_CLIENT_MAXIMUM_CHARACTERS],
     )
+    audit.note(transaction, "sign-in", user.id, f"session/{session_id}")
     return _issue(context, transaction, user, session_id, parent_digest=None)
 
 
@@ -282,10 +295,10 @@ def _access_token(user_id: str, session_id: str, key: bytes) -> str:
     return _ACCESS.sign(claims, key)
 
 
-def _read_access_token(token: str, key: bytes) -> tuple[str, str]:
+def _read_access_token(token: str, keys: list[bytes]) -> tuple[str, str]:
     """Return session id and user id of a genuine token."""
     try:
-        claims = _ACCESS.read(token, key)
+        claims = _ACCESS.read(token, keys)
     except jwt.ExpiredSignatureError:
         raise AuthenticationError(
             "The access token has expired; get a new one from /api/auth/refresh/."
@@ -302,7 +315,8 @@ def _checked_email(email: str) -> tuple[str, list[Problem]]:
         return "", [Problem(f"not a valid e-mail address: {error}", path="email")]
 
 
-def _name_problems(name: str) -> list[Problem]:
+def name_problems(name: str) -> list[Problem]:
+    """Return what is wrong with a name that somebody wants."""
     if not name.strip():
         return [Problem("must not be empty", path="name")]
     if len(name) > NAME_MAXIMUM_CHARACTERS:
@@ -310,29 +324,3 @@ def _name_problems(name: str) -> list[Problem]:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         return [Problem("must not contain control characters", path="name")]
     return []
-
-
-def _password_problems(password: str) -> list[Problem]:
-    if len(password) < PASSWORD_MINIMUM_CHARACTERS:
-        return [Problem(f"must have at least {PASSWORD_MINIMUM_CHARACTERS} characters", path="password")]
-    if len(_normal(password)) > PASSWORD_MAXIMUM_BYTES:
-        return [Problem(f"must have at most {PASSWORD_MAXIMUM_BYTES} bytes", path="password")]
-    return []
-
-
-def _normal(password: str) -> bytes:
-    """Return a password's bytes, the same however a keyboard composes an accent."""
-    return unicodedata.normalize("NFC", password).encode(errors="surrogatepass")
-
-
-def _verify(password: str, password_hash: str) -> tuple[bool, str | None]:
-    text = _normal(password)
-    if len(text) > PASSWORD_MAXIMUM_BYTES:
-        return False, None
-    return _passwords.verify_and_update(text, password_hash)
-
-
-@lru_cache(maxsize=1)
-def _nobodys_hash() -> str:
-    """Return a hash that no password fits, so that an unknown e-mail takes as long as a known one."""
-    return _passwords.hash(new_secret())

@@ -16,6 +16,7 @@ from reportgen_dagster.catalog import datasets
 from reportgen_dagster.catalog import reports as definitions
 from reportgen_dagster.catalog.tables import CSV_TYPE, Dataset, DatasetVersion
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError
+from reportgen_dagster.services import audit
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron
 from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, may_exist, nearest_name
@@ -113,6 +114,7 @@ def version_file(context: Context, owner_id: str, name: str, number: int | None 
     """
     with context.catalog.transaction() as session:
         version = find_version(session, find_own(session, owner_id, name), number)
+        audit.note(session, "download", owner_id, f"dataset/{name}@{version.number}")
     return file_view(context, version.digest, version.size_bytes, CSV_TYPE, version.filename)
 
 
@@ -183,6 +185,7 @@ def delete_dataset(context: Context, owner_id: str, name: str) -> None:
                 hint="Delete these reports, or make them of another dataset, first.",
             )
         datasets.rename(session, dataset.id, deleted_name(dataset.id))
+        audit.note(session, "dataset-deleted", owner_id, f"dataset/{name}")
 
 
 def find_own(session: Session, owner_id: str, name: str, *, lock: bool = False) -> Dataset:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, exc
 
-from reportgen_dagster.catalog import audit
+from reportgen_dagster.catalog import consistency
 from reportgen_dagster.catalog.session import short_lived_engine
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.retention import UNKNOWN_SECONDS
@@ -32,8 +32,8 @@ def fsck(context: Context) -> list[str]:
 
 def _catalog(context: Context) -> Iterator[str]:
     with context.catalog.transaction() as session:
-        yield from audit.contradictions(session)
-        for run_id, state in audit.left_alone(session, LEFT_ALONE_SECONDS):
+        yield from consistency.contradictions(session)
+        for run_id, state in consistency.left_alone(session, LEFT_ALONE_SECONDS):
             yield (
                 f"Run {run_id} was accepted more than {LEFT_ALONE_SECONDS} seconds ago, is {state},"
                 " and no living worker has it."
@@ -42,7 +42,7 @@ def _catalog(context: Context) -> Iterator[str]:
 
 def _storage(context: Context) -> Iterator[str]:
     with context.catalog.transaction() as session:
-        files = audit.stored_files(session)
+        files = consistency.stored_files(session)
     for digest, what in files:
         if not context.store.exists(digest):
             yield f"The file {digest} is missing in storage: {what}."
@@ -61,7 +61,7 @@ def _dagster(context: Context) -> list[str]:
             return [*_outlived(context, dagster), *_untold(context, dagster)]
     except exc.DBAPIError:
         with context.catalog.transaction() as session:
-            known = audit.has_dagster_runs(session)
+            known = consistency.has_dagster_runs(session)
         return ["Dagster's runs cannot be read from its database."] if known else []
 
 
@@ -73,9 +73,9 @@ def _dagster_database(context: Context) -> Iterator[Connection]:
 
 def _outlived(context: Context, dagster: Connection) -> Iterator[str]:
     """Tell of Dagster runs that go on although their run in the catalog is final and no process works on it."""
-    live = audit.live_in_dagster(dagster)
+    live = consistency.live_in_dagster(dagster)
     with context.catalog.transaction() as session:
-        final = audit.final_among(session, {run_id for _, run_id in live if run_id})
+        final = consistency.final_among(session, {run_id for _, run_id in live if run_id})
     for dagster_run_id, run_id in live:
         if run_id in final:
             yield f"Run {run_id} is {final[run_id]}, but its Dagster run {dagster_run_id} is not finished."
@@ -84,7 +84,7 @@ def _outlived(context: Context, dagster: Connection) -> Iterator[str]:
 def _untold(context: Context, dagster: Connection) -> Iterator[str]:
     """Tell of succeeded runs whose events Dagster got neither from the run nor afterwards."""
     with context.catalog.transaction() as session:
-        unreported = audit.unreported(session)
-    for dagster_run_id, status in audit.not_succeeded_in_dagster(dagster, unreported).items():
+        unreported = consistency.unreported(session)
+    for dagster_run_id, status in consistency.not_succeeded_in_dagster(dagster, unreported).items():
         told = f"its Dagster run {dagster_run_id} is {status}" if status else "Dagster does not know its run"
         yield f"Run {unreported[dagster_run_id]} succeeded, but {told} and Dagster was not told of it."

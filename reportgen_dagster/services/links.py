@@ -1,8 +1,8 @@
 """Use case: links to a run's files that need no access token, for a few minutes: the storage's own, else ours.
 
 What belongs here: who gets a link, for how long, and what ours means. What does not: serving the bytes. Ours is a JWT of a
-kind and key of its own: it opens one file of one run with certain bytes, as long as the session that asked for it lives. What a
-storage presigned cannot be called back: it only runs out.
+kind and key of its own: it opens one file of one run with certain bytes, as long as the session or API token that asked for it
+lives. What a storage presigned cannot be called back: it only runs out.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from datetime import datetime, timedelta
 import jwt
 
 from reportgen_dagster.catalog import accounts as catalog
+from reportgen_dagster.catalog import api_tokens
 from reportgen_dagster.errors import BadRequestError, NotFoundError
 from reportgen_dagster.identity import new_id, utc_now
 from reportgen_dagster.services import runs
-from reportgen_dagster.services.accounts import Caller, signing_key
+from reportgen_dagster.services.accounts import Caller
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.keys import signing_key, valid_keys
 from reportgen_dagster.services.runs import FileView
 from reportgen_dagster.services.tokens import TokenKind
 
@@ -86,11 +88,13 @@ def linked_file(context: Context, token: str) -> FileView:
         ServiceError: If the file is lost in storage, or the storage is away.
     """
     try:
-        claims = _DOWNLOAD.read(token, signing_key(context.settings, _PURPOSE))
+        claims = _DOWNLOAD.read(token, valid_keys(context.settings, _PURPOSE))
     except jwt.InvalidTokenError:
         raise _opens_nothing() from None
     with context.catalog.transaction() as transaction:
-        user = catalog.user_of_session(transaction, claims["sid"])
+        user = catalog.user_of_session(transaction, claims["sid"]) or api_tokens.user_of(
+            transaction, claims["sid"]
+        )
         if user is None or user.id != claims["sub"]:
             raise _opens_nothing()
         user_id = user.id
@@ -121,7 +125,7 @@ def _link(context: Context, caller: Caller, run_id: str, name: str, file: FileVi
         return Link(presigned, expires_at)
     claims = {
         "sub": caller.user_id,
-        "sid": caller.session_id,
+        "sid": caller.session_id or caller.token_id,
         "jti": new_id(),
         "iat": utc_now(),
         "exp": expires_at,

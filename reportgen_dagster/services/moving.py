@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from reportgen_dagster.catalog import audit
+from reportgen_dagster.catalog import consistency
 from reportgen_dagster.errors import DamagedFileError, LostFileError
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.storage.store import ObjectStore, Stored, checked
@@ -50,7 +50,7 @@ def copy_files(
         ServiceError: If the target takes no more.
     """
     with context.catalog.transaction() as session:
-        files = audit.stored_files(session)
+        files = consistency.stored_files(session)
     done = Copied()
     for place, (digest, what) in enumerate(files):
         progress(place / len(files))

@@ -22,7 +22,7 @@ from reportgen_dagster.catalog.reports import Pinned, Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from reportgen_dagster.identity import ID_PATTERN, utc_now
-from reportgen_dagster.services import datasets, destinations, rulesets
+from reportgen_dagster.services import audit, datasets, destinations, rulesets
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_to_take
 from reportgen_dagster.services.names import RESERVED, checked_name, may_exist, nearest_name
@@ -325,6 +325,7 @@ def delete_report(context: Context, owner_id: str, name: str) -> None:
         report = find_own(session, owner_id, name)
         schedules.lock_all(session, report.id)  # as a tick does it: schedule first, report second
         catalog.remove(session, report.id)
+        audit.note(session, "report-deleted", owner_id, f"report/{name}")
 
 
 def run_report(context: Context, owner_id: str, name: str, *, run_date: date | None = None) -> RunView:

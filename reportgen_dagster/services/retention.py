@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reportgen_dagster.catalog import audit, retention
+from reportgen_dagster.catalog import consistency, retention
 from reportgen_dagster.identity import utc_now
+from reportgen_dagster.services import audit, throttling
 from reportgen_dagster.services.context import Context
 
 # A file may lie in storage for so long before the catalog knows of it: longer than any upload or report takes.
@@ -55,6 +56,8 @@ def remove_old(
         ServiceError: If the storage refuses.
     """
     runs = versions = 0
+    audit.remove_old(context)
+    throttling.remove_old(context)
     days = context.settings.retention_days
     if days is not None:
         before = (now or utc_now()) - timedelta(days=days)
@@ -69,5 +72,5 @@ def _remove_unknown(context: Context, unknown_seconds: float) -> int:
     """Remove files that lie in storage for long and that the catalog does not speak of; return how many."""
     old = set(context.store.digests(older_than_seconds=unknown_seconds))
     with context.catalog.transaction() as session:
-        known = {digest for digest, _ in audit.stored_files(session)}
+        known = {digest for digest, _ in consistency.stored_files(session)}
     return sum(context.store.remove(digest, older_than_seconds=unknown_seconds) for digest in old - known)

@@ -14,6 +14,7 @@ from reportgen_dagster.catalog import reports as definitions
 from reportgen_dagster.catalog import rulesets
 from reportgen_dagster.catalog.tables import Ruleset, RulesetVersion
 from reportgen_dagster.errors import ConflictError, NotFoundError
+from reportgen_dagster.services import audit
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, default_check
 from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, may_exist, nearest_name
@@ -71,6 +72,7 @@ def put_ruleset(
             filename=rules.filename,
             summary=dict(facts.summary),
         )
+        audit.note(session, "rules-changed", owner_id, f"ruleset/{plain}@{version.number}")
         return _version(version)
 
 
@@ -132,6 +134,7 @@ def delete_ruleset(context: Context, owner_id: str, name: str) -> None:
                 hint="Delete these reports, or make them by another ruleset, first.",
             )
         rulesets.rename(session, ruleset.id, deleted_name(ruleset.id))
+        audit.note(session, "ruleset-deleted", owner_id, f"ruleset/{name}")
 
 
 def find_own(session: Session, owner_id: str, name: str, *, lock: bool = False) -> Ruleset:

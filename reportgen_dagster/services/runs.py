@@ -25,7 +25,7 @@ from reportgen_dagster.errors import (
 )
 from reportgen_dagster.formats import GZIP_TYPE, file_name, known_formats
 from reportgen_dagster.identity import ID_PATTERN, new_id, slug, utc_now
-from reportgen_dagster.services import cursors
+from reportgen_dagster.services import audit, cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_named, files_to_take
 from reportgen_dagster.services.rules_facts import RulesFacts
@@ -313,14 +313,15 @@ def report_file(
         run, _ = _own_run(session, owner_id, run_id)
         _refuse_expired(run)
         artifacts = {artifact.format: artifact for artifact in queue.artifacts(session, run)}
-    if not artifacts:
-        raise ConflictError(f"This run has no report: it is {run.state}.")
-    wanted = format or (CSV if CSV in artifacts else next(iter(artifacts)))
-    if wanted not in artifacts:
-        raise NotFoundError(
-            f"This run has made {', '.join(artifacts)}, not {wanted}.",
-            hint="Name the formats when the report is generated, or in the rules: `output: {formats: [...]}`.",
-        )
+        if not artifacts:
+            raise ConflictError(f"This run has no report: it is {run.state}.")
+        wanted = format or (CSV if CSV in artifacts else next(iter(artifacts)))
+        if wanted not in artifacts:
+            raise NotFoundError(
+                f"This run has made {', '.join(artifacts)}, not {wanted}.",
+                hint="Name the formats when the report is generated, or in the rules: `output: {formats: [...]}`.",
+            )
+        audit.note(session, "download", owner_id, f"run/{run.id}/{wanted}")
     artifact = artifacts[wanted]
     name = file_name(slug(run.report_name), wanted, packed=artifact.media_type == GZIP_TYPE)
     view = file_view(context, artifact.digest, artifact.size_bytes, artifact.media_type, name)
@@ -339,8 +340,9 @@ def rejects_file(context: Context, owner_id: str, run_id: str | None) -> FileVie
         run, _ = _own_run(session, owner_id, run_id)
         _refuse_expired(run)
         rejects = session.get(Rejects, run.id)
-    if rejects is None:
-        raise NotFoundError("This run has no rejects.")
+        if rejects is None:
+            raise NotFoundError("This run has no rejects.")
+        audit.note(session, "download", owner_id, f"run/{run.id}/rejects")
     name = f"{slug(run.report_name)}_rejects.csv"
     return file_view(context, rejects.digest, rejects.size_bytes, CSV_TYPE, name)
 

@@ -22,7 +22,7 @@ from reportgen_dagster.catalog.reports import Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
 from reportgen_dagster.errors import BadRequestError, NotFoundError
 from reportgen_dagster.identity import ID_PATTERN, utc_now
-from reportgen_dagster.services import cursors
+from reportgen_dagster.services import audit, cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, in_words, next_time, times
 from reportgen_dagster.services.fitting import Check, files_to_take
@@ -141,6 +141,7 @@ def put_schedule(
     facts = files_to_take(context, rules, at_hand, sent=files, parameters=parameters, check=check)
     with context.catalog.transaction() as session:
         version = pin_rules(session, owner_id, name, rules, facts)
+        audit.note(session, "rules-changed", owner_id, f"ruleset/{name}@{version.number}")
         report = report_catalog.put(
             session,
             owner_id=owner_id,
@@ -308,6 +309,7 @@ def delete_schedule(context: Context, owner_id: str, schedule_id: str) -> None:
     """
     with context.catalog.transaction() as session:
         calendar.remove(session, _find_own(session, owner_id, schedule_id).id)
+        audit.note(session, "schedule-deleted", owner_id, f"schedule/{schedule_id}")
 
 
 def _find_own(session: Session, owner_id: str, schedule_id: str) -> Schedule:

@@ -18,7 +18,7 @@ KEY_PREFIX = "whsec_"  # as https://www.standardwebhooks.com says
 MAX_BYTES = 4096
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # What signs access tokens is called REPORTGEN_SECRET_KEY, and the mail server's password is no one's to sign with.
-_OURS = frozenset({"key", SMTP_PASSWORD})
+_OURS = frozenset({"key", "key_previous", SMTP_PASSWORD})
 
 
 def name_problem(settings: Settings, name: str) -> str:

@@ -1,13 +1,16 @@
 """JSON Web Tokens of ours: signing one, and telling a genuine one from all others.
 
-What belongs here: what PyJWT leaves to us (RFC 8725): one literal algorithm, a bound of the length, `typ`, `kid`, the kinds of
-claims. What does not: keys, and what a kind of token is good for (accounts.py, links.py).
+What belongs here: what PyJWT leaves to us (RFC 8725): one literal algorithm, a bound of the length, a header of nothing but
+`alg`, `kid` and `typ`, no name twice, the kinds of claims. What does not: keys (keys.py), and what a kind of token is good for
+(accounts.py, links.py).
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,7 +32,7 @@ class TokenKind:
     Attributes:
         type: Its `typ`.
         audience: Its `aud`.
-        claims: What it must have beside `iss` and `aud`: times as numbers, all else as texts that are not empty.
+        claims: What it must have beside `iss` and `aud`: times as numbers, all else as printable texts that are not empty.
     """
 
     type: str
@@ -42,8 +45,12 @@ class TokenKind:
         told = {"iss": _ISSUER, "aud": self.audience, **claims}
         return jwt.encode(told, key, algorithm=_ALGORITHM, headers=headers)
 
-    def read(self, token: str, key: bytes) -> dict[str, Any]:
+    def read(self, token: str, keys: Collection[bytes]) -> dict[str, Any]:
         """Return the claims of a genuine token.
+
+        Args:
+            token: What claims to be one.
+            keys: Those that may have signed it; `kid` says which.
 
         Raises:
             jwt.ExpiredSignatureError: If it was one, and its time is over.
@@ -51,7 +58,8 @@ class TokenKind:
         """
         if len(token) > MAXIMUM_CHARACTERS:
             raise jwt.InvalidTokenError("too long")
-        read = jwt.decode_complete(
+        key = self._key_of(token, keys)
+        claims = jwt.decode(
             token,
             key,
             algorithms=[_ALGORITHM],
@@ -60,11 +68,22 @@ class TokenKind:
             leeway=CLOCK_LEEWAY,
             options={"require": ["iss", "aud", *self.claims], "enforce_minimum_key_length": True},
         )
-        header, claims = read["header"], read["payload"]
-        is_of_kind = header.get("typ") == self.type and header.get("kid") == key_id(key)
-        if not is_of_kind or not all(_is_sound(name, claims[name]) for name in self.claims):
-            raise jwt.InvalidTokenError("not of this kind")
         return dict(claims)
+
+    def _key_of(self, token: str, keys: Collection[bytes]) -> bytes:
+        """Return the key that a token names, if it looks like one of this kind; who signed it is not known yet."""
+        parts = token.split(".")
+        if len(parts) != 3:
+            raise jwt.InvalidTokenError("not three parts")
+        header, claims = (_object(part) for part in parts[:2])
+        known = {key_id(key): key for key in keys}
+        kid = header.get("kid")
+        is_of_kind = header == {"alg": _ALGORITHM, "kid": kid, "typ": self.type} and isinstance(kid, str)
+        if not is_of_kind or kid not in known:
+            raise jwt.InvalidTokenError("not of this kind, or by no key of ours")
+        if not all(_is_sound(name, claims.get(name)) for name in self.claims):
+            raise jwt.InvalidTokenError("claims that are missing or of the wrong kind")
+        return known[kid]
 
 
 def key_id(key: bytes) -> str:
@@ -72,5 +91,31 @@ def key_id(key: bytes) -> str:
     return hashlib.sha256(b"kid" + key).hexdigest()[:16]
 
 
+def _object(part: str) -> dict[str, Any]:
+    """Return the JSON object that a part of a token holds.
+
+    Raises:
+        jwt.InvalidTokenError: If it holds none, or one with a name twice.
+    """
+    try:
+        padded = part + "=" * (-len(part) % 4)
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        found = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise jwt.InvalidTokenError("not a JSON object in base64url") from None
+    if not isinstance(found, dict):
+        raise jwt.InvalidTokenError("not a JSON object")
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name comes twice")
+    return found
+
+
 def _is_sound(name: str, value: object) -> bool:
-    return type(value) is int if name in _TIMES else isinstance(value, str) and bool(value)
+    if name in _TIMES:
+        return type(value) is int
+    return isinstance(value, str) and bool(value) and value.isprintable()

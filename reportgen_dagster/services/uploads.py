@@ -16,6 +16,7 @@ from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.catalog.tables import RulesetVersion
 from reportgen_dagster.engine.headers import HEAD_BYTES, Header, read_header
 from reportgen_dagster.errors import BadRequestError, Problem, RulesError, TooLargeError
+from reportgen_dagster.services import audit
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.storage.store import Stored
 
@@ -268,4 +269,5 @@ def accept_rules(context: Context, owner_id: str, rules: RulesText) -> dict[str,
         version = rulesets.add_version(
             session, owner_id, DEFAULT, text=rules.text, syntax=rules.syntax, filename=rules.filename
         )
+        audit.note(session, "rules-changed", owner_id, f"ruleset/{DEFAULT}@{version.number}")
         return {"ruleset": DEFAULT, "version": version.number}

@@ -58,7 +58,7 @@ def code_server(shard: int) -> Service:
             *("python", "-m", "dagster", "code-server", "start", "-m", "reportgen_dagster.definitions"),
             *("--location-name", location_name(shard), "-h", "{listen}", "-p", "{code_server_port}"),
         ),
-        (*DAGSTER, "SHARD"),
+        (*DAGSTER, "SHARD", "AUDIT_RETENTION_DAYS"),
         shard,
     )
 
@@ -84,9 +84,12 @@ GATEWAY = Service(
     "gateway",
     (
         *("uvicorn", "--factory", "api_gateway.main:create_app", "--host", "{host}", "--port", "{port}"),
-        *("--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "5"),
+        *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-graceful-shutdown", "5"),
     ),
-    (*SHARED, "SECRET_KEY", "DAGSTER_URL", "DAGSTER_PUBLIC_URL"),
+    (
+        *(*SHARED, "SECRET_KEY", "DAGSTER_URL", "DAGSTER_PUBLIC_URL"),
+        *("SECRET_KEY_PREVIOUS", "PASSWORD_POLICY", "REGISTRATIONS_PER_HOUR", "TRUSTED_PROXIES"),
+    ),
 )
 
 

@@ -238,9 +238,9 @@ def test_many_runs_of_one_user_do_not_hold_up_the_one_of_another(stack: Stack) -
 
 def test_a_user_has_no_more_runs_at_once_than_he_may(stack: Stack) -> None:
     limited = _client(stack, rows=300_000)
-    (changed,) = json.loads(_users(stack, limited.email, "--runs", "1", "--json"))["users"]
+    (changed,) = json.loads(_users(stack, "set", limited.email, "--runs", "1", "--json"))["users"]
     assert (changed["priority"], changed["max_runs"]) == (0, 1)
-    assert f"{limited.email}: priority 0, runs at the same time: 1\n" in _users(stack)
+    assert f"{limited.email}: user, priority 0, runs at the same time: 1\n" in _users(stack, "list")
     tasks = [limited.generate_anew() for _ in range(4)]
     assert [limited.wait(task, seconds=120)["status"] for task in tasks] == ["succeeded"] * len(tasks)
     spans = sorted(

@@ -89,7 +89,7 @@ class _ToldServer(uvicorn.Server):
 def serve(app: FastAPI) -> Iterator[str]:
     """Serve an app from a thread on a free port; yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = _ToldServer(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    server = _ToldServer(uvicorn.Config(app, log_level="warning", lifespan="on", proxy_headers=False))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
@@ -111,6 +111,7 @@ def server(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         dagster_url="http://127.0.0.1:9",
         broker_url=SecretStr("redis://127.0.0.1:9/0"),
         max_upload_bytes=MAX_UPLOAD_BYTES,
+        registrations_per_hour=100_000,
     )
     app = create_app(settings)
     context = Context.open(settings)

@@ -7,7 +7,7 @@ import httpx2
 import jwt
 import pytest
 
-from reportgen_dagster.services import accounts
+from reportgen_dagster.services import keys
 from tests.gateway.conftest import Server, User, assert_problem
 
 
@@ -108,7 +108,7 @@ def test_a_refresh_token_opens_nothing(ann: User) -> None:
 
 
 def test_an_expired_access_token_is_401(ann: User, server: Server) -> None:
-    key = accounts.signing_key(server.settings)
+    key = keys.signing_key(server.settings)
     token = ann.session["access"]
     claims = jwt.decode(token, key, algorithms=["HS256"], audience="reportgen-api")
     header = jwt.get_unverified_header(token)

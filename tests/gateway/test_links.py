@@ -17,7 +17,8 @@ import pytest
 from sqlalchemy import text
 
 from reportgen_dagster.services import links
-from reportgen_dagster.services.accounts import Caller, signing_key
+from reportgen_dagster.services.accounts import Caller
+from reportgen_dagster.services.keys import signing_key
 from reportgen_dagster.services.tokens import key_id
 from tests.gateway.conftest import Server, User, assert_problem
 

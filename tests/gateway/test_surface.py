@@ -37,6 +37,7 @@ CALLS = sorted(
     for method in route.methods
 )
 GUARDED = [call for call in CALLS if call not in OPEN]
+OF_ADMINS = {"/api/v1/users/{user_id}", "/api/v1/users/{user_id}/revoke"}  # test_role_matrix.py
 
 
 def _filled(path: str) -> str:
@@ -80,7 +81,7 @@ def test_without_a_token_every_other_call_is_401(
 
 @pytest.mark.parametrize("path", sorted({path for _, path in CALLS}))
 def test_another_method_is_405_with_the_allowed_ones(ann: User, path: str) -> None:
-    answer = ann.http.request("PATCH", _filled(path))
+    answer = ann.http.request("TRACE", _filled(path))
     assert_problem(answer, 405)
     assert answer.headers["Allow"]
 
@@ -93,7 +94,8 @@ def test_an_unknown_path_is_404(ann: User, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [call for call in GUARDED if "{" in call[1] and call[0] != "HEAD"]
+    ("method", "path"),
+    [call for call in GUARDED if "{" in call[1] and call[0] != "HEAD" and call[1] not in OF_ADMINS],
 )
 @pytest.mark.parametrize("name", ["0" * 32, "x", "%00", "..%2f..", "é"])
 def test_an_unknown_id_is_404(ann: User, method: str, path: str, name: str) -> None:

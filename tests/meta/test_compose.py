@@ -43,7 +43,7 @@ SECRETS = {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "REPORTGEN_SECRET_KEY"}
 OF_DAGSTER = {"DAGSTER_DATABASE_URL"}
 HOME = "/var/lib/reportgen"
 # What `up` leaves to its default, because the processes share a machine.
-DERIVED = {"SECRET_KEY", "DAGSTER_URL", "DAGSTER_PUBLIC_URL"}
+DERIVED = {"SECRET_KEY", "SECRET_KEY_PREVIOUS", "TRUSTED_PROXIES", "DAGSTER_URL", "DAGSTER_PUBLIC_URL"}
 
 each_of_ours = pytest.mark.parametrize("service", OURS, ids=lambda service: service.name)
 

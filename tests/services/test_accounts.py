@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from reportgen_dagster.catalog.tables import RefreshToken, Session, User
 from reportgen_dagster.errors import AuthenticationError, BadRequestError
 from reportgen_dagster.identity import digest_text
-from reportgen_dagster.services import accounts
+from reportgen_dagster.services import accounts, keys
 from reportgen_dagster.services.accounts import Client, SignedIn
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
@@ -185,7 +185,7 @@ def test_no_token_outlives_its_session(context: Context, ann: SignedIn) -> None:
 
 def _forged(context: Context, token: str, key: bytes | str | None = None, **changes: object) -> str:
     """Sign the claims of a genuine token again, with changes; header_x changes the header's x."""
-    own_key = accounts.signing_key(context.settings)
+    own_key = keys.signing_key(context.settings)
     header = jwt.get_unverified_header(token)
     claims = jwt.decode(token, own_key, algorithms=["HS256"], audience="reportgen-api")
     for name, value in changes.items():
@@ -248,8 +248,8 @@ def test_a_refresh_token_is_no_access_token_and_the_other_way_round(context: Con
 def test_the_key_is_made_once_for_all_processes_and_only_its_owner_reads_it(tmp_path) -> None:
     settings = [Settings(home=tmp_path / "home", port=port) for port in range(1, 9)]
     with ThreadPoolExecutor(8) as pool:
-        keys = set(pool.map(accounts.signing_key, settings))
-    assert len(keys) == 1
+        made = set(pool.map(keys.signing_key, settings))
+    assert len(made) == 1
     (kept,) = (tmp_path / "home").iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
 
@@ -257,4 +257,4 @@ def test_the_key_is_made_once_for_all_processes_and_only_its_owner_reads_it(tmp_
 def test_a_short_key_file_is_refused(tmp_path) -> None:
     (tmp_path / "secret_key").write_text("short")
     with pytest.raises(ValueError, match="32 random bytes"):
-        accounts.signing_key(Settings(home=tmp_path))
+        keys.signing_key(Settings(home=tmp_path))

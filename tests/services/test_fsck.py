@@ -6,7 +6,7 @@ import pytest
 from dagster import DagsterRun, DagsterRunStatus
 from dagster_postgres.run_storage import PostgresRunStorage
 
-from reportgen_dagster.catalog.audit import RUN_ID_TAG
+from reportgen_dagster.catalog.consistency import RUN_ID_TAG
 from reportgen_dagster.defs import keys
 from reportgen_dagster.errors import ContractError
 from reportgen_dagster.services import attempts, publications, uploads

@@ -9,6 +9,7 @@ import pytest
 from reportgen_dagster.errors import BadRequestError, NotFoundError
 from reportgen_dagster.services import cancelling, launching, reaper, users
 from reportgen_dagster.services.launching import Launch
+from reportgen_dagster.services.users import UserChange, UserView
 from tests.services.conftest import World
 
 
@@ -16,6 +17,10 @@ def _launch(world: World, run_id: str) -> Launch:
     launch = launching.launch_of(world.context, run_id)
     assert launch is not None
     return launch
+
+
+def _share(world: World, email: str, **change: int) -> UserView:
+    return users.change_user(world.context, users.id_of(world.context, email), UserChange(**change))
 
 
 def _order(world: World, run_ids: list[str]) -> list[str]:
@@ -82,7 +87,7 @@ def test_cancelled_runs_cost_their_owner_no_turn(world: World) -> None:
 
 
 def test_a_user_with_priority_goes_first(world: World) -> None:
-    users.change_user(world.context, "bob@example.com", priority=1)
+    _share(world, "bob@example.com", priority=1)
     bobs = [world.run(world.bob) for _ in range(3)]
     ann = world.run()
     assert _order(world, [ann, *bobs]) == [*bobs, ann]
@@ -116,7 +121,7 @@ def test_who_asks_again_does_not_take_the_worker_from_who_waits(world: World) ->
 
 
 def test_runs_that_may_not_work_yet_stand_before_nobody(world: World) -> None:
-    users.change_user(world.context, "ann@example.com", max_runs=1)
+    _share(world, "ann@example.com", max_runs=1)
     anns = [world.run() for _ in range(5)]
     world.claim(anns[0])
     assert not _is_due(world, anns[1])
@@ -152,21 +157,21 @@ def test_one_launch_is_decided_at_a_time(world: World) -> None:
 def test_a_users_own_number_counts_at_once(world: World) -> None:
     runs = [world.run() for _ in range(2)]
     assert _is_due(world, runs[1])
-    view = users.change_user(world.context, " ANN@example.com", max_runs=1)
+    view = _share(world, " ANN@example.com", max_runs=1)
     assert (view.max_runs, view.priority) == (1, 0)
     assert not _is_due(world, runs[1])
     assert launching.limits(world.context) == {world.ann: 1}
-    assert users.change_user(world.context, "ann@example.com", max_runs=0).max_runs is None
+    assert _share(world, "ann@example.com", max_runs=0).max_runs is None
     assert launching.limits(world.context) == {}
 
 
 def test_a_share_that_cannot_be_is_refused(world: World) -> None:
     with pytest.raises(NotFoundError):
-        users.change_user(world.context, "nobody@example.com", priority=1)
+        _share(world, "nobody@example.com", priority=1)
     with pytest.raises(BadRequestError):
-        users.change_user(world.context, "ann@example.com", priority=1_001)
+        _share(world, "ann@example.com", priority=1_001)
     with pytest.raises(BadRequestError):
-        users.change_user(world.context, "ann@example.com", max_runs=-1)
+        _share(world, "ann@example.com", max_runs=-1)
     assert {(user.email, user.priority, user.max_runs) for user in users.list_users(world.context)} == {
         ("ann@example.com", 0, None),
         ("bob@example.com", 0, None),

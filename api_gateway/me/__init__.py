@@ -1,0 +1,1 @@
+"""The caller's own account over HTTP: name, password, sessions, API tokens."""

@@ -1,0 +1,123 @@
+"""The caller's own account: name, password, sessions, API tokens. Rules are in services/me.py and api_tokens.py."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from api_gateway.auth.schemas import MessageView
+from api_gateway.dependencies import ContextDep, ReaderDep, SessionDep
+from api_gateway.documentation import problems
+from api_gateway.me.schemas import (
+    ApiTokenItem,
+    ApiTokenMade,
+    ApiTokens,
+    Me,
+    MeChange,
+    NewApiToken,
+    PasswordChange,
+    SessionItem,
+    Sessions,
+    SessionsEnded,
+)
+from api_gateway.media import json_body
+from reportgen_dagster.services import api_tokens, me
+
+router = APIRouter(prefix="/api/v1/me", tags=["me"])
+
+
+@router.get("", response_description="The account.", responses=problems(503))
+def get_me(caller: ReaderDep, context: ContextDep) -> Me:
+    """Show the caller's account, and what his token may do."""
+    return Me.of(me.get_me(context, caller))
+
+
+@router.patch(
+    "",
+    response_description="The account, changed.",
+    dependencies=json_body,
+    responses=problems(400, 413, 415, 503, status_400="A name that cannot be used."),
+)
+def change_me(body: MeChange, caller: SessionDep, context: ContextDep) -> Me:
+    """Change the caller's name."""
+    return Me.of(me.rename_me(context, caller, body.name))
+
+
+@router.post(
+    "/password",
+    response_description="Changed.",
+    dependencies=json_body,
+    responses=problems(
+        400,
+        413,
+        415,
+        429,
+        503,
+        status_400="The old password does not fit, or the new one cannot be used.",
+        status_429="The old password was wrong too often; see Retry-After.",
+    ),
+)
+def change_password(body: PasswordChange, caller: SessionDep, context: ContextDep) -> MessageView:
+    """Change the caller's password. All his other sessions and all his API tokens end at once."""
+    me.change_password(context, caller, old=body.old, new=body.new)
+    return MessageView(message="Changed; your other sessions and your API tokens have ended.")
+
+
+@router.get("/sessions", response_description="The sessions.", responses=problems(503))
+def list_sessions(caller: SessionDep, context: ContextDep) -> Sessions:
+    """List where the caller is signed in."""
+    return Sessions(items=[SessionItem.of(one) for one in me.list_sessions(context, caller)])
+
+
+@router.delete(
+    "/sessions/{session_id}",
+    status_code=204,
+    response_description="It has ended.",
+    responses=problems(404, 503),
+)
+def end_session(session_id: str, caller: SessionDep, context: ContextDep) -> None:
+    """End a session of the caller's: its access and refresh tokens are refused from now on."""
+    me.end_session(context, caller, session_id)
+
+
+@router.post("/sessions/revoke-all", response_description="They have ended.", responses=problems(503))
+def revoke_all_sessions(caller: SessionDep, context: ContextDep) -> SessionsEnded:
+    """End all sessions of the caller's, the one that asks too. API tokens stay."""
+    return SessionsEnded(ended=me.end_all_sessions(context, caller))
+
+
+@router.post(
+    "/tokens",
+    status_code=201,
+    response_description="The token; its text is shown this once.",
+    dependencies=json_body,
+    responses=problems(
+        400,
+        409,
+        413,
+        415,
+        503,
+        status_400="A name, scopes or days that cannot be used.",
+        status_409="There is one of this name, or there are as many as there may be.",
+    ),
+)
+def make_token(body: NewApiToken, caller: SessionDep, context: ContextDep) -> ApiTokenMade:
+    """Make an API token for a program: good for its scopes, until it expires or is deleted.
+
+    It is sent like an access token, and is not taken by the calls on accounts, sessions and tokens.
+    """
+    token, text = api_tokens.make_token(context, caller, name=body.name, scopes=body.scopes, days=body.days)
+    return ApiTokenMade(**ApiTokenItem.of(token).model_dump(), token=text)
+
+
+@router.get("/tokens", response_description="The tokens.", responses=problems(503))
+def list_tokens(caller: SessionDep, context: ContextDep) -> ApiTokens:
+    """List the caller's API tokens, without their texts."""
+    return ApiTokens(items=[ApiTokenItem.of(one) for one in api_tokens.list_tokens(context, caller.user_id)])
+
+
+@router.delete(
+    "/tokens/{token_id}", status_code=204, response_description="It is gone.", responses=problems(404, 503)
+)
+def delete_token(token_id: str, caller: SessionDep, context: ContextDep) -> None:
+    """Delete an API token of the caller's: it is refused from now on."""
+    api_tokens.delete_token(context, caller.user_id, token_id)

@@ -1,0 +1,71 @@
+"""Users, for admins: list them, change role, sign-in and share, end their sessions. There is no deleting; disable instead."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from api_gateway.dependencies import AdminDep, ContextDep
+from api_gateway.documentation import problems
+from api_gateway.media import json_body
+from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
+from api_gateway.users.schemas import UserItem, UserPatch
+from reportgen_dagster.services import users
+
+router = APIRouter(prefix="/api/v1/users", tags=["users"])
+
+
+@router.get("", response_description="A page of users.", responses=problems(400, 503))
+def list_users(
+    request: Request,
+    caller: AdminDep,  # noqa: ARG001 - asks for the scope
+    context: ContextDep,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
+) -> Page[UserItem]:
+    """List all users, the oldest account first."""
+    found, cursor = users.page_of_users(context, limit=limit, cursor=cursor)
+    return Page(
+        items=[UserItem.of(user) for user in found], next=next_link(request.scope["path"], limit, cursor)
+    )
+
+
+@router.get("/{user_id}", response_description="The user.", responses=problems(404, 503))
+def get_user(user_id: str, caller: AdminDep, context: ContextDep) -> UserItem:  # noqa: ARG001
+    """Show a user."""
+    return UserItem.of(users.get_user(context, user_id))
+
+
+@router.patch(
+    "/{user_id}",
+    response_description="The user, changed.",
+    dependencies=json_body,
+    responses=problems(
+        400,
+        404,
+        409,
+        413,
+        415,
+        503,
+        status_400="A value that cannot be used.",
+        status_409="He is the last admin who may sign in.",
+    ),
+)
+def change_user(user_id: str, body: UserPatch, caller: AdminDep, context: ContextDep) -> UserItem:
+    """Change a user's role, sign-in or share in the queue. Disabling ends his sessions and API tokens at once.
+
+    The last admin can neither be disabled nor become a user.
+    """
+    return UserItem.of(users.change_user(context, user_id, body.change(), by_user_id=caller.user_id))
+
+
+@router.post(
+    "/{user_id}/revoke",
+    status_code=204,
+    response_description="They have ended.",
+    responses=problems(404, 503),
+)
+def revoke_user(user_id: str, caller: AdminDep, context: ContextDep) -> None:
+    """End all sessions and API tokens of a user. He may sign in again."""
+    users.revoke_user(context, user_id, by_user_id=caller.user_id)

@@ -1,0 +1,83 @@
+"""Queries on API tokens. What they are good for is services/api_tokens.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.catalog.tables import ApiToken, User
+from reportgen_dagster.identity import new_id
+
+_LAST_USE = timedelta(minutes=1)  # so often a use is written at most
+
+
+def add(
+    session: Session, user_id: str, *, name: str, digest: str, scopes: Sequence[str], lifetime: timedelta
+) -> ApiToken | None:
+    """Add a token; None if the user has one of this name."""
+    row = (
+        insert(ApiToken)
+        .values(
+            id=new_id(),
+            user_id=user_id,
+            name=name,
+            digest=digest,
+            scopes=list(scopes),
+            expires_at=func.now() + lifetime,
+        )
+        .on_conflict_do_nothing(index_elements=[ApiToken.user_id, ApiToken.name])
+        .returning(ApiToken)
+    )
+    return session.scalars(row).one_or_none()
+
+
+def of_user(session: Session, user_id: str) -> list[ApiToken]:
+    """Return a user's tokens, expired ones too, the newest first."""
+    newest_first = (ApiToken.created_at.desc(), ApiToken.id)
+    return list(session.scalars(select(ApiToken).where(ApiToken.user_id == user_id).order_by(*newest_first)))
+
+
+def use(session: Session, digest: str) -> tuple[ApiToken, User] | None:
+    """Return the token that is good now, with its enabled user, and note its use; None for any other."""
+    row = session.execute(_good().where(ApiToken.digest == digest)).one_or_none()
+    if row is None:
+        return None
+    token, user = row
+    session.execute(
+        update(ApiToken)
+        .where(
+            ApiToken.id == token.id,
+            or_(ApiToken.last_used_at.is_(None), ApiToken.last_used_at < func.now() - _LAST_USE),
+        )
+        .values(last_used_at=func.now())
+    )
+    return token, user
+
+
+def user_of(session: Session, token_id: str) -> User | None:
+    """Return the enabled user of a token that is good now."""
+    row = session.execute(_good().where(ApiToken.id == token_id)).one_or_none()
+    return row[1] if row else None
+
+
+def remove(session: Session, user_id: str, token_id: str) -> ApiToken | None:
+    """Remove a token of a user's; None if he has none of this id."""
+    own = (ApiToken.user_id == user_id, ApiToken.id == token_id)
+    return session.scalars(delete(ApiToken).where(*own).returning(ApiToken)).one_or_none()
+
+
+def remove_all(session: Session, user_id: str) -> None:
+    """Remove a user's tokens."""
+    session.execute(delete(ApiToken).where(ApiToken.user_id == user_id))
+
+
+def _good() -> Select[tuple[ApiToken, User]]:
+    return (
+        select(ApiToken, User)
+        .join(User, ApiToken.user_id == User.id)
+        .where(ApiToken.expires_at > func.now(), User.disabled_at.is_(None))
+    )
