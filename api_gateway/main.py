@@ -33,6 +33,7 @@ from api_gateway.documentation import install_documentation
 from api_gateway.envelope import Envelope, configure_logging
 from api_gateway.errors import install_error_handlers, internal_error_response
 from api_gateway.health.readiness import Readiness
+from api_gateway.idempotency import install_idempotency
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services import accounts, check
@@ -86,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     install_documentation(app)
     install_error_handlers(app)
+    install_idempotency(app)
     app.add_middleware(Envelope, on_crash=internal_error_response)
     return app
 

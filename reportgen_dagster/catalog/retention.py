@@ -21,6 +21,7 @@ _EXPIRE = (
     text("DELETE FROM artifacts WHERE run_id = ANY(:ids)"),
     text("DELETE FROM rejects WHERE run_id = ANY(:ids)"),
     text("DELETE FROM deliveries WHERE run_id = ANY(:ids)"),
+    text("DELETE FROM run_events WHERE run_id = ANY(:ids) AND kind IN ('stage', 'progress')"),
     text("UPDATE runs SET expired_at = clock_timestamp() WHERE id = ANY(:ids)"),
     # Files that came with one call belong to its run alone.
     text("DELETE FROM datasets WHERE name ~ '^run-' AND substr(name, 5, 32) = ANY(:ids)"),

@@ -217,7 +217,9 @@ def fetch_files(context: Context, claim: Claim, work: Path) -> dict[str, Path]:
     return {name: context.store.fetch(file.digest, work) for name, file in claim.files.items()}
 
 
-def enter_stage(context: Context, claim: Claim, stage: str, progress: int) -> None:
+def enter_stage(
+    context: Context, claim: Claim, stage: str, progress: int, *, rows: int | None = None
+) -> None:
     """Show how far an attempt is.
 
     Args:
@@ -225,6 +227,7 @@ def enter_stage(context: Context, claim: Claim, stage: str, progress: int) -> No
         claim: The attempt's claim.
         stage: One of `STAGES`.
         progress: Percent of the whole.
+        rows: Rows read so far, if that is known.
 
     Raises:
         ValueError: If there is no such stage.
@@ -234,7 +237,8 @@ def enter_stage(context: Context, claim: Claim, stage: str, progress: int) -> No
         raise ValueError(f"{stage!r} is not one of {STAGES}")
     percent = max(0, min(100, progress))
     with context.catalog.transaction() as session:
-        if not queue.change_claimed(session, claim.run_id, claim.fence, stage=stage, progress=percent):
+        changed = {"stage": stage, "progress": percent}
+        if not queue.change_claimed(session, claim.run_id, claim.fence, rows=rows, **changed):
             raise ConflictError("The run was given to another attempt, or was cancelled.")
 
 

@@ -166,7 +166,7 @@ def transform(context: Context, planned: Planned, work: Path, note: Note = _sile
     for message in planned.messages:
         if "progress" in message:
             percent = TRANSFORM + int((PUBLISH - TRANSFORM) * min(message["progress"], 1.0))
-            attempts.enter_stage(context, planned.claim, "transform", percent)
+            attempts.enter_stage(context, planned.claim, "transform", percent, rows=message["rows"])
             if time.monotonic() - noted_at >= NOTE_SECONDS:
                 noted_at = time.monotonic()
                 note(f"transform: {100 * message['progress']:.0f} %, {message['rows']:,} rows")

@@ -25,9 +25,10 @@ from reportgen_dagster.errors import (
 )
 from reportgen_dagster.formats import GZIP_TYPE, file_name, known_formats
 from reportgen_dagster.identity import ID_PATTERN, new_id, slug, utc_now
-from reportgen_dagster.services import cursors
+from reportgen_dagster.services import cursors, idempotency
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_named, files_to_take
+from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text, new_version
 from reportgen_dagster.storage.store import ObjectStore
@@ -140,6 +141,7 @@ def accept_run(
     rules: RulesText | None,
     parameters: Mapping[str, Any] | None = None,
     formats: Sequence[str] | None = None,
+    once: Once | None = None,
     check: Check | None = None,
 ) -> RunView:
     """Accept a run. Once this returns, the report will be made, whatever is killed next.
@@ -151,9 +153,11 @@ def accept_run(
         rules: Rules sent with the call. What is missing is the caller's last upload.
         parameters: Values of the rules' parameters.
         formats: What the report is made as; None: what the rules say.
+        once: The request that it is accepted for, if that may come again.
         check: Judges rules, columns and parameters; default: `services.check.check_report`.
 
     Raises:
+        RepeatedRequest: If the request was carried out before.
         MissingInputError: If something was neither sent nor uploaded before.
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
         FileRefusedError: If the header of a file cannot be used as the rules want it read.
@@ -186,7 +190,9 @@ def accept_run(
             run_date=utc_now().date(),
             formats=wanted,
         )
-        return accepted_view(session, run_id)
+        run = accepted_view(session, run_id)
+        idempotency.note(session, once, run)
+        return run
 
 
 def checked_formats(names: Sequence[str] | None) -> list[str] | None:
