@@ -6,6 +6,7 @@ Who may ask and what follows from a state belongs to the services. Times are the
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,6 +36,44 @@ LONGEST_WAIT = 6
 BATCH = 100
 UNFINISHED = ("accepted", "running")
 
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs of an owner are looked for; None: all.
+
+    Attributes:
+        report_id: Of this report.
+        report_name: Of the report that had this name when they were accepted.
+        state: In this state.
+        trigger: Accepted for this: `api`, `schedule`, `data` or `dagster`.
+        accepted_after: Accepted at that time or later.
+        accepted_before: Accepted earlier than that.
+    """
+
+    report_id: str | None = None
+    report_name: str | None = None
+    state: str | None = None
+    trigger: str | None = None
+    accepted_after: datetime | None = None
+    accepted_before: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return what a run has to fulfil."""
+        equal = {
+            Run.report_id: self.report_id,
+            Run.report_name: self.report_name,
+            Run.state: self.state,
+            Run.trigger: self.trigger,
+        }
+        conditions = [column == value for column, value in equal.items() if value is not None]
+        if self.accepted_after is not None:
+            conditions.append(Run.accepted_at >= self.accepted_after)
+        if self.accepted_before is not None:
+            conditions.append(Run.accepted_at < self.accepted_before)
+        return conditions
+
+
+ANY_RUN = RunFilter()
 RunRow = tuple[Run, bool]
 LaunchRow = tuple[Run, int, str, int]  # with its owner's priority, name and version of its rules
 
@@ -64,7 +103,7 @@ def page(
     *,
     limit: int,
     before: tuple[datetime, str] | None = None,
-    report_id: str | None = None,
+    wanted: RunFilter = ANY_RUN,
 ) -> list[RunRow]:
     """Return an owner's runs, most recently accepted first.
 
@@ -73,11 +112,9 @@ def page(
         owner_id: Whose runs.
         limit: At most so many.
         before: Only runs that come after this (accepted_at, id) in the list.
-        report_id: Only runs of this report.
+        wanted: Which of them.
     """
-    statement = _rows().where(Run.owner_id == owner_id)
-    if report_id is not None:
-        statement = statement.where(Run.report_id == report_id)
+    statement = _rows().where(Run.owner_id == owner_id, *wanted.conditions())
     if before is not None:
         statement = statement.where(tuple_(Run.accepted_at, Run.id) < before)
     statement = statement.order_by(Run.accepted_at.desc(), Run.id.desc()).limit(limit)

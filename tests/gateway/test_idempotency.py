@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import httpx2
@@ -110,23 +108,6 @@ def test_a_key_that_cannot_be_one_is_400(ann: User) -> None:
 def test_quotation_marks_do_not_belong_to_the_key(ann: User) -> None:
     key = str(uuid4())
     assert _generate(ann, f'"{key}"').json() == _generate(ann, key).json()
-
-
-def test_fifty_repetitions_at_once_over_two_gateways_make_one_run(ann: User, second_url: str) -> None:
-    ann.upload()
-    key = str(uuid4())
-    urls = [str(ann.http.base_url), second_url] * 25
-    headers = {**ann.http.headers, "Idempotency-Key": key}
-
-    def ask(url: str) -> tuple[int, str]:
-        answer = client.post(f"{url.rstrip('/')}/api/generate-report/")
-        return answer.status_code, answer.text if answer.status_code == 202 else ""
-
-    with ThreadPoolExecutor(50) as pool, httpx2.Client(headers=headers, timeout=60) as client:
-        answers = Counter(pool.map(ask, urls))
-    assert {status for status, _ in answers} <= {202, 409}
-    assert len([body for status, body in answers if status == 202]) == 1
-    assert len(_runs(ann)) == 1
 
 
 def _once(user: User, key: str, digest: str = "d" * 64) -> Once:
