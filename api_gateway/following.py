@@ -7,6 +7,7 @@ the database. What does not: the form of a stream (runs/events.py), what an even
 from __future__ import annotations
 
 import asyncio
+import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -57,17 +58,17 @@ class WatchedRun:
             seconds: How long it is waited for at most, in all.
         """
         place = bisect_right([event.number for event in self._events], after)
-        try:
-            async with asyncio.timeout(seconds):
-                while True:
-                    while place < len(self._events):
-                        yield self._events[place]
-                        place += 1
-                    if self.is_over:
-                        return
-                    await self._changed.wait()
-        except TimeoutError:
-            return
+        until = time.monotonic() + seconds
+        while True:
+            while place < len(self._events):
+                yield self._events[place]
+                place += 1
+            if self.is_over:
+                return
+            try:
+                await asyncio.wait_for(self._changed.wait(), until - time.monotonic())
+            except TimeoutError:
+                return
 
 
 class Follower:
