@@ -27,9 +27,10 @@ from api_gateway.runs.schemas import (
     check_item,
     run_shown,
 )
+from reportgen_dagster.catalog.runs import RunFilter
 from reportgen_dagster.services import cancelling, links, manifests, rerunning, run_details, runs
 from reportgen_dagster.services.manifests import Manifest
-from reportgen_dagster.services.runs import RunFilter, RunView
+from reportgen_dagster.services.runs import RunView
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 open_router = APIRouter(tags=["runs"])

@@ -21,6 +21,7 @@ from reportgen_dagster.errors import BadRequestError, ManifestError, MissingInpu
 
 if TYPE_CHECKING:
     from reportgen_dagster.engine.limits import Limits
+    from reportgen_dagster.formats import Format
     from reportgen_dagster.services.manifests import Manifest
 
 
@@ -28,7 +29,7 @@ def replay(
     manifest_file: Path,
     input_file: Path,
     reference: Sequence[str] | None,
-    outputs: Mapping[str, Path],
+    outputs: Mapping[Format, Path],
     rejects: Path | None,
     *,
     limits: Limits,
@@ -111,7 +112,7 @@ def _given(manifest: Manifest, input_file: Path, reference: Sequence[str] | None
     return {name: files[name] for name in manifest.inputs}
 
 
-def _folder(outputs: Mapping[str, Path]) -> Path | None:
+def _folder(outputs: Mapping[Format, Path]) -> Path | None:
     """Return where to work: beside the first output, so that it needs not be copied; None: wherever there is room."""
     return next((path.absolute().parent for path in outputs.values()), None)
 
