@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from api_gateway.background import Launcher
 from api_gateway.dagster_client import DagsterClient
+from api_gateway.following import Follower
 from api_gateway.health.readiness import Readiness
 from reportgen_dagster.errors import AuthenticationError, ForbiddenError
 from reportgen_dagster.services import accounts
@@ -29,6 +30,7 @@ class Gateway:
     dagster: DagsterClient
     launcher: Launcher
     readiness: Readiness
+    follower: Follower
 
 
 _bearer = HTTPBearer(
@@ -51,6 +53,10 @@ def _launcher(gateway: Annotated[Gateway, Depends(_gateway)]) -> Launcher:
 
 def _readiness(gateway: Annotated[Gateway, Depends(_gateway)]) -> Readiness:
     return gateway.readiness
+
+
+def _follower(gateway: Annotated[Gateway, Depends(_gateway)]) -> Follower:
+    return gateway.follower
 
 
 def _caller(
@@ -83,3 +89,4 @@ AdminDep = Annotated[Caller, Security(_caller, scopes=["admin"])]
 SessionDep = Annotated[Caller, Depends(_signed_in)]
 LauncherDep = Annotated[Launcher, Depends(_launcher)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
+FollowerDep = Annotated[Follower, Depends(_follower)]

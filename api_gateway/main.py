@@ -18,6 +18,7 @@ import api_gateway.health.router
 import api_gateway.language.router
 import api_gateway.me.router
 import api_gateway.reports.router
+import api_gateway.runs.events
 import api_gateway.runs.router
 import api_gateway.schedules.router
 import api_gateway.uploads.router
@@ -35,8 +36,10 @@ from api_gateway.dependencies import Gateway
 from api_gateway.documentation import install_documentation
 from api_gateway.envelope import Envelope, configure_logging
 from api_gateway.errors import install_error_handlers, internal_error_response
+from api_gateway.following import LOOK_SECONDS, Follower
 from api_gateway.health.readiness import Readiness
 from api_gateway.origin import OriginLayer
+from api_gateway.idempotency import install_idempotency
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services import check, keys
@@ -53,6 +56,7 @@ _ROUTERS = (
     api_gateway.uploads.router.router,
     api_gateway.reports.router.router,
     api_gateway.runs.router.router,
+    api_gateway.runs.events.router,
     api_gateway.deliveries.router.router,
     api_gateway.runs.router.open_router,
     api_gateway.schedules.router.router,
@@ -94,6 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_documentation(app)
     install_error_handlers(app)
     app.add_middleware(OriginLayer, proxies=told.proxy_networks)
+    install_idempotency(app)
     app.add_middleware(Envelope, on_crash=internal_error_response)
     return app
 
@@ -119,7 +124,9 @@ async def _running(settings: Settings) -> AsyncIterator[Gateway]:
             repeating(reloader.reload_if_changed, seconds=RELOAD_CHECK_SECONDS, name="reloading Dagster")
         )
         await stack.enter_async_context(repeating(Reaper(context).reap, seconds=REAP_SECONDS, name="reaping"))
-        yield Gateway(context, dagster, launcher, Readiness(context, dagster))
+        follower = Follower(context)
+        await stack.enter_async_context(repeating(follower.look, seconds=LOOK_SECONDS, name="following runs"))
+        yield Gateway(context, dagster, launcher, Readiness(context, dagster), follower)
 
 
 def _warm() -> None:

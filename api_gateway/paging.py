@@ -1,10 +1,11 @@
-"""Lists: a page of items and the link to the next page."""
+"""Lists: a page of items and the link to the next page, in the body and as a header (RFC 8288)."""
 
 from __future__ import annotations
 
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
 
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 Item = TypeVar("Item")
@@ -19,10 +20,18 @@ class Page(BaseModel, Generic[Item]):
     next: str | None = Field(
         None,
         description="Path of the next page; null on the last one.",
-        examples=["?limit=50&cursor=Wy4uLl0"],
+        examples=["/api/v1/runs?limit=50&cursor=Wy4uLl0"],
     )
 
 
-def next_link(path: str, limit: int, cursor: str | None, **filters: str) -> str | None:
-    """Return the path of the page after a cursor, with the filters of this one; None if there is none."""
-    return f"{path}?{urlencode({**filters, 'limit': limit, 'cursor': cursor})}" if cursor else None
+def next_link(request: Request, response: Response, cursor: str | None) -> str | None:
+    """Return the path of the page after a cursor, which is the request's with all that it asks for; None if there is none.
+
+    The answer gets it as a header, too: `Link: <...>; rel="next"`.
+    """
+    if cursor is None:
+        return None
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    path = f"{request.scope['path']}?{urlencode([*asked, ('cursor', cursor)])}"
+    response.headers["Link"] = f'<{path}>; rel="next"'
+    return path

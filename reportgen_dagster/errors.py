@@ -245,6 +245,13 @@ class ContractError(BadDataError):
     hint = "Correct the data, or the contract if it asks too much: a field's `severity: warn` or `threshold` lets rows pass."
 
 
+class ManifestError(BadDataError):
+    """A file is not the one that a manifest names, or a report that was made again is not the manifest's."""
+
+    code = "manifest-differs"
+    title = "Something differs from the manifest"
+
+
 class LimitError(BadDataError):
     """A run reached its memory, time or disk limit."""
 

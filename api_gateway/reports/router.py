@@ -11,6 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from api_gateway.dependencies import ContextDep, LauncherDep, ReaderDep, RunnerDep, WriterDep
 from api_gateway.documentation import multipart_body, problems
 from api_gateway.downloads import file_response, guarded_response
+from api_gateway.idempotency import PROBLEMS as KEY_PROBLEMS
+from api_gateway.idempotency import IdempotencyDep
 from api_gateway.multipart import Form, FormShape, has_body, read_form
 from api_gateway.reports.schemas import (
     ScheduleAccepted,
@@ -28,6 +30,7 @@ from reportgen_dagster.formats import FORMATS, media_type
 from reportgen_dagster.services import runs, schedules
 from reportgen_dagster.services.accounts import Caller
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.runs import RunView
 from reportgen_dagster.services.schedules import ScheduleView
 
@@ -97,14 +100,17 @@ FormatsQuery = Annotated[
     "/generate-report",
     response_description="Accepted: the report will be made.",
     status_code=202,
-    responses=problems(
-        400,
-        401,
-        413,
-        415,
-        503,
-        status_400="Something is missing, or rules and files do not fit; `errors` lists it all.",
-    ),
+    responses={
+        **problems(
+            400,
+            401,
+            413,
+            415,
+            503,
+            status_400="Something is missing, or rules and files do not fit; `errors` lists it all.",
+        ),
+        **KEY_PROBLEMS,
+    },
     openapi_extra=multipart_body(
         {
             "input": "The CSV to report on; default: the last upload.",
@@ -120,6 +126,7 @@ async def generate_report(
     caller: RunnerDep,
     context: ContextDep,
     launcher: LauncherDep,
+    idempotency: IdempotencyDep,
     formats: FormatsQuery = None,
 ) -> TaskAccepted:
     """Generate a report. What is left out is the caller's last upload; what is sent is for this run only.
@@ -128,6 +135,7 @@ async def generate_report(
     202 means that the report will be made, even if everything is killed a moment later.
     """
     form = await read_form(request, context, GENERATE_SHAPE) if has_body(request) else Form()
+    once = await idempotency.once(caller, form, _task_accepted)
     run = await run_in_threadpool(
         runs.accept_run,
         context,
@@ -136,8 +144,13 @@ async def generate_report(
         rules=form.rules,
         parameters=form.objects.get(PARAMETERS),
         formats=_named(formats),
+        once=once,
     )
     launcher.launch_soon(run.id)
+    return _task_accepted(run)
+
+
+def _task_accepted(run: RunView) -> TaskAccepted:
     return TaskAccepted(
         task_id=run.id, status=run.state, status_url=status_path(run.id), download_url=download_path(run.id)
     )
@@ -185,14 +198,17 @@ def download_report(
     "/trigger-scheduled-report",
     response_description="The schedule stands and a first report will be made.",
     status_code=201,
-    responses=problems(
-        400,
-        401,
-        413,
-        415,
-        503,
-        status_400="A bad cron expression (which field, and why), a missing or wrong file, or rules with problems.",
-    ),
+    responses={
+        **problems(
+            400,
+            401,
+            413,
+            415,
+            503,
+            status_400="A bad cron expression (which field, and why), a missing or wrong file, or rules with problems.",
+        ),
+        **KEY_PROBLEMS,
+    },
     openapi_extra=multipart_body(
         {
             "input_file": "The CSV to report on.",
@@ -214,6 +230,7 @@ async def trigger_scheduled_report(
     caller: WriterDep,
     context: ContextDep,
     launcher: LauncherDep,
+    idempotency: IdempotencyDep,
     formats: FormatsQuery = None,
 ) -> ScheduleAccepted:
     """Make a report now and then by a cron schedule, from these files and rules.
@@ -223,8 +240,14 @@ async def trigger_scheduled_report(
     schedule's time zone.
     """
     form = await read_form(request, context, SCHEDULE_SHAPE)
-    schedule, run = await run_in_threadpool(_put_schedule, context, caller, form, _named(formats))
-    launcher.launch_soon(run.id)
+    once = await idempotency.once(caller, form, _schedule_accepted)
+    made = await run_in_threadpool(_put_schedule, context, caller, form, _named(formats), once)
+    launcher.launch_soon(made[1].id)
+    return _schedule_accepted(made)
+
+
+def _schedule_accepted(made: tuple[ScheduleView, RunView]) -> ScheduleAccepted:
+    schedule, run = made
     return ScheduleAccepted(
         message="Scheduled; a first report is being made.",
         task_id=run.id,
@@ -239,7 +262,7 @@ def _named(formats: str | None) -> list[str] | None:
 
 
 def _put_schedule(
-    context: Context, caller: Caller, form: Form, formats: list[str] | None
+    context: Context, caller: Caller, form: Form, formats: list[str] | None, once: Once | None
 ) -> tuple[ScheduleView, RunView]:
     missing = [
         *(["input_file"] if "input" not in form.files else []),
@@ -259,6 +282,7 @@ def _put_schedule(
             rules=form.rules,
             parameters=form.objects.get(PARAMETERS),
             formats=formats,
+            once=once,
         )
     except MissingInputError as error:
         parts = {name: part for part, name in SCHEDULE_SHAPE.files.items()}

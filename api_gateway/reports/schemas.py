@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from reportgen_dagster.services.runs import RunView
 from reportgen_dagster.settings import Settings
 
 State = Literal["accepted", "running", "succeeded", "failed", "cancelled"]
+Stage = Literal["waiting", "ingest", "validate", "transform", "publish", "done"]
+Trigger = Literal["api", "schedule", "data", "dagster"]
 
 
 class TaskAccepted(BaseModel):
@@ -42,13 +45,13 @@ class Links(BaseModel):
     download: str
     downloads: dict[str, str] = Field(description="Each file of the report by its format, once made.")
     rejects: str | None = Field(description="Null if no row was rejected.")
-    dagster: str | None = Field(description="The last attempt in the Dagster UI, for operators.")
+    dagster: str | None = Field(description="The last attempt with its log in the Dagster UI, for operators.")
 
 
 class TaskStatus(TaskEnded):
     """How far a report is."""
 
-    stage: Literal["waiting", "ingest", "validate", "transform", "publish", "done"]
+    stage: Stage
     progress: int = Field(description="0 to 100.")
     rows: int | None = Field(description="Rows of the report, once made.")
     rejected: int | None = Field(description="Rows of the input that are in the rejects instead.")
@@ -60,7 +63,7 @@ class RunItem(TaskStatus):
     """A run in a list."""
 
     report_name: str
-    trigger: Literal["api", "schedule", "data", "dagster"]
+    trigger: Trigger
     schedule_id: str | None
     parameters: dict[str, Any] = Field(description="As they were given.")
     run_date: date = Field(description="What `today()` is; of a schedule its due date.")
@@ -92,9 +95,14 @@ def download_path(run_id: str) -> str:
 
 def error_text(run: RunView) -> str | None:
     """Return why a run failed and how to mend it; None if it did not."""
-    if run.error is None:
+    return error_words(run.error)
+
+
+def error_words(error: Mapping[str, Any] | None) -> str | None:
+    """Return what an error of a run says and how to mend it; None if there is none."""
+    if error is None:
         return None
-    detail, hint = str(run.error["detail"]), str(run.error.get("hint") or "")
+    detail, hint = str(error["detail"]), str(error.get("hint") or "")
     return f"{detail.rstrip('.')}. {hint}" if hint else detail
 
 

@@ -1,4 +1,7 @@
-"""Runs as a resource: list them, cancel one, download what they rejected, and links that download without a token."""
+"""Runs as a resource: find, show, cancel and repeat them, and their files; links that download without a token.
+
+Live events of a run are in events.py.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,27 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from api_gateway.dependencies import ContextDep, LauncherDep, ReaderDep, RunnerDep
 from api_gateway.documentation import problems
 from api_gateway.downloads import file_response
+from api_gateway.idempotency import IdempotencyDep
 from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
-from api_gateway.reports.schemas import RunItem, run_item
-from reportgen_dagster.services import cancelling, links, runs
+from api_gateway.reports.schemas import RunItem, State, Trigger, run_item
+from api_gateway.runs.schemas import (
+    ArtifactItem,
+    CheckItem,
+    RunShown,
+    artifact_item,
+    check_item,
+    run_shown,
+)
+from reportgen_dagster.catalog.runs import RunFilter
+from reportgen_dagster.services import cancelling, links, manifests, rerunning, run_details, runs
+from reportgen_dagster.services.manifests import Manifest
+from reportgen_dagster.services.runs import RunView
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 open_router = APIRouter(tags=["runs"])
@@ -36,17 +51,117 @@ class DownloadLink(BaseModel):
 @router.get("", response_description="One page of runs.", responses=problems(400, 401, 503))
 def list_runs(
     request: Request,
+    response: Response,
     caller: ReaderDep,
     context: ContextDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
+    report: Annotated[
+        str | None, Query(description="Only runs of the report of this name.", examples=["margin"])
+    ] = None,
+    state: Annotated[State | None, Query(description="Only runs in this state.")] = None,
+    trigger: Annotated[Trigger | None, Query(description="Only runs that were accepted for this.")] = None,
+    accepted_after: Annotated[
+        AwareDatetime | None,
+        Query(
+            description="Only runs accepted at that time or later (RFC 3339).",
+            examples=["2026-11-01T00:00:00Z"],
+        ),
+    ] = None,
+    accepted_before: Annotated[
+        AwareDatetime | None,
+        Query(description="Only runs accepted earlier (RFC 3339).", examples=["2026-12-01T00:00:00Z"]),
+    ] = None,
 ) -> Page[RunItem]:
     """List the caller's runs, the last accepted first, whatever started them."""
-    found, cursor = runs.list_runs(context, caller.user_id, limit=limit, cursor=cursor)
-    return Page(
-        items=[run_item(run, context.settings) for run in found],
-        next=next_link(request.scope["path"], limit, cursor),
+    wanted = RunFilter(
+        report_name=report,
+        state=state,
+        trigger=trigger,
+        accepted_after=accepted_after,
+        accepted_before=accepted_before,
     )
+    found, cursor = runs.list_runs(context, caller.user_id, wanted=wanted, limit=limit, cursor=cursor)
+    return Page(
+        items=[run_item(run, context.settings) for run in found], next=next_link(request, response, cursor)
+    )
+
+
+@router.get("/{run_id}", response_description="The run.", responses=problems(401, 404, 503))
+def get_run(run_id: str, caller: ReaderDep, context: ContextDep) -> RunShown:
+    """Show a run with everything that belongs to it: pinned files and rules, counts, deliveries, where else to look."""
+    return run_shown(run_details.get_run(context, caller.user_id, run_id), context.settings)
+
+
+@router.get(
+    "/{run_id}/artifacts",
+    response_description="The files of the report; none before the run succeeded.",
+    responses=problems(401, 404, 503, status_404="No such run, or its files were old and removed."),
+)
+def list_artifacts(run_id: str, caller: ReaderDep, context: ContextDep) -> Page[ArtifactItem]:
+    """List the files that a run made, the main one first, each with its digest and where it can be downloaded."""
+    found = run_details.list_artifacts(context, caller.user_id, run_id)
+    return Page(items=[artifact_item(run_id, one) for one in found])
+
+
+@router.get(
+    "/{run_id}/checks",
+    response_description="The checks; none before the run ended, and none of a cancelled one.",
+    responses=problems(401, 404, 503),
+)
+def list_checks(run_id: str, caller: ReaderDep, context: ContextDep) -> Page[CheckItem]:
+    """List what was checked of a run: the contract of each file and of the report, and that nothing was rejected."""
+    found = run_details.list_checks(context, caller.user_id, run_id)
+    return Page(items=[check_item(one) for one in found])
+
+
+@router.get(
+    "/{run_id}/manifest",
+    response_description="The manifest.",
+    responses=problems(
+        401,
+        404,
+        409,
+        503,
+        status_404="No such run, or its files were old and removed.",
+        status_409="The run has no report: it is not finished, failed or was cancelled.",
+    ),
+)
+def get_manifest(run_id: str, caller: ReaderDep, context: ContextDep) -> Manifest:
+    """Return all that a run's files follow from, and their digests: the same bytes can be made of it again elsewhere.
+
+    `reportgen run --manifest manifest.json --input trades.csv` does so, and tells whether they are the same.
+    """
+    return manifests.manifest_of(context, caller.user_id, run_id)
+
+
+@router.post(
+    "/{run_id}/rerun",
+    status_code=202,
+    response_description="Accepted: the report will be made again.",
+    responses=problems(
+        400,
+        401,
+        404,
+        409,
+        422,
+        503,
+        status_400="An Idempotency-Key that cannot be one.",
+        status_409="The run's files were old and removed, or a request with the same Idempotency-Key is just being carried out.",
+    ),
+)
+async def rerun(
+    run_id: str, caller: RunnerDep, context: ContextDep, launcher: LauncherDep, idempotency: IdempotencyDep
+) -> RunItem:
+    """Make a report again: a new run with the same files, rules, parameters, date and formats, whatever became of the first."""
+
+    def show(run: RunView) -> RunItem:
+        return run_item(run, context.settings)
+
+    once = await idempotency.once(caller, None, show)
+    run = await run_in_threadpool(rerunning.rerun, context, caller.user_id, run_id, once=once)
+    launcher.launch_soon(run.id)
+    return show(run)
 
 
 @router.post(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from api_gateway.dependencies import ContextDep, ReaderDep, WriterDep
 from api_gateway.documentation import problems
@@ -18,6 +18,7 @@ router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
 @router.get("", response_description="A page of schedules.", responses=problems(400, 401, 503))
 def list_schedules(
     request: Request,
+    response: Response,
     caller: ReaderDep,
     context: ContextDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
@@ -27,7 +28,7 @@ def list_schedules(
     found, cursor = schedules.page_of_schedules(context, caller.user_id, limit=limit, cursor=cursor)
     return Page(
         items=[schedule_item(schedule, context.settings) for schedule in found],
-        next=next_link(request.scope["path"], limit, cursor),
+        next=next_link(request, response, cursor),
     )
 
 

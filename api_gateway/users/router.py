@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from api_gateway.dependencies import AdminDep, ContextDep
 from api_gateway.documentation import problems
@@ -19,6 +19,7 @@ router = APIRouter(prefix="/api/v1/users", tags=["users"])
 @router.get("", response_description="A page of users.", responses=problems(400, 503))
 def list_users(
     request: Request,
+    response: Response,
     caller: AdminDep,  # noqa: ARG001 - asks for the scope
     context: ContextDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
@@ -27,7 +28,7 @@ def list_users(
     """List all users, the oldest account first."""
     found, cursor = users.page_of_users(context, limit=limit, cursor=cursor)
     return Page(
-        items=[UserItem.of(user) for user in found], next=next_link(request.scope["path"], limit, cursor)
+        items=[UserItem.of(user) for user in found], next=next_link(request, response, cursor)
     )
 
 

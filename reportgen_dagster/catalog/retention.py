@@ -21,9 +21,21 @@ _EXPIRE = (
     text("DELETE FROM artifacts WHERE run_id = ANY(:ids)"),
     text("DELETE FROM rejects WHERE run_id = ANY(:ids)"),
     text("DELETE FROM deliveries WHERE run_id = ANY(:ids)"),
+    text("DELETE FROM run_events WHERE run_id = ANY(:ids) AND kind IN ('stage', 'progress')"),
     text("UPDATE runs SET expired_at = clock_timestamp() WHERE id = ANY(:ids)"),
-    # Files that came with one call belong to its run alone.
-    text("DELETE FROM datasets WHERE name ~ '^run-' AND substr(name, 5, 32) = ANY(:ids)"),
+    # Files that came with one call go with its run, and with the last that was made of them again.
+    text(
+        """
+        DELETE FROM datasets d WHERE d.name ~ '^run-'
+            AND d.id IN (
+                SELECT v.dataset_id FROM runs r, jsonb_each_text(r.inputs) AS input
+                JOIN dataset_versions v ON v.id = input.value WHERE r.id = ANY(:ids))
+            AND NOT EXISTS (
+                SELECT FROM runs r, jsonb_each_text(r.inputs) AS input
+                JOIN dataset_versions v ON v.id = input.value
+                WHERE r.owner_id = d.owner_id AND r.expired_at IS NULL AND v.dataset_id = d.id)
+        """
+    ),
 )
 # A version that is the latest, that a report is pinned to, or that a run is made of whose files are kept, stays.
 _OLD_VERSIONS = text(

@@ -6,6 +6,7 @@ Who may ask and what follows from a state belongs to the services. Times are the
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from reportgen_dagster.catalog import leases
+from reportgen_dagster.catalog import leases, run_events
 from reportgen_dagster.catalog.tables import Artifact, Lease, Rejects, Ruleset, RulesetVersion, Run, User
 from reportgen_dagster.identity import new_id
 
@@ -35,6 +36,44 @@ LONGEST_WAIT = 6
 BATCH = 100
 UNFINISHED = ("accepted", "running")
 
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs of an owner are looked for; None: all.
+
+    Attributes:
+        report_id: Of this report.
+        report_name: Of the report that had this name when they were accepted.
+        state: In this state.
+        trigger: Accepted for this: `api`, `schedule`, `data` or `dagster`.
+        accepted_after: Accepted at that time or later.
+        accepted_before: Accepted earlier than that.
+    """
+
+    report_id: str | None = None
+    report_name: str | None = None
+    state: str | None = None
+    trigger: str | None = None
+    accepted_after: datetime | None = None
+    accepted_before: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return what a run has to fulfil."""
+        equal = {
+            Run.report_id: self.report_id,
+            Run.report_name: self.report_name,
+            Run.state: self.state,
+            Run.trigger: self.trigger,
+        }
+        conditions = [column == value for column, value in equal.items() if value is not None]
+        if self.accepted_after is not None:
+            conditions.append(Run.accepted_at >= self.accepted_after)
+        if self.accepted_before is not None:
+            conditions.append(Run.accepted_at < self.accepted_before)
+        return conditions
+
+
+ANY_RUN = RunFilter()
 RunRow = tuple[Run, bool]
 LaunchRow = tuple[Run, int, str, int]  # with its owner's priority, name and version of its rules
 
@@ -64,7 +103,7 @@ def page(
     *,
     limit: int,
     before: tuple[datetime, str] | None = None,
-    report_id: str | None = None,
+    wanted: RunFilter = ANY_RUN,
 ) -> list[RunRow]:
     """Return an owner's runs, most recently accepted first.
 
@@ -73,11 +112,9 @@ def page(
         owner_id: Whose runs.
         limit: At most so many.
         before: Only runs that come after this (accepted_at, id) in the list.
-        report_id: Only runs of this report.
+        wanted: Which of them.
     """
-    statement = _rows().where(Run.owner_id == owner_id)
-    if report_id is not None:
-        statement = statement.where(Run.report_id == report_id)
+    statement = _rows().where(Run.owner_id == owner_id, *wanted.conditions())
     if before is not None:
         statement = statement.where(tuple_(Run.accepted_at, Run.id) < before)
     statement = statement.order_by(Run.accepted_at.desc(), Run.id.desc()).limit(limit)
@@ -125,6 +162,7 @@ def accept(session: Session, **values: Any) -> str:
     statement = insert(Run).values(columns).on_conflict_do_nothing().returning(Run.id)
     inserted = session.scalar(statement)
     if inserted is not None:
+        run_events.note(session, inserted)
         return inserted
     if values.get("origin_dagster_run_id") is not None:
         same = Run.origin_dagster_run_id == values["origin_dagster_run_id"]
@@ -147,7 +185,7 @@ def claim(session: Session, run_id: str, dagster_run_id: str) -> int | None:
         None if it is not accepted (any more), or if this attempt was given up already.
     """
     given_up = exists().where(Lease.dagster_run_id == dagster_run_id, Lease.ended_at.is_not(None))
-    return session.scalar(
+    fence = session.scalar(
         update(Run)
         .where(Run.id == run_id, Run.state == "accepted", ~given_up)
         .values(
@@ -161,17 +199,37 @@ def claim(session: Session, run_id: str, dagster_run_id: str) -> int | None:
         )
         .returning(Run.fence)
     )
+    if fence is not None:
+        run_events.note(session, run_id)
+    return fence
 
 
-def change_claimed(session: Session, run_id: str, fence: int, **values: Any) -> bool:
-    """Change a running run on behalf of the attempt that claimed it; False if it is no longer that attempt's."""
-    changed = session.execute(
+def change_claimed(
+    session: Session, run_id: str, fence: int, *, rows: int | None = None, **values: Any
+) -> bool:
+    """Change a running run on behalf of the attempt that claimed it; False if it is no longer that attempt's.
+
+    Args:
+        session: The transaction.
+        run_id: Which run.
+        fence: Of the attempt's claim.
+        rows: Rows read so far, to be told to who watches the run.
+        values: Columns of the run.
+    """
+    changed = session.scalar(
         update(Run)
         .where(Run.id == run_id, Run.fence == fence, Run.state == "running")
         .values(**values)
         .returning(Run.id)
     )
-    return changed.first() is not None
+    return _noted(session, changed, rows)
+
+
+def _noted(session: Session, changed: str | None, rows: int | None = None) -> bool:
+    """Write what happened to the run that was changed, and tell whether one was."""
+    if changed is not None:
+        run_events.note(session, changed, rows)
+    return changed is not None
 
 
 def cancel(session: Session, dagster_run_id: str, run_id: str | None, error: dict[str, Any]) -> bool:
@@ -184,13 +242,13 @@ def cancel(session: Session, dagster_run_id: str, run_id: str | None, error: dic
         error: What the user is told.
     """
     launched_for = and_(Run.id == run_id, Run.state == "accepted", Run.dagster_run_id.is_(None))
-    cancelled = session.execute(
+    cancelled = session.scalar(
         update(Run)
         .where(Run.state.in_(UNFINISHED), or_(Run.dagster_run_id == dagster_run_id, launched_for))
         .values(state="cancelled", finished_at=func.clock_timestamp(), error=error)
         .returning(Run.id)
     )
-    return cancelled.first() is not None
+    return _noted(session, cancelled)
 
 
 def cancel_own(session: Session, owner_id: str, run_id: str, error: dict[str, Any]) -> bool:
@@ -202,13 +260,13 @@ def cancel_own(session: Session, owner_id: str, run_id: str, error: dict[str, An
         run_id: Which run.
         error: What the owner is told.
     """
-    cancelled = session.execute(
+    cancelled = session.scalar(
         update(Run)
         .where(Run.id == run_id, Run.owner_id == owner_id, Run.state.in_(UNFINISHED))
         .values(state="cancelled", finished_at=func.clock_timestamp(), error=error)
         .returning(Run.id)
     )
-    return cancelled.first() is not None
+    return _noted(session, cancelled)
 
 
 def is_cancelled(session: Session, dagster_run_id: str, run_id: str | None) -> bool:
@@ -219,12 +277,14 @@ def is_cancelled(session: Session, dagster_run_id: str, run_id: str | None) -> b
 
 def fail_attempt(session: Session, dagster_run_id: str, error: dict[str, Any]) -> str | None:
     """Fail the running run that a Dagster run carries out and return its id; None if there is none."""
-    return session.scalar(
+    failed = session.scalar(
         update(Run)
         .where(Run.state == "running", Run.dagster_run_id == dagster_run_id)
         .values(state="failed", finished_at=func.clock_timestamp(), error=error)
         .returning(Run.id)
     )
+    _noted(session, failed)
+    return failed
 
 
 def mark_reported(session: Session, run_id: str) -> None:

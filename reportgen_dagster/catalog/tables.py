@@ -494,3 +494,37 @@ class LoadedDefinitions(Base):
     reloaded_at: Mapped[datetime | None]  # when the last reload that the gateway asked for ended
     reload_seconds: Mapped[float | None]  # how long it took
     problem: Mapped[str | None] = mapped_column(Text)  # why it failed; None: it did not
+
+
+class RunEvent(Base):
+    """One thing that happened to a run, numbered 1, 2, 3 ... within it: what a live stream tells and replays."""
+
+    __tablename__ = "run_events"
+    __table_args__ = (
+        CheckConstraint(
+            "kind in ('accepted', 'stage', 'progress', 'succeeded', 'failed', 'cancelled')", name="kind"
+        ),
+    )
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    stage: Mapped[str] = mapped_column(String(16))
+    progress: Mapped[int]  # percent
+    rows: Mapped[int | None]  # read so far; of a success: rows of the report
+    rejected: Mapped[int | None]
+    error: Mapped[dict[str, Any] | None]
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class IdempotencyKey(Base):
+    """A request that was carried out under an Idempotency-Key, and its answer. Kept for a day."""
+
+    __tablename__ = "idempotency_keys"
+
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    call: Mapped[str] = mapped_column(Text, primary_key=True)  # its operation id
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))  # of all that was asked for
+    answer: Mapped[str] = mapped_column(Text)  # as the gateway wrote it; services do not read it
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)

@@ -31,6 +31,10 @@ MAX_RULES_BYTES = 2**20
 RulesArgument = Annotated[
     Path, typer.Argument(help="The rules, as YAML or JSON.", exists=True, dir_okay=False, metavar="RULES")
 ]
+OptionalRulesArgument = Annotated[
+    Path | None,
+    typer.Argument(help="The rules, as YAML or JSON.", exists=True, dir_okay=False, metavar="[RULES]"),
+]
 InputOption = Annotated[
     Path, typer.Option("--input", "-i", help="The input CSV.", exists=True, dir_okay=False)
 ]

@@ -17,9 +17,9 @@ from reportgen_dagster.cli.output import (
     DateOption,
     InputOption,
     JsonOption,
+    OptionalRulesArgument,
     ParameterOption,
     ReferenceOption,
-    RulesArgument,
     console,
     print_json,
     progress_bar,
@@ -39,17 +39,27 @@ DEFAULT_LIMITS = Limits()
 
 
 def run_command(
-    rules: RulesArgument,
     input_file: InputOption,
+    rules: OptionalRulesArgument = None,
     output: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             "--output",
             "-o",
             help="Where to write the report; the name's ending tells the format. May be there several times.",
             dir_okay=False,
         ),
-    ],
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Make the report of this manifest of a run again, from files that are the same, instead of RULES; tell whether"
+            " it is the same to the byte.",
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+        ),
+    ] = None,
     format_name: Annotated[
         str | None,
         typer.Option(
@@ -81,14 +91,24 @@ def run_command(
 ) -> None:
     """Make one report.
 
-    Exits with 0 when it is made, 2 if rules or usage are wrong, 3 if the data allows no report, 1 if the fault is ours.
+    Exits with 0 when it is made, 2 if rules or usage are wrong, 3 if the data allows no report or something differs from the
+    manifest, 1 if the fault is ours.
     """
-    start = time.monotonic()
     limits = _judged(Limits(memory=memory_limit, seconds=time_limit, temp=temp_limit))
-    outputs = _outputs(output, format_name)
-    for path, what in (*((path, "report") for path in output), (rejects, "rejects")):
+    outputs = _outputs(output or (), format_name)
+    for path, what in (*((path, "report") for path in outputs.values()), (rejects, "rejects")):
         if path is not None and not path.absolute().parent.is_dir():
             raise BadRequestError(f"there is no folder {path.parent} to write the {what} to")
+    if manifest is not None:
+        if rules is not None or parameter or date is not None:
+            raise BadRequestError("a manifest has rules, parameters and date; give only files with it")
+        from reportgen_dagster.cli.replaying import replay
+
+        replay(manifest, input_file, reference, outputs, rejects, limits=limits, as_json=as_json)
+        return
+    if rules is None or not output:
+        raise BadRequestError("give RULES and `--output`, or `--manifest`")
+    start = time.monotonic()
     from reportgen_dagster.engine.outcome import Outcome
     from reportgen_dagster.engine.report import make_report
 

@@ -6,7 +6,7 @@ is taken from the catalog, so all three tell the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dagster import (
@@ -25,28 +25,22 @@ from dagster import (
 from reportgen_dagster.defs.descriptions import listing
 from reportgen_dagster.defs.keys import (
     ARTIFACT_TAG,
-    CONTRACT_CHECK,
     FRESH_CHECK,
-    REJECTS_CHECK,
-    contract_check,
     dataset_key,
     report_key,
     ruleset_key,
 )
-from reportgen_dagster.errors import ContractError, ReportgenError
-from reportgen_dagster.services import publications
+from reportgen_dagster.errors import ReportgenError
+from reportgen_dagster.services import publications, run_checks
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.freshness import fresh_words
 from reportgen_dagster.services.names import is_named
 from reportgen_dagster.services.publications import Reportable, RulesVersion
+from reportgen_dagster.services.run_checks import RunCheck
 
 DATA_VERSION_TAG = "dagster/data_version"
 VERSION_TAG = "reportgen/version"  # the number of a dataset's or ruleset's version
-OUTPUT = "output"
-REJECTS = "rejects"  # what problems with the number of rejects name as their place
-_TOLD = 3
 _RECENT = 50  # materializations of an asset among which a version is looked for
-_KEPT = {True: "Every row keeps the contract (pandera).", False: "The rules have no contract for it."}
 
 Event = AssetMaterialization | AssetCheckEvaluation
 
@@ -217,50 +211,8 @@ def fresh_checks(published: Reportable) -> Iterator[AssetCheckEvaluation]:
 def report_checks(published: Reportable) -> Iterator[AssetCheckEvaluation]:
     """Return the evaluations of the contracts (pandera) of the input, each reference and the output, and of the rejects."""
     key = report_key(published.owner_id, published.report_name)
-    return contract_and_reject_checks(key, published.outcome, published.files)
-
-
-def contract_and_reject_checks(
-    key: AssetKey, outcome: Mapping[str, Any], files: Iterable[str]
-) -> Iterator[AssetCheckEvaluation]:
-    """Return a report's checks from what is known of a run, whether it succeeded or failed.
-
-    Args:
-        key: The report.
-        outcome: At least `contracts` (by file, in the shape of a contract report), `reject_count` and `reject_samples`.
-        files: The files of the report.
-    """
-    contracts = outcome["contracts"]
-    for file in (*sorted(files), OUTPUT):
-        yield _contract_check(key, file, contracts.get(file))
-    yield AssetCheckEvaluation(
-        asset_key=key,
-        check_name=REJECTS_CHECK,
-        passed=outcome["reject_count"] == 0,
-        severity=AssetCheckSeverity.WARN,
-        description=f"{outcome['reject_count']:,} of {outcome['input_count']:,} rows were diverted, as the rules allow."
-        if outcome["reject_count"]
-        else "No row was diverted to the rejects.",
-        metadata={
-            "rows rejected": outcome["reject_count"],
-            "samples": MetadataValue.json(outcome["reject_samples"]),
-        },
-    )
-
-
-def _contract_check(key: AssetKey, file: str, result: Mapping[str, Any] | None) -> AssetCheckEvaluation:
-    """Return whether a file keeps its contract; broken rules of severity `warn` alone make a warning."""
-    failures = list(result["failures"]) if result else []
-    only_warnings = bool(failures) and all(failure["severity"] == "warn" for failure in failures)
-    told = [f"{failure['column']}: {failure['message']}" for failure in failures]
-    return AssetCheckEvaluation(
-        asset_key=key,
-        check_name=CONTRACT_CHECK if file == OUTPUT else contract_check(file),
-        passed=not failures,
-        severity=AssetCheckSeverity.WARN if only_warnings else AssetCheckSeverity.ERROR,
-        description="; ".join(told[:_TOLD]) or _KEPT[result is not None],
-        metadata={"failures": MetadataValue.json(failures)},
-    )
+    for check in run_checks.of_outcome(published.outcome, published.files):
+        yield _evaluation(key, check)
 
 
 def broken_contracts(
@@ -271,38 +223,25 @@ def broken_contracts(
     Args:
         owner_id: Whose report.
         report_name: Which report.
-        error: Its facts have the contracts that were judged, and samples of rejects. Else its problems name the files whose
-            contract is broken; without a file it is the output's.
+        error: Why it ended, with the facts that it had found out before.
         reject_count: How many rejects were kept.
     """
-    key = report_key(owner_id, report_name)
-    by_file: dict[str, list[dict[str, Any]]] = {}
-    for problem in error.problems if isinstance(error, ContractError) else ():
-        if problem.path.startswith(("steps[", "[")):
-            continue  # a step that the rules let fail the run: no contract
-        failure = {"column": problem.path, "message": problem.message, "severity": "error"}
-        by_file.setdefault(REJECTS if problem.path == REJECTS else problem.source or OUTPUT, []).append(
-            failure
-        )
-    too_many = by_file.pop(REJECTS, None)
-    judged: dict[str, Mapping[str, Any]] = error.facts.get("contracts", {})
-    told = {file: {"failures": failures} for file, failures in by_file.items()}
-    known = {file: result for file, result in judged.items() if result["failures"] or file not in told}
-    for file, result in sorted({**told, **known}.items()):
-        yield _contract_check(key, file, result)
-    if too_many is not None or reject_count:
-        words = too_many[0]["message"] if too_many else f"{reject_count:,} rows were diverted."
-        yield AssetCheckEvaluation(
-            asset_key=key,
-            check_name=REJECTS_CHECK,
-            passed=False,
-            severity=AssetCheckSeverity.ERROR if too_many else AssetCheckSeverity.WARN,
-            description=words,
-            metadata={
-                "rows rejected": reject_count,
-                "samples": MetadataValue.json(error.facts.get("reject_samples", [])),
-            },
-        )
+    for check in run_checks.of_failure(error, reject_count):
+        yield _evaluation(report_key(owner_id, report_name), check)
+
+
+def _evaluation(key: AssetKey, check: RunCheck) -> AssetCheckEvaluation:
+    metadata: dict[str, Any] = {"failures": MetadataValue.json(check.failures)}
+    if check.reject_count is not None:
+        metadata = {"rows rejected": check.reject_count, "samples": MetadataValue.json(check.samples)}
+    return AssetCheckEvaluation(
+        asset_key=key,
+        check_name=check.name,
+        passed=check.passed,
+        severity=AssetCheckSeverity[check.severity.upper()],
+        description=check.words,
+        metadata=metadata,
+    )
 
 
 def _schema(columns: list[dict[str, str]]) -> TableSchema:

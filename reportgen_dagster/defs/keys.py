@@ -5,7 +5,7 @@ from __future__ import annotations
 from dagster import AssetKey
 
 from reportgen_dagster.identity import slug
-from reportgen_dagster.services import launching
+from reportgen_dagster.services import launching, run_checks
 
 JOB_NAME = "generate_report"
 PROFILE_JOB_NAME = "profile_datasets"
@@ -13,18 +13,14 @@ RUN_ID_TAG = launching.RUN_ID_TAG
 OWNER_TAG = launching.OWNER_TAG
 ARTIFACT_TAG = "reportgen/artifact"
 PROBLEM_TAG = "reportgen/problem"
-CONTRACT_CHECK = "output_contract"
-INPUT_CHECK = "input_contract"
-REJECTS_CHECK = "no_rejects"
+CONTRACT_CHECK = run_checks.CONTRACT_CHECK
+INPUT_CHECK = run_checks.INPUT_CHECK
+REJECTS_CHECK = run_checks.REJECTS_CHECK
 FRESH_CHECK = "fresh"
 ON_TIME_CHECK = "on_time"
 DELIVERED_CHECK = "delivered"
 SCHEDULE_PREFIX = "s_"
-
-
-def contract_check(file: str) -> str:
-    """Return the name of the check that a file of a report keeps its contract; `input` or a reference."""
-    return INPUT_CHECK if file == "input" else f"reference_{slug(file)}_contract"
+contract_check = run_checks.contract_check
 
 
 def report_key(owner_id: str, report_name: str) -> AssetKey:

@@ -27,7 +27,7 @@ from reportgen_dagster.errors import (
 from reportgen_dagster.formats import is_packed_name, media_type
 from reportgen_dagster.services import outbox
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.recipes import recipe_of
+from reportgen_dagster.services.recipes import engine_versions, recipe_of
 from reportgen_dagster.services.uploads import RulesText, as_rules_text
 from reportgen_dagster.storage.store import Stored
 
@@ -52,6 +52,7 @@ class ClaimedFile:
 
     Attributes:
         digest: SHA-256 of its bytes, as they were uploaded.
+        size_bytes: Their number.
         dataset_name: The dataset it is a version of.
         version: The version's number.
         filename: The client's name for it, for show only.
@@ -59,6 +60,7 @@ class ClaimedFile:
     """
 
     digest: str
+    size_bytes: int
     dataset_name: str
     version: int
     filename: str
@@ -168,21 +170,26 @@ def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
             return None
         leases.note_claim(session, dagster_run_id, run_id, fence)
         run = session.get_one(Run, run_id, populate_existing=True)
-        ruleset_name, version = rulesets.named_version(session, run.ruleset_version_id)
-        return Claim(
-            run_id=run_id,
-            fence=fence,
-            owner_id=run.owner_id,
-            report_name=run.report_name,
-            rules=as_rules_text(version),
-            ruleset_name=ruleset_name,
-            ruleset_version=version.number,
-            files=claimed_files(session, run),
-            parameters=run.parameters,
-            run_date=run.run_date,
-            formats=tuple(run.formats) if run.formats else None,
-            accepted_at=run.accepted_at,
-        )
+        return claim_of(session, run, fence)
+
+
+def claim_of(session: Session, run: Run, fence: int) -> Claim:
+    """Return what the attempt that got a fence is to do, or did."""
+    ruleset_name, version = rulesets.named_version(session, run.ruleset_version_id)
+    return Claim(
+        run_id=run.id,
+        fence=fence,
+        owner_id=run.owner_id,
+        report_name=run.report_name,
+        rules=as_rules_text(version),
+        ruleset_name=ruleset_name,
+        ruleset_version=version.number,
+        files=claimed_files(session, run),
+        parameters=run.parameters,
+        run_date=run.run_date,
+        formats=tuple(run.formats) if run.formats else None,
+        accepted_at=run.accepted_at,
+    )
 
 
 def claimed_files(session: Session, run: Run) -> dict[str, ClaimedFile]:
@@ -193,6 +200,7 @@ def claimed_files(session: Session, run: Run) -> dict[str, ClaimedFile]:
         dataset_name, version = versions[version_id]
         files[name] = ClaimedFile(
             digest=version.digest,
+            size_bytes=version.size_bytes,
             dataset_name=dataset_name,
             version=version.number,
             filename=version.filename,
@@ -217,7 +225,9 @@ def fetch_files(context: Context, claim: Claim, work: Path) -> dict[str, Path]:
     return {name: context.store.fetch(file.digest, work) for name, file in claim.files.items()}
 
 
-def enter_stage(context: Context, claim: Claim, stage: str, progress: int) -> None:
+def enter_stage(
+    context: Context, claim: Claim, stage: str, progress: int, *, rows: int | None = None
+) -> None:
     """Show how far an attempt is.
 
     Args:
@@ -225,6 +235,7 @@ def enter_stage(context: Context, claim: Claim, stage: str, progress: int) -> No
         claim: The attempt's claim.
         stage: One of `STAGES`.
         progress: Percent of the whole.
+        rows: Rows read so far, if that is known.
 
     Raises:
         ValueError: If there is no such stage.
@@ -234,7 +245,8 @@ def enter_stage(context: Context, claim: Claim, stage: str, progress: int) -> No
         raise ValueError(f"{stage!r} is not one of {STAGES}")
     percent = max(0, min(100, progress))
     with context.catalog.transaction() as session:
-        if not queue.change_claimed(session, claim.run_id, claim.fence, stage=stage, progress=percent):
+        changed = {"stage": stage, "progress": percent}
+        if not queue.change_claimed(session, claim.run_id, claim.fence, rows=rows, **changed):
             raise ConflictError("The run was given to another attempt, or was cancelled.")
 
 
@@ -280,7 +292,7 @@ def publish(
             stage="done",
             progress=100,
             finished_at=func.clock_timestamp(),
-            outcome=storable(dict(outcome)),
+            outcome=storable({"engines": engine_versions(), **outcome}),
             formats=[made.format for made in artifacts],
             recipe=recipe_of(claim),
             **counts,

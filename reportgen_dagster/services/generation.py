@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reportgen_dagster.engine.confined import ConfinedProcess, Message
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.errors import ReportgenError, ServiceError
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.names import is_named
+from reportgen_dagster.services.occasions import occasion_of
 from reportgen_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def ingest(context: Context, claim: attempts.Claim, work: Path, note: Note = _si
         "run_date": claim.run_date.isoformat(),
         "work": str(work),
         "formats": claim.formats,
-        "occasion": _occasion(claim),
+        "occasion": occasion_of(claim),
         "rejects": str(work / REJECTS_FILE),
         "limits": asdict(run_limits(context.settings)),
     }
@@ -116,24 +116,6 @@ def ingest(context: Context, claim: attempts.Claim, work: Path, note: Note = _si
     )
     note(f"ingest: opened {files}")
     return Ingested(claim, process, messages)
-
-
-def _occasion(claim: attempts.Claim) -> dict[str, Any]:
-    """Return what pages tell of the run, as data for JSON."""
-    return {
-        "report": claim.report_name,
-        "run_id": claim.run_id,
-        "made_at": claim.accepted_at.isoformat(timespec="seconds"),
-        "rules": f"{claim.ruleset_name}, version {claim.ruleset_version}"
-        if is_named(claim.ruleset_name)
-        else claim.rules.filename,
-        "file_names": {
-            name: f"{file.dataset_name}, version {file.version}"
-            if is_named(file.dataset_name)
-            else file.filename
-            for name, file in claim.files.items()
-        },
-    }
 
 
 def validate(context: Context, ingested: Ingested, note: Note = _silent) -> Planned:
@@ -166,7 +148,7 @@ def transform(context: Context, planned: Planned, work: Path, note: Note = _sile
     for message in planned.messages:
         if "progress" in message:
             percent = TRANSFORM + int((PUBLISH - TRANSFORM) * min(message["progress"], 1.0))
-            attempts.enter_stage(context, planned.claim, "transform", percent)
+            attempts.enter_stage(context, planned.claim, "transform", percent, rows=message["rows"])
             if time.monotonic() - noted_at >= NOTE_SECONDS:
                 noted_at = time.monotonic()
                 note(f"transform: {100 * message['progress']:.0f} %, {message['rows']:,} rows")

@@ -11,7 +11,7 @@ from datetime import timedelta
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from reportgen_dagster.catalog import leases
+from reportgen_dagster.catalog import idempotency, leases, run_events
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import Run
 from reportgen_dagster.errors import WorkerLostError
@@ -40,7 +40,11 @@ def reap(context: Context) -> list[str]:
             return []
         dead = queue.dead(session)
         told = [_settle(session, run, ending) for run, ending in dead]
+        session.flush()
+        for run, _ in dead:
+            run_events.note(session, run.id)
         leases.end(session, [run.dagster_run_id for run, _ in dead if run.dagster_run_id], "lost")
+        idempotency.remove_old(session)
         return told
 
 

@@ -32,11 +32,12 @@ def recipe_of(claim: Claim) -> str:
         "parameters": claim.parameters,
         "formats": claim.formats,
         "run_date": claim.run_date.isoformat() if _DATED.search(claim.rules.text) else None,
-        "engines": _versions(),
+        "engines": [f"{name} {number}" for name, number in engine_versions().items()],
     }
     return digest_text(json.dumps(recipe, sort_keys=True))
 
 
 @cache
-def _versions() -> list[str]:
-    return [f"{name} {version(name)}" for name in _ENGINES]
+def engine_versions() -> dict[str, str]:
+    """Return the version of this software and of each library that has a part in what files are like."""
+    return {name: version(name) for name in _ENGINES}

@@ -19,6 +19,7 @@ from reportgen_dagster.catalog import rulesets as ruleset_catalog
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog import schedules
 from reportgen_dagster.catalog.reports import Pinned, Source
+from reportgen_dagster.catalog.runs import RunFilter
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from reportgen_dagster.identity import ID_PATTERN, utc_now
@@ -26,6 +27,7 @@ from reportgen_dagster.services import audit, datasets, destinations, rulesets
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_to_take
 from reportgen_dagster.services.names import RESERVED, checked_name, may_exist, nearest_name
+from reportgen_dagster.services.rerunning import accept_copy
 from reportgen_dagster.services.runs import (
     FileView,
     RunView,
@@ -250,7 +252,7 @@ def report_runs(context: Context, owner_id: str, name: str, *, limit: int = 20) 
     """
     with context.catalog.transaction() as session:
         report = find_own(session, owner_id, name)
-        rows = queue.page(session, owner_id, limit=limit, report_id=report.id)
+        rows = queue.page(session, owner_id, limit=limit, wanted=RunFilter(report_id=report.id))
         return [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows]
 
 
@@ -370,24 +372,16 @@ def accept_again(context: Context, run_id: str, dagster_run_id: str) -> str:
 
     Raises:
         NotFoundError: If there is no such run.
+        ConflictError: If its files were old and are gone.
     """
     with context.catalog.transaction() as session:
         run = session.get(Run, run_id)
         if run is None:
             raise NotFoundError("There is no such run.")
-        if run.expired_at is not None:
-            raise NotFoundError("The files of this run were old and are gone; it cannot be made again.")
-        return queue.accept(
+        return accept_copy(
             session,
-            owner_id=run.owner_id,
-            report_name=run.report_name,
-            report_id=run.report_id,
+            run,
             schedule_id=run.schedule_id,
-            ruleset_version_id=run.ruleset_version_id,
-            inputs=run.inputs,
-            parameters=run.parameters,
-            run_date=run.run_date,
-            formats=run.formats,
             trigger="dagster",
             origin_dagster_run_id=dagster_run_id,
         )

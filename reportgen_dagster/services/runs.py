@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.catalog import runs as queue
+from reportgen_dagster.catalog.runs import ANY_RUN, RunFilter
 from reportgen_dagster.catalog.tables import CSV_TYPE, Rejects, RulesetVersion, Run
 from reportgen_dagster.errors import (
     BadRequestError,
@@ -25,9 +26,10 @@ from reportgen_dagster.errors import (
 )
 from reportgen_dagster.formats import GZIP_TYPE, file_name, known_formats
 from reportgen_dagster.identity import ID_PATTERN, new_id, slug, utc_now
-from reportgen_dagster.services import audit, cursors
+from reportgen_dagster.services import audit, cursors, idempotency
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_named, files_to_take
+from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import DEFAULT, RulesText, Upload, as_rules_text, new_version
 from reportgen_dagster.storage.store import ObjectStore
@@ -140,6 +142,7 @@ def accept_run(
     rules: RulesText | None,
     parameters: Mapping[str, Any] | None = None,
     formats: Sequence[str] | None = None,
+    once: Once | None = None,
     check: Check | None = None,
 ) -> RunView:
     """Accept a run. Once this returns, the report will be made, whatever is killed next.
@@ -151,9 +154,11 @@ def accept_run(
         rules: Rules sent with the call. What is missing is the caller's last upload.
         parameters: Values of the rules' parameters.
         formats: What the report is made as; None: what the rules say.
+        once: The request that it is accepted for, if that may come again.
         check: Judges rules, columns and parameters; default: `services.check.check_report`.
 
     Raises:
+        RepeatedRequest: If the request was carried out before.
         MissingInputError: If something was neither sent nor uploaded before.
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
         FileRefusedError: If the header of a file cannot be used as the rules want it read.
@@ -186,7 +191,9 @@ def accept_run(
             run_date=utc_now().date(),
             formats=wanted,
         )
-        return accepted_view(session, run_id)
+        run = accepted_view(session, run_id)
+        idempotency.note(session, once, run)
+        return run
 
 
 def checked_formats(names: Sequence[str] | None) -> list[str] | None:
@@ -236,7 +243,7 @@ def find_run(context: Context, owner_id: str, run_id: str | None) -> RunView:
         NotFoundError: If the caller has no such run.
     """
     with context.catalog.transaction() as session:
-        run, has_rejects = _own_run(session, owner_id, run_id)
+        run, has_rejects = own_run(session, owner_id, run_id)
         return run_view(run, has_rejects=has_rejects)
 
 
@@ -253,7 +260,12 @@ def state_of(context: Context, run_id: str) -> str:
     return row[0].state
 
 
-def _own_run(session: Session, owner_id: str, run_id: str | None) -> queue.RunRow:
+def own_run(session: Session, owner_id: str, run_id: str | None) -> queue.RunRow:
+    """Return a run of an owner's, without an id the most recently accepted, and whether it has rejects.
+
+    Raises:
+        NotFoundError: If there is no such run.
+    """
     if run_id is None:
         rows = queue.page(session, owner_id, limit=1)
         if not rows:
@@ -266,13 +278,19 @@ def _own_run(session: Session, owner_id: str, run_id: str | None) -> queue.RunRo
 
 
 def list_runs(
-    context: Context, owner_id: str, *, limit: int = 50, cursor: str | None = None
+    context: Context,
+    owner_id: str,
+    *,
+    wanted: RunFilter = ANY_RUN,
+    limit: int = 50,
+    cursor: str | None = None,
 ) -> tuple[list[RunView], str | None]:
     """Return a page of the caller's runs, most recently accepted first, and the cursor of the next page.
 
     Args:
         context: The installation.
         owner_id: Who asks.
+        wanted: Which of them.
         limit: At most so many, from 1 to 500.
         cursor: Where the page begins, as the page before gave it.
 
@@ -282,7 +300,7 @@ def list_runs(
     cursors.check_limit(limit)
     before = cursors.decode(cursor) if cursor else None
     with context.catalog.transaction() as session:
-        rows = queue.page(session, owner_id, limit=limit + 1, before=before)
+        rows = queue.page(session, owner_id, limit=limit + 1, before=before, wanted=wanted)
         views = [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows[:limit]]
     last = views[-1] if len(rows) > limit else None
     return views, cursors.encode(last.accepted_at, last.id) if last else None
@@ -310,8 +328,8 @@ def report_file(
     """
     checked_formats([format] if format else None)
     with context.catalog.transaction() as session:
-        run, _ = _own_run(session, owner_id, run_id)
-        _refuse_expired(run)
+        run, _ = own_run(session, owner_id, run_id)
+        refuse_expired(run)
         artifacts = {artifact.format: artifact for artifact in queue.artifacts(session, run)}
         if not artifacts:
             raise ConflictError(f"This run has no report: it is {run.state}.")
@@ -337,8 +355,8 @@ def rejects_file(context: Context, owner_id: str, run_id: str | None) -> FileVie
         ServiceError: If the file is gone from storage.
     """
     with context.catalog.transaction() as session:
-        run, _ = _own_run(session, owner_id, run_id)
-        _refuse_expired(run)
+        run, _ = own_run(session, owner_id, run_id)
+        refuse_expired(run)
         rejects = session.get(Rejects, run.id)
         if rejects is None:
             raise NotFoundError("This run has no rejects.")
@@ -347,7 +365,7 @@ def rejects_file(context: Context, owner_id: str, run_id: str | None) -> FileVie
     return file_view(context, rejects.digest, rejects.size_bytes, CSV_TYPE, name)
 
 
-def _refuse_expired(run: Run) -> None:
+def refuse_expired(run: Run) -> None:
     """Refuse to look for files that were removed.
 
     Raises:

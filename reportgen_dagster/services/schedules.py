@@ -22,10 +22,11 @@ from reportgen_dagster.catalog.reports import Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
 from reportgen_dagster.errors import BadRequestError, NotFoundError
 from reportgen_dagster.identity import ID_PATTERN, utc_now
-from reportgen_dagster.services import audit, cursors
+from reportgen_dagster.services import audit, cursors, idempotency
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, in_words, next_time, times
 from reportgen_dagster.services.fitting import Check, files_to_take
+from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.names import checked_name, nearest_name
 from reportgen_dagster.services.reports import accept, find_own
 from reportgen_dagster.services.runs import (
@@ -108,6 +109,7 @@ def put_schedule(
     rules: RulesText,
     parameters: Mapping[str, Any] | None = None,
     formats: Sequence[str] | None = None,
+    once: Once | None = None,
     check: Check | None = None,
 ) -> tuple[ScheduleView, RunView]:
     """Make a report of files and rules that come along, with a schedule, or replace the caller's of that name; run it now.
@@ -122,12 +124,14 @@ def put_schedule(
         rules: The rules.
         parameters: Values of the rules' parameters, the same for each run.
         formats: What each run makes; None: what the rules say.
+        once: The request that it is made for, if that may come again.
         check: Judges rules, columns and parameters; default: `services.check.check_report`.
 
     Returns:
         The schedule, and the run that was accepted in the same transaction.
 
     Raises:
+        RepeatedRequest: If the request was carried out before.
         CronError: If cron or time zone are not valid.
         MissingInputError: If a file is missing.
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
@@ -158,7 +162,9 @@ def put_schedule(
         run_date = utc_now().astimezone(ZoneInfo(timezone)).date()
         run_id = accept(session, report, trigger="schedule", schedule_id=schedule.id, run_date=run_date)
         run = accepted_view(session, run_id)
-        return _view(schedule, report, run), run
+        made = _view(schedule, report, run), run
+        idempotency.note(session, once, made)
+        return made
 
 
 def _pinned_sources(session: Session, version_ids: Mapping[str, str]) -> dict[str, Source]:

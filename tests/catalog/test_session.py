@@ -29,7 +29,7 @@ def test_migrations_make_exactly_the_tables_of_the_models(database_url: str) -> 
     assert differences == []
 
 
-def test_runs_of_before_get_the_date_that_they_were_due_or_accepted_on(postgres_url: str) -> None:
+def test_runs_of_before_get_their_dates_and_their_events(postgres_url: str) -> None:
     url = database_beside(postgres_url, "older")
     make_database(url)
     with short_lived_engine(url).connect() as connection:
@@ -49,7 +49,12 @@ def test_runs_of_before_get_the_date_that_they_were_due_or_accepted_on(postgres_
     migrate(url)
     with short_lived_engine(url).connect() as connection:
         rows = connection.execute(text("SELECT run_date, used_count, parameters FROM runs ORDER BY id")).all()
+        told = connection.execute(
+            text("SELECT kind, rows FROM run_events WHERE run_id = '1' ORDER BY number")
+        )
+        events = [tuple(row) for row in told]
     assert [tuple(row) for row in rows] == [(date(2026, 11, 23), 7, {}), (date(2026, 1, 1), 7, {})]
+    assert events == [("accepted", None), ("succeeded", 7)]
 
 
 def test_a_transaction_is_all_or_nothing(context: Context) -> None:

@@ -122,6 +122,12 @@ def server(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         context.close()
 
 
+@pytest.fixture(scope="session")
+def second_url(server: Server) -> Iterator[str]:
+    """Where another gateway of the same installation serves."""
+    yield from serve(create_app(server.settings))
+
+
 @pytest.fixture
 def ann(server: Server) -> User:
     return User(server.url)

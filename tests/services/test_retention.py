@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from reportgen_dagster.errors import NotFoundError
+from reportgen_dagster.errors import ConflictError, NotFoundError
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import datasets, reports, rulesets, runs, uploads
 from reportgen_dagster.services.fsck import fsck
@@ -64,7 +64,7 @@ def test_files_of_an_old_run_go_and_the_run_says_so(keeping: World) -> None:
     assert runs.find_run(keeping.context, keeping.ann, old).state == "succeeded"
     with pytest.raises(NotFoundError, match="removed on"):
         runs.report_file(keeping.context, keeping.ann, old)
-    with pytest.raises(NotFoundError, match="gone"):
+    with pytest.raises(ConflictError, match="gone"):
         reports.accept_again(keeping.context, old, "d")
     assert contradictions(keeping) == []
     assert remove(keeping) == (0, 0, 0)

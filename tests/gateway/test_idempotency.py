@@ -1,0 +1,204 @@
+"""Requests that come again under the same Idempotency-Key: one thing is made, and everybody gets the answer of the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import httpx2
+import pytest
+from sqlalchemy import text
+
+from reportgen_dagster.catalog import idempotency as catalog
+from reportgen_dagster.errors import ConflictError, KeyReusedError
+from reportgen_dagster.services import idempotency, reaper
+from reportgen_dagster.services.idempotency import Once, RepeatedRequest
+from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server, User, assert_problem
+
+FILES = {
+    "input": ("input.csv", INPUT),
+    "reference": ("reference.csv", REFERENCE),
+    "rules": ("rules.yaml", RULES),
+}
+SCHEDULE = {
+    "input_file": ("input.csv", INPUT),
+    "reference_file": ("reference.csv", REFERENCE),
+    "rules_file": ("rules.yaml", RULES),
+}
+
+
+def _generate(user: User, key: str, **more: object) -> httpx2.Response:
+    return user.http.post(
+        "/api/generate-report/", headers={"Idempotency-Key": key}, **{"files": FILES, **more}
+    )
+
+
+def _runs(user: User) -> list[str]:
+    return [run["task_id"] for run in user.http.get("/api/v1/runs").json()["items"]]
+
+
+def test_a_repetition_gets_the_first_answer_and_makes_nothing(ann: User, finish) -> None:
+    key = str(uuid4())
+    first = _generate(ann, key)
+    assert (first.status_code, first.headers.get("Idempotency-Replayed")) == (202, None)
+    finish(first.json()["task_id"], report=b"double\n1\n")
+    again = _generate(ann, key)
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
+    assert again.content == first.content
+    assert again.headers["Content-Type"] == first.headers["Content-Type"]
+    assert _runs(ann) == [first.json()["task_id"]]
+
+
+def test_a_repetition_means_the_same_although_other_files_are_the_last_upload_by_now(ann: User) -> None:
+    ann.upload()
+    key = str(uuid4())
+    first = _generate(ann, key, files=None)
+    ann.upload(input=b"refkey1,field1\nk1,9\n")
+    assert _generate(ann, key, files=None).json() == first.json()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"files": {**FILES, "input": ("input.csv", INPUT + b"k2,3\n")}},
+        {"files": {**FILES, "rules": ("rules.yaml", RULES + b"\n")}},
+        {"params": {"formats": "csv,json"}},
+        {"files": {**FILES, "parameters": (None, b'{"a": 1}')}},
+    ],
+    ids=["file", "rules", "formats", "parameters"],
+)
+def test_the_same_key_with_another_request_is_422(ann: User, other: dict[str, object]) -> None:
+    key = str(uuid4())
+    assert _generate(ann, key).status_code == 202
+    assert_problem(_generate(ann, key, **other), 422, "something else", "key of its own")
+    assert len(_runs(ann)) == 1
+
+
+def test_what_failed_may_be_tried_again_with_its_key(ann: User) -> None:
+    key = str(uuid4())
+    assert_problem(_generate(ann, key, files=None), 400, "input")
+    ann.upload()
+    assert _generate(ann, key, files=None).status_code == 202
+
+
+def test_other_users_and_other_calls_have_keys_of_their_own(ann: User, bob: User) -> None:
+    key = str(uuid4())
+    tasks = {_generate(user, key).json()["task_id"] for user in (ann, bob)}
+    headers = {"Idempotency-Key": key}
+    scheduled = [
+        ann.http.post(
+            "/api/trigger-scheduled-report/", files=SCHEDULE, data={"cron": "0 6 * * *"}, headers=headers
+        )
+        for _ in range(2)
+    ]
+    assert [answer.status_code for answer in scheduled] == [201, 201]
+    assert scheduled[0].content == scheduled[1].content
+    assert len({*tasks, scheduled[0].json()["task_id"]}) == 3
+    assert len(ann.http.get("/api/v1/schedules").json()["items"]) == 1
+    assert len(_runs(ann)) == 2
+
+
+def test_a_key_that_cannot_be_one_is_400(ann: User) -> None:
+    for key in ("", "x" * 256, "k\u00e9y", '"open', '""'):
+        answer = _generate(ann, key.encode("latin-1"))  # type: ignore[arg-type]
+        assert_problem(answer, 400, "Idempotency-Key", "255")
+    assert _generate(ann, 'odd " but printable ' + "x" * 200).status_code == 202
+
+
+def test_quotation_marks_do_not_belong_to_the_key(ann: User) -> None:
+    key = str(uuid4())
+    assert _generate(ann, f'"{key}"').json() == _generate(ann, key).json()
+
+
+def _once(user: User, key: str, digest: str = "d" * 64) -> Once:
+    return Once(user.id, "call", key, digest, answer=str)
+
+
+def test_a_killed_transaction_leaves_neither_the_thing_nor_its_key(server: Server, ann: User) -> None:
+    once = _once(ann, "k")
+
+    def die() -> None:
+        with server.context.catalog.transaction() as session:
+            idempotency.note(session, once, "made")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        die()
+    idempotency.refuse_repetition(server.context, once)
+    with server.context.catalog.transaction() as session:
+        idempotency.note(session, once, "made")
+    with pytest.raises(RepeatedRequest) as told:
+        idempotency.refuse_repetition(server.context, once)
+    assert told.value.answer == "made"
+
+
+def test_a_run_whose_answer_was_lost_with_its_gateway_is_answered_by_another(
+    ann: User, second_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api_gateway.background import Launcher
+
+    def die(_launcher: Launcher, _run_id: str) -> None:
+        raise SystemError  # between the commit and the answer
+
+    key = str(uuid4())
+    with monkeypatch.context() as patch:
+        patch.setattr(Launcher, "launch_soon", die)
+        assert_problem(_generate(ann, key), 500)
+    (task,) = _runs(ann)
+    headers = {**ann.http.headers, "Idempotency-Key": key}
+    again = httpx2.post(f"{second_url}/api/generate-report/", headers=headers, files=FILES, timeout=30)
+    assert (again.status_code, again.json()["task_id"]) == (202, task)
+    assert again.json()["status"] == "accepted"
+    assert _runs(ann) == [task]
+
+
+@pytest.mark.parametrize(
+    ("digest", "error"), [("d" * 64, ConflictError), ("e" * 64, ConflictError)], ids=["same", "other"]
+)
+def test_while_the_first_is_carried_out_others_are_conflicts(
+    server: Server, ann: User, digest: str, error: type[Exception]
+) -> None:
+    with server.context.catalog.transaction() as session:
+        idempotency.note(session, _once(ann, "k"), "first")
+        with pytest.raises(error), server.context.catalog.transaction() as other:
+            idempotency.note(other, _once(ann, "k", digest), "second")
+    after = {"d" * 64: RepeatedRequest, "e" * 64: KeyReusedError}[digest]
+    with pytest.raises(after), server.context.catalog.transaction() as other:
+        idempotency.note(other, _once(ann, "k", digest), "second")
+
+
+def test_a_key_is_forgotten_after_a_day(server: Server, ann: User) -> None:
+    with server.context.catalog.transaction() as session:
+        for key in ("used again", "left"):
+            idempotency.note(session, _once(ann, key), "yesterday")
+        session.execute(
+            text("UPDATE idempotency_keys SET created_at = created_at - :life WHERE owner_id = :id"),
+            {"life": catalog.LIFE, "id": ann.id},
+        )
+    with server.context.catalog.transaction() as session:
+        idempotency.note(session, _once(ann, "used again", "e" * 64), "today")
+    count = _kept(server, ann)
+    assert count() in (1, 2)  # the gateway's own reaper may have swept already
+    reaper.reap(server.context)
+    assert count() == 1
+
+
+def _kept(server: Server, user: User) -> Callable[[], int]:
+    def count() -> int:
+        with server.context.catalog.transaction() as session:
+            found = session.scalar(
+                text("SELECT count(*) FROM idempotency_keys WHERE owner_id = :id"), {"id": user.id}
+            )
+            return int(found or 0)
+
+    return count
+
+
+def test_the_document_shows_the_header_and_what_it_can_lead_to(anybody: httpx2.Client) -> None:
+    paths = anybody.get("/openapi.json").json()["paths"]
+    for path in ("/api/generate-report", "/api/trigger-scheduled-report"):
+        call = paths[path]["post"]
+        assert "Idempotency-Key" in [
+            parameter["name"] for parameter in call["parameters"] if parameter["in"] == "header"
+        ]
+        assert {"409", "422"} <= set(call["responses"])
