@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from reportgen_dagster.catalog import accounts
 from reportgen_dagster.catalog import reports as report_catalog
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog import schedules as calendar
 from reportgen_dagster.catalog.reports import Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
-from reportgen_dagster.errors import BadRequestError, NotFoundError
+from reportgen_dagster.errors import NotFoundError
 from reportgen_dagster.identity import ID_PATTERN, utc_now
 from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
@@ -36,13 +37,10 @@ from reportgen_dagster.services.runs import (
     pin_rules,
     run_view,
 )
+from reportgen_dagster.services.schedule_wishes import MAIN, Missed, ScheduleWish, Unchanged
 from reportgen_dagster.services.uploads import RulesText, Upload
 
-MAIN = "main"  # what the one schedule is called that `trigger-scheduled-report` makes
 NEXT_RUNS = 10
-
-Missed = Literal["skip", "last", "all"]
-Unchanged = Literal["run", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +138,7 @@ def put_schedule(
     at_hand = {file: upload.stored.digest for file, upload in files.items()}
     facts = files_to_take(context, rules, at_hand, sent=files, parameters=parameters, check=check)
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         version = pin_rules(session, owner_id, name, rules, facts)
         report = report_catalog.put(
             session,
@@ -193,23 +192,11 @@ def add_schedule(
         BadRequestError: If the name or a policy cannot be used.
         NotFoundError: If the caller has no such report.
     """
-    check_cron(cron, timezone)
-    for told, given, known in (
-        ("missed", missed, get_args(Missed)),
-        ("unchanged", unchanged, get_args(Unchanged)),
-    ):
-        if given not in known:
-            raise BadRequestError(f"{told}: there are {', '.join(known)}, not {given[:40]}.")
-    plain = checked_name(name, "schedule")
+    wish = ScheduleWish(cron, name, timezone, missed, unchanged).checked()
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         report = find_own(session, owner_id, report_name)
-        values = {
-            "cron": " ".join(cron.split()),
-            "timezone": timezone,
-            "missed": missed,
-            "unchanged": unchanged,
-        }
-        schedule = calendar.put(session, report_id=report.id, name=plain, **values)
+        schedule = calendar.put(session, report_id=report.id, name=wish.name, **wish.columns())
         return _view(schedule, report, _last_run(session, schedule.id))
 
 
@@ -294,6 +281,7 @@ def resume(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
 
 def _set_paused(context: Context, owner_id: str, schedule_id: str, *, paused: bool) -> ScheduleView:
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         schedule = _find_own(session, owner_id, schedule_id)
         calendar.set_paused(session, schedule.id, paused=paused)
         session.refresh(schedule)
@@ -307,6 +295,7 @@ def delete_schedule(context: Context, owner_id: str, schedule_id: str) -> None:
         NotFoundError: If the caller has no such schedule.
     """
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         calendar.remove(session, _find_own(session, owner_id, schedule_id).id)
 
 
