@@ -12,10 +12,14 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 import api_gateway.auth.router
+import api_gateway.datasets.router
 import api_gateway.deliveries.router
 import api_gateway.health.router
 import api_gateway.language.router
+import api_gateway.named_reports.router
+import api_gateway.preview.router
 import api_gateway.reports.router
+import api_gateway.rulesets.router
 import api_gateway.runs.router
 import api_gateway.schedules.router
 import api_gateway.uploads.router
@@ -35,7 +39,7 @@ from api_gateway.errors import install_error_handlers, internal_error_response
 from api_gateway.health.readiness import Readiness
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import UnavailableError
-from reportgen_dagster.services import accounts, check
+from reportgen_dagster.services import accounts, check, preview
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
 
@@ -50,7 +54,11 @@ _ROUTERS = (
     api_gateway.runs.router.router,
     api_gateway.deliveries.router.router,
     api_gateway.runs.router.open_router,
+    api_gateway.datasets.router.router,
+    api_gateway.rulesets.router.router,
+    api_gateway.named_reports.router.router,
     api_gateway.schedules.router.router,
+    api_gateway.preview.router.router,
     api_gateway.language.router.router,
     api_gateway.health.router.router,
 )
@@ -100,6 +108,7 @@ async def _running(settings: Settings) -> AsyncIterator[Gateway]:
         context = Context.open(settings)
         stack.callback(context.close)
         stack.callback(check.close)
+        stack.callback(preview.close)
         await run_in_threadpool(context.store.remove_stale)
         dagster = DagsterClient(settings.dagster_graphql_url)
         stack.push_async_callback(dagster.close)

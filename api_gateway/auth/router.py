@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Request
-from python_multipart.multipart import parse_options_header
+from fastapi import APIRouter, Request
 
 from api_gateway.auth.schemas import (
     LoginBody,
@@ -14,21 +13,13 @@ from api_gateway.auth.schemas import (
     TokensView,
     UserView,
 )
+from api_gateway.bodies import json_body
 from api_gateway.dependencies import ContextDep, SessionDep
 from api_gateway.documentation import problems
-from api_gateway.errors import MediaTypeError
 from reportgen_dagster.services import accounts
 from reportgen_dagster.services.accounts import Client, SignedIn
 
-
-def _json_only(request: Request) -> None:
-    media_type, _ = parse_options_header(request.headers.get("content-type"))
-    if media_type not in (b"", b"application/json"):
-        raise MediaTypeError("Send the body as application/json.")
-
-
 router = APIRouter(prefix="/api/auth", tags=["accounts"])
-json_body = [Depends(_json_only)]
 
 
 @router.post(

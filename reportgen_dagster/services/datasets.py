@@ -53,21 +53,6 @@ class VersionView:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetView:
-    """A dataset as its owner sees it.
-
-    Attributes:
-        name: Its name.
-        latest: Its latest version.
-        expected: When new versions are expected: `cron`, `timezone`, `within_seconds`; None: nobody minds.
-    """
-
-    name: str
-    latest: VersionView
-    expected: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
 class ExpectationView:
     """When new versions of a dataset are expected.
 
@@ -87,6 +72,21 @@ class ExpectationView:
     def fingerprint(self) -> str:
         """What changes with any of it."""
         return fingerprint(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetView:
+    """A dataset as its owner sees it.
+
+    Attributes:
+        name: Its name.
+        latest: Its latest version.
+        expected: When new versions are expected; None: nobody minds.
+    """
+
+    name: str
+    latest: VersionView
+    expected: ExpectationView | None
 
 
 def add_version(context: Context, owner_id: str, name: str, upload: Upload) -> VersionView:
@@ -291,6 +291,18 @@ def get_expectation(context: Context, owner_id: str, name: str) -> ExpectationVi
     return found
 
 
+def put_expectation(
+    context: Context, owner_id: str, name: str, *, expected: Precondition = WHATEVER, **times: Any
+) -> ExpectationView:
+    """Say when new versions of a dataset are expected, as `expect_dataset`, and return that.
+
+    Raises:
+        ReportgenError: As `expect_dataset`.
+    """
+    expect_dataset(context, owner_id, name, expected=expected, **times)
+    return get_expectation(context, owner_id, name)
+
+
 def delete_dataset(context: Context, owner_id: str, name: str) -> None:
     """Delete a dataset of the caller's. Runs keep the versions that they were made of.
 
@@ -352,15 +364,7 @@ def _version(version: DatasetVersion, *, with_profile: bool = True) -> VersionVi
 
 
 def _view(dataset: Dataset, latest: DatasetVersion, *, with_profile: bool = True) -> DatasetView:
-    found = _expectation(dataset)
-    expected = None
-    if found is not None:
-        expected = {
-            "cron": found.cron,
-            "timezone": found.timezone,
-            "within_seconds": found.within_seconds,
-        }
-    return DatasetView(dataset.name, _version(latest, with_profile=with_profile), expected)
+    return DatasetView(dataset.name, _version(latest, with_profile=with_profile), _expectation(dataset))
 
 
 def _expectation(dataset: Dataset) -> ExpectationView | None:

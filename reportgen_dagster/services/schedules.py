@@ -261,6 +261,18 @@ def get_schedule(context: Context, owner_id: str, schedule_id: str) -> ScheduleV
         return _view(schedule, schedule.report, _last_run(session, schedule.id))
 
 
+def last_runs(context: Context, owner_id: str, schedule_id: str, *, limit: int = NEXT_RUNS) -> list[RunView]:
+    """Return the runs of a schedule of the caller's, most recently accepted first, at most so many.
+
+    Raises:
+        NotFoundError: If the caller has no such schedule.
+    """
+    with context.catalog.transaction() as session:
+        schedule = _find_own(session, owner_id, schedule_id)
+        rows = queue.of_schedule(session, schedule.id, limit=limit)
+        return [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows]
+
+
 def pause(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
     """Make a schedule of the caller skip its times until it is resumed.
 
