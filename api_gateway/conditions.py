@@ -6,7 +6,7 @@ What belongs here: the headers. What does not: comparing in the transaction of a
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import Response
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from reportgen_dagster.services.preconditions import ANY, Precondition
 
-NOT_MODIFIED = {304: {"description": "The client has it (If-None-Match)."}}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The client has it (If-None-Match)."}}
 _CACHE = {"Cache-Control": "private, no-cache"}
 
 

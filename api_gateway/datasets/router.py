@@ -26,7 +26,7 @@ from api_gateway.documentation import multipart_body, problems
 from api_gateway.downloads import file_response
 from api_gateway.multipart import FormShape, read_form
 from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
-from api_gateway.parameters import NamePath, VersionPath
+from api_gateway.paths import NamePath, VersionPath, path_of
 from reportgen_dagster.errors import MissingInputError
 from reportgen_dagster.services import datasets
 from reportgen_dagster.services.fitting import judge_for_any_rules
@@ -98,9 +98,7 @@ async def add_dataset_version(
         datasets.add_version, context, caller.user_id, plain, form.files["file"]
     )
     response.status_code = 201 if version.received_at == version.created_at else 200
-    response.headers["Location"] = request.url_for(
-        "get_dataset_version", name=plain, version=version.number
-    ).path
+    response.headers["Location"] = path_of("datasets", plain, "versions", version.number)
     return version_added(plain, version, notes[0] if notes else None)
 
 

@@ -19,7 +19,7 @@ from api_gateway.named_reports.schemas import (
     report_list_item,
 )
 from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
-from api_gateway.parameters import NamePath
+from api_gateway.paths import NamePath, path_of
 from api_gateway.reports.schemas import RunItem, run_item
 from reportgen_dagster.services import reports
 
@@ -56,7 +56,7 @@ def list_reports(
             413,
             415,
             503,
-            status_400="Rules, datasets, parameters, schedules or deliveries do not fit or cannot be used; `errors` lists it all.",
+            status_400="Something in it does not fit or cannot be used; `errors` lists it all.",
             status_404="There is no such ruleset, dataset or version of yours; `errors` names them all.",
             status_409="What it is made of was deleted at the same moment.",
         ),
@@ -65,21 +65,20 @@ def list_reports(
 def put_report(
     name: NamePath,
     body: ReportDefinition,
-    request: Request,
     response: Response,
     caller: WriterDep,
     context: ContextDep,
     expected: PreconditionDep,
 ) -> ReportItem:
-    """Make a report, or say anew what it is: rules over datasets, when by itself, and where it goes. All of it at once, or nothing.
+    """Make a report, or say anew what it is: rules over datasets, when by itself, and where it goes.
 
-    Rules, columns and parameters are checked together first. What is left out is not kept from before: a report is what was
-    put last, with its schedules.
+    All of it at once, or nothing. Rules, columns and parameters are checked together first. What is left out is not
+    kept from before: a report is what was put last, with its schedules.
     """
     report = reports.put_report(context, caller.user_id, name, body.wish(), expected=expected)
     if report.created_at == report.updated_at:
         response.status_code = 201
-        response.headers["Location"] = request.url_for("get_report", name=report.name).path
+        response.headers["Location"] = path_of("reports", report.name)
     response.headers.update(tagged(report.fingerprint))
     return report_item(report)
 

@@ -58,7 +58,7 @@ class ScheduleBody(_Body):
     unchanged: Literal["run", "skip"] = Field(
         "run", description="Whether it runs where rules and data are those of the last report."
     )
-    paused: bool = Field(False, description="It does not run until it is resumed.")
+    paused: bool = Field(default=False, description="It does not run until it is resumed.")
 
 
 class ReportDefinition(_Body):
@@ -82,7 +82,9 @@ class ReportDefinition(_Body):
         max_length=20,
         examples=[["csv", "xlsx"]],
     )
-    on_new_data: bool = Field(False, description="It runs when a dataset that it follows has a new version.")
+    on_new_data: bool = Field(
+        default=False, description="It runs when a dataset that it follows has a new version."
+    )
     settle_seconds: int = Field(
         SETTLE_SECONDS,
         ge=1,
@@ -109,7 +111,7 @@ class ReportDefinition(_Body):
         description="When it runs by a cron expression: these schedules and no others.",
     )
     paused: bool = Field(
-        False, description="It runs neither by its schedules nor on new data until it is resumed."
+        default=False, description="It runs neither by its schedules nor on new data until it is resumed."
     )
 
     def wish(self) -> ReportWish:

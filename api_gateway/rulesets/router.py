@@ -20,7 +20,7 @@ from api_gateway.conditions import (
 from api_gateway.dependencies import ContextDep, ReaderDep, WriterDep, for_readers
 from api_gateway.documentation import problems
 from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
-from api_gateway.parameters import NamePath, VersionPath
+from api_gateway.paths import NamePath, VersionPath, path_of
 from api_gateway.rulesets.schemas import (
     RulesChecked,
     RulesetItem,
@@ -154,7 +154,7 @@ async def put_ruleset(
     response.status_code = 201 if put.is_made else 200
     response.headers.update(tagged(put.head.fingerprint))
     if put.is_made:
-        response.headers["Location"] = request.url_for("get_ruleset", name=put.head.name).path
+        response.headers["Location"] = path_of("rulesets", put.head.name)
     return ruleset_item(put.head)
 
 

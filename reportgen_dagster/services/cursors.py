@@ -68,10 +68,10 @@ def decode_text(cursor: str) -> str:
         BadRequestError: If it is no cursor.
     """
     try:
-        text = base64.urlsafe_b64decode(cursor.encode()).decode()
+        text = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except ValueError:
         raise _refused() from None
-    if "\0" in text:
+    if not text or "\0" in text:
         raise _refused()
     return text
 

@@ -11,7 +11,9 @@ import json
 import re
 from typing import Any, Literal
 
-from ruamel.yaml import YAML, RoundTripRepresenter, ScalarNode
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from reportgen_dagster.rules.reading.positions import WrittenInteger, WrittenNumber, read_document
 
