@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from api_gateway.multipart import MAX_SAMPLE_BYTES
-from reportgen_dagster.services import preview
 from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server, User, assert_problem
 
 LONG_FORM = b"""
+version: 1
 parameters:
   least: {type: integer, default: 0}
 steps:
-  - filter: field1 > $least
+  - filter: field1 > :least
   - derive: {double: field1 * 2}
   - select: [double]
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def warm(server: Server) -> Iterator[None]:
-    """Let no test count the second in which the child starts."""
-    preview.warm()
-    yield
-    preview.close()
 
 
 def sample(user: User, rules: bytes = RULES, files: dict | None = None, **fields: str) -> httpx2.Response:
@@ -58,7 +48,7 @@ def test_a_sample_is_shown_and_not_kept(ann: User, server: Server) -> None:
 def test_each_step_is_shown(ann: User) -> None:
     files = {"rules": ("r.yaml", LONG_FORM), "input": ("i.csv", INPUT)}
     whole = sample(ann, files=files, parameters='{"least": 1}').json()
-    assert (whole["columns"], whole["rows"]) == ([{"name": "double", "type": "number"}], [["4"]])
+    assert (whole["columns"], whole["rows"]) == ([{"name": "double", "type": "integer"}], [["4"]])
     read = sample(ann, files=files, step="0", rows="1").json()
     assert read["rows"] == [["k1", "1"]]
     assert sample(ann, files=files, step="1", parameters='{"least": 1}').json()["rows"] == [["k2", "2"]]
