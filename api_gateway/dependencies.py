@@ -86,6 +86,7 @@ ReaderDep = Annotated[Caller, Security(_caller, scopes=["read"])]
 RunnerDep = Annotated[Caller, Security(_caller, scopes=["run"])]
 WriterDep = Annotated[Caller, Security(_caller, scopes=["write"])]
 AdminDep = Annotated[Caller, Security(_caller, scopes=["admin"])]
+for_readers = [Security(_caller, scopes=["read"])]  # of calls that do the same for everybody
 SessionDep = Annotated[Caller, Depends(_signed_in)]
 LauncherDep = Annotated[Launcher, Depends(_launcher)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]

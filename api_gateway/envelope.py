@@ -19,8 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reportgen_dagster.identity import new_id
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Bodies of forms are bounded where they are read, piece by piece; all others are read at once and are small.
+# Bodies of forms are bounded where they are read, piece by piece; all others are read at once and are small, unless a call
+# allows more of itself (`allow_body`).
 MAX_PLAIN_BODY_BYTES = 64 * 1024
+_BODY_BYTES = "body_bytes"  # in the state of a request's scope
 _FORM = "multipart/form-data"
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SAFE_HEADERS = {
@@ -107,6 +109,11 @@ class _Exchange:
         )
 
 
+def allow_body(scope: Scope, size_bytes: int) -> None:
+    """Let the body of one request be so large; the call says so before it reads the body."""
+    scope["state"][_BODY_BYTES] = size_bytes
+
+
 def _bounded(scope: Scope, receive: Receive) -> Receive:
     """Refuse a body that is no form as soon as it gets too large."""
     if Headers(scope=scope).get("content-type", "").lower().startswith(_FORM):
@@ -117,9 +124,10 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > MAX_PLAIN_BODY_BYTES:
+        limit = scope["state"].get(_BODY_BYTES, MAX_PLAIN_BODY_BYTES)
+        if size > limit:
             # FastAPI lets only this class through while it reads a body.
-            raise HTTPException(413, f"the body has more than {MAX_PLAIN_BODY_BYTES:,} bytes")
+            raise HTTPException(413, f"the body has more than {limit:,} bytes")
         return message
 
     return receive_bounded

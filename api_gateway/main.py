@@ -13,11 +13,15 @@ from starlette.concurrency import run_in_threadpool
 
 import api_gateway.audit.router
 import api_gateway.auth.router
+import api_gateway.datasets.router
 import api_gateway.deliveries.router
 import api_gateway.health.router
 import api_gateway.language.router
 import api_gateway.me.router
+import api_gateway.named_reports.router
+import api_gateway.preview.router
 import api_gateway.reports.router
+import api_gateway.rulesets.router
 import api_gateway.runs.events
 import api_gateway.runs.router
 import api_gateway.schedules.router
@@ -38,11 +42,11 @@ from api_gateway.envelope import Envelope, configure_logging
 from api_gateway.errors import install_error_handlers, internal_error_response
 from api_gateway.following import LOOK_SECONDS, Follower
 from api_gateway.health.readiness import Readiness
-from api_gateway.origin import OriginLayer
 from api_gateway.idempotency import install_idempotency
+from api_gateway.origin import OriginLayer
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import UnavailableError
-from reportgen_dagster.services import check, keys
+from reportgen_dagster.services import check, keys, preview
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
 
@@ -59,7 +63,11 @@ _ROUTERS = (
     api_gateway.runs.events.router,
     api_gateway.deliveries.router.router,
     api_gateway.runs.router.open_router,
+    api_gateway.datasets.router.router,
+    api_gateway.rulesets.router.router,
+    api_gateway.named_reports.router.router,
     api_gateway.schedules.router.router,
+    api_gateway.preview.router.router,
     api_gateway.language.router.router,
     api_gateway.users.router.router,
     api_gateway.audit.router.router,
@@ -113,6 +121,7 @@ async def _running(settings: Settings) -> AsyncIterator[Gateway]:
         context = Context.open(settings)
         stack.callback(context.close)
         stack.callback(check.close)
+        stack.callback(preview.close)
         await run_in_threadpool(context.store.remove_stale)
         dagster = DagsterClient(settings.dagster_graphql_url)
         stack.push_async_callback(dagster.close)

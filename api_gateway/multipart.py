@@ -1,5 +1,7 @@
 """Reads `multipart/form-data` while it arrives: files go straight into storage, never whole into memory or a temp folder.
 
+Only small samples, of which nothing is to be kept, go into a folder that ends with their call.
+
 Which parts a call takes is said by the call's `FormShape`; what a file must look like is said by services/uploads.py.
 """
 
@@ -10,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -29,6 +32,7 @@ from reportgen_dagster.services.uploads import Judge, Receiver, RulesText, Uploa
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
 MAX_RULES_BYTES = 1024 * 1024
+MAX_SAMPLE_BYTES = 16 * 1000**2
 MAX_HEADERS = 8
 MAX_HEADER_BYTES = 8 * 1024
 MAX_FILENAME_BYTES = 255
@@ -73,6 +77,7 @@ class Form:
     """What arrived, complete: files are on disk and durable, in no catalog yet."""
 
     files: dict[str, Upload] = field(default_factory=dict)
+    samples: dict[str, Path] = field(default_factory=dict)
     fields: dict[str, str] = field(default_factory=dict)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: RulesText | None = None
@@ -85,6 +90,7 @@ async def read_form(
     *,
     rules_type: str | None = None,
     judge: Judge = judge_as_text,
+    samples: Path | None = None,
 ) -> Form:
     """Read a request's body.
 
@@ -94,6 +100,7 @@ async def read_form(
         shape: The parts that the call takes.
         rules_type: `json` or `yaml` for rules whose file name does not say so.
         judge: Judges the heads of files; default: any text will do, for rules that come along may say how it is written.
+        samples: Files are samples: they go into this folder unjudged instead of into storage, and are small.
 
     Raises:
         MediaTypeError: If the body is not multipart/form-data.
@@ -104,7 +111,7 @@ async def read_form(
     """
     boundary = _boundary(request)
     _refuse_early(request, context, shape)
-    with _FormReader(context, shape, boundary, rules_type, judge) as reader:
+    with _FormReader(context, shape, boundary, rules_type, judge, samples) as reader:
         await _receive(request, reader)
         return await run_in_threadpool(reader.finish)
 
@@ -194,6 +201,27 @@ class _FilePart:
         self._receiver.abort()
 
 
+class _SamplePart:
+    def __init__(self, folder: Path, name: str) -> None:
+        self._name = name
+        self._path = folder / name
+        self._file = self._path.open("wb")
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > MAX_SAMPLE_BYTES:
+            raise TooLargeError(f"{self._name} has more than {MAX_SAMPLE_BYTES:,} bytes; send its beginning.")
+        self._file.write(data)
+
+    def finish(self, form: Form) -> None:
+        self._file.close()
+        form.samples[self._name] = self._path
+
+    def abort(self) -> None:
+        self._file.close()  # whoever made the folder removes it
+
+
 class _TextPart:
     def __init__(self, name: str, limit: int, keep: Callable[[Form, bytes], None]) -> None:
         self._name = name
@@ -217,12 +245,19 @@ class _FormReader:
     """Takes the body's bytes in order; runs in threads, one call at a time."""
 
     def __init__(
-        self, context: Context, shape: FormShape, boundary: bytes, rules_type: str | None, judge: Judge
+        self,
+        context: Context,
+        shape: FormShape,
+        boundary: bytes,
+        rules_type: str | None,
+        judge: Judge,
+        samples: Path | None,
     ) -> None:
         self._context = context
         self._shape = shape
         self._rules_type = rules_type
         self._judge = judge
+        self._samples = samples
         self._parts: dict[str, _Part] = {}
         self._write: Callable[[bytes], None] = _drop
         self._header = (bytearray(), bytearray())
@@ -313,6 +348,8 @@ class _FormReader:
             raise BadRequestError(
                 f"This call takes no part named {name[:MAX_NAME_CHARACTERS]!r}; it takes {self._shape.names()}."
             )
+        if self._samples is not None:
+            return _SamplePart(self._samples, file_name)
         return _FilePart(self._context, file_name, shown, self._judge)
 
     def _keep_rules(self, form: Form, data: bytes, filename: str) -> None:

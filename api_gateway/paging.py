@@ -1,16 +1,20 @@
-"""Lists: a page of items and the link to the next page, in the body and as a header (RFC 8288)."""
+"""Lists: a page of items and the link to the next page, in the body and as a Link header (RFC 8288)."""
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-from urllib.parse import urlencode
+from typing import Annotated, Generic, TypeVar
+from urllib.parse import quote, urlencode
 
-from fastapi import Request, Response
+from fastapi import Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 Item = TypeVar("Item")
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+
+LimitQuery = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="At most so many.")]
+CursorQuery = Annotated[str | None, Query(description="From the `next` link of the page before.")]
 
 
 class Page(BaseModel, Generic[Item]):
@@ -19,19 +23,16 @@ class Page(BaseModel, Generic[Item]):
     items: list[Item]
     next: str | None = Field(
         None,
-        description="Path of the next page; null on the last one.",
-        examples=["/api/v1/runs?limit=50&cursor=Wy4uLl0"],
+        description="Path of the next page, as in the Link header; null on the last one.",
+        examples=["/api/v1/datasets?limit=50&cursor=dHJhZGVz"],
     )
 
 
-def next_link(request: Request, response: Response, cursor: str | None) -> str | None:
-    """Return the path of the page after a cursor, which is the request's with all that it asks for; None if there is none.
-
-    The answer gets it as a header, too: `Link: <...>; rel="next"`.
-    """
+def page(request: Request, response: Response, items: list[Item], cursor: str | None) -> Page[Item]:
+    """Return a page whose next one, if there is a cursor, is asked for as this one was."""
     if cursor is None:
-        return None
+        return Page(items=items)
     asked = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    path = f"{request.scope['path']}?{urlencode([*asked, ('cursor', cursor)])}"
-    response.headers["Link"] = f'<{path}>; rel="next"'
-    return path
+    link = f"{quote(request.scope['path'])}?{urlencode([*asked, ('cursor', cursor)])}"
+    response.headers["Link"] = f'<{link}>; rel="next"'
+    return Page(items=items, next=link)

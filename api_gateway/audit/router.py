@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 from api_gateway.audit.schemas import AuditItem
 from api_gateway.dependencies import AdminDep, ContextDep
 from api_gateway.documentation import problems
-from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
+from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
 from reportgen_dagster.services import audit
 
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
@@ -26,14 +26,11 @@ def list_audit(
     action: Annotated[audit.Action | None, Query(description="Only this action.")] = None,
     since: Annotated[AwareDatetime | None, Query(description="From this time on, RFC 3339.")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Before this time, RFC 3339.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
+    limit: LimitQuery = DEFAULT_LIMIT,
+    cursor: CursorQuery = None,
 ) -> Page[AuditItem]:
     """List events, the last first. The `next` link keeps the filters."""
     found, cursor = audit.list_events(
         context, user_id=user_id, action=action, since=since, until=until, limit=limit, cursor=cursor
     )
-    return Page(
-        items=[AuditItem.of(event) for event in found],
-        next=next_link(request, response, cursor),
-    )
+    return page(request, response, [AuditItem.of(event) for event in found], cursor)

@@ -13,9 +13,9 @@ from api_gateway.auth.schemas import (
     TokensView,
     UserView,
 )
+from api_gateway.bodies import json_body
 from api_gateway.dependencies import ContextDep, SessionDep
 from api_gateway.documentation import problems
-from api_gateway.media import json_body
 from reportgen_dagster.services import accounts
 from reportgen_dagster.services.accounts import Client, SignedIn
 from reportgen_dagster.services.origin import present_origin

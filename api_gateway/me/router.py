@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from api_gateway.auth.schemas import MessageView
+from api_gateway.bodies import json_body
 from api_gateway.dependencies import ContextDep, ReaderDep, SessionDep
 from api_gateway.documentation import problems
 from api_gateway.me.schemas import (
@@ -19,7 +20,6 @@ from api_gateway.me.schemas import (
     Sessions,
     SessionsEnded,
 )
-from api_gateway.media import json_body
 from reportgen_dagster.services import api_tokens, me
 
 router = APIRouter(prefix="/api/v1/me", tags=["me"])

@@ -17,7 +17,7 @@ from api_gateway.dependencies import ContextDep, LauncherDep, ReaderDep, RunnerD
 from api_gateway.documentation import problems
 from api_gateway.downloads import file_response
 from api_gateway.idempotency import IdempotencyDep
-from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
+from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
 from api_gateway.reports.schemas import RunItem, State, Trigger, run_item
 from api_gateway.runs.schemas import (
     ArtifactItem,
@@ -54,8 +54,8 @@ def list_runs(
     response: Response,
     caller: ReaderDep,
     context: ContextDep,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
+    limit: LimitQuery = DEFAULT_LIMIT,
+    cursor: CursorQuery = None,
     report: Annotated[
         str | None, Query(description="Only runs of the report of this name.", examples=["margin"])
     ] = None,
@@ -82,9 +82,7 @@ def list_runs(
         accepted_before=accepted_before,
     )
     found, cursor = runs.list_runs(context, caller.user_id, wanted=wanted, limit=limit, cursor=cursor)
-    return Page(
-        items=[run_item(run, context.settings) for run in found], next=next_link(request, response, cursor)
-    )
+    return page(request, response, [run_item(run, context.settings) for run in found], cursor)
 
 
 @router.get("/{run_id}", response_description="The run.", responses=problems(401, 404, 503))

@@ -1,15 +1,17 @@
-"""Schedules as a resource: list, pause, resume, delete. They are made by `POST /api/trigger-scheduled-report/`."""
+"""Schedules as a resource: list, get, pause, resume, delete.
+
+They are made with their reports, by `PUT /api/v1/reports/{name}` or `POST /api/trigger-scheduled-report/`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from api_gateway.dependencies import ContextDep, ReaderDep, WriterDep
 from api_gateway.documentation import problems
-from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
-from api_gateway.schedules.schemas import ScheduleItem, schedule_item
+from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
+from api_gateway.schedules.schemas import ScheduleDetail, ScheduleItem, schedule_detail, schedule_item
 from reportgen_dagster.services import schedules
 
 router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
@@ -21,15 +23,21 @@ def list_schedules(
     response: Response,
     caller: ReaderDep,
     context: ContextDep,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
+    limit: LimitQuery = DEFAULT_LIMIT,
+    cursor: CursorQuery = None,
 ) -> Page[ScheduleItem]:
-    """List the caller's schedules, oldest first."""
+    """List the caller's schedules, oldest first, each with its next and its last run."""
     found, cursor = schedules.page_of_schedules(context, caller.user_id, limit=limit, cursor=cursor)
-    return Page(
-        items=[schedule_item(schedule, context.settings) for schedule in found],
-        next=next_link(request, response, cursor),
-    )
+    items = [schedule_item(schedule, context.settings) for schedule in found]
+    return page(request, response, items, cursor)
+
+
+@router.get("/{schedule_id}", response_description="The schedule.", responses=problems(401, 404, 503))
+def get_schedule(schedule_id: str, caller: ReaderDep, context: ContextDep) -> ScheduleDetail:
+    """Show a schedule with its next ten times and what became of its last ten runs."""
+    schedule = schedules.get_schedule(context, caller.user_id, schedule_id)
+    last_runs = schedules.last_runs(context, caller.user_id, schedule.id)
+    return schedule_detail(schedule, last_runs, context.settings)
 
 
 @router.post(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter, Request, Response
 
-from fastapi import APIRouter, Query, Request, Response
-
+from api_gateway.bodies import json_body
 from api_gateway.dependencies import AdminDep, ContextDep
 from api_gateway.documentation import problems
-from api_gateway.media import json_body
-from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
+from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
 from api_gateway.users.schemas import UserItem, UserPatch
 from reportgen_dagster.services import users
 
@@ -22,14 +20,12 @@ def list_users(
     response: Response,
     caller: AdminDep,  # noqa: ARG001 - asks for the scope
     context: ContextDep,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Query(description="From the `next` link of the page before.")] = None,
+    limit: LimitQuery = DEFAULT_LIMIT,
+    cursor: CursorQuery = None,
 ) -> Page[UserItem]:
     """List all users, the oldest account first."""
     found, cursor = users.page_of_users(context, limit=limit, cursor=cursor)
-    return Page(
-        items=[UserItem.of(user) for user in found], next=next_link(request, response, cursor)
-    )
+    return page(request, response, [UserItem.of(user) for user in found], cursor)
 
 
 @router.get("/{user_id}", response_description="The user.", responses=problems(404, 503))

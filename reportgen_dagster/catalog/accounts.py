@@ -83,6 +83,14 @@ def enabled_users(transaction: Transaction, *, limit: int) -> list[User]:
     return list(transaction.scalars(statement.limit(limit)))
 
 
+def lock_definitions(transaction: Transaction, user_id: str) -> None:
+    """Wait until nobody else changes what a user has defined; nobody can before the transaction ends.
+
+    First of all locks, so that no two wait for each other. It holds up neither reading nor accepting runs.
+    """
+    transaction.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+
+
 def set_password_hash(transaction: Transaction, user_id: str, password_hash: str) -> None:
     """Store a password's new hash."""
     transaction.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from reportgen_dagster.catalog.named import is_named
 from reportgen_dagster.catalog.tables import Dataset, DatasetVersion
@@ -120,10 +120,61 @@ def with_latest(session: Session, owner_id: str) -> list[tuple[Dataset, DatasetV
     return [(dataset, version) for dataset, version in session.execute(statement)]
 
 
-def versions(session: Session, dataset_id: str) -> list[DatasetVersion]:
-    """Return a dataset's versions, the latest first."""
+def page(
+    session: Session, owner_id: str, *, after: str | None, limit: int
+) -> list[tuple[Dataset, DatasetVersion]]:
+    """Return named datasets of an owner in the order of their names, each with its latest version.
+
+    Args:
+        session: The transaction.
+        owner_id: Whose they are.
+        after: Only those behind this name.
+        limit: At most so many.
+    """
+    latest = (
+        select(DatasetVersion.id)
+        .where(DatasetVersion.dataset_id == Dataset.id)
+        .order_by(DatasetVersion.number.desc())
+        .limit(1)
+        .correlate(Dataset)
+        .scalar_subquery()
+    )
+    statement = (
+        select(Dataset, DatasetVersion)
+        .join(DatasetVersion, DatasetVersion.id == latest)
+        .where(Dataset.owner_id == owner_id, is_named(Dataset.name))
+        .order_by(Dataset.name)
+        .limit(limit)
+        .options(defer(DatasetVersion.profile))
+    )
+    if after is not None:
+        statement = statement.where(Dataset.name > after)
+    return [(dataset, version) for dataset, version in session.execute(statement)]
+
+
+def versions(
+    session: Session,
+    dataset_id: str,
+    *,
+    before: int | None = None,
+    limit: int | None = None,
+    with_profiles: bool = True,
+) -> list[DatasetVersion]:
+    """Return a dataset's versions, the latest first.
+
+    Args:
+        session: The transaction.
+        dataset_id: Which dataset.
+        before: Only those with a smaller number.
+        limit: At most so many.
+        with_profiles: Their profiles, which may be long, are read along.
+    """
     statement = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset_id)
-    return list(session.scalars(statement.order_by(DatasetVersion.number.desc())))
+    if before is not None:
+        statement = statement.where(DatasetVersion.number < before)
+    if not with_profiles:
+        statement = statement.options(defer(DatasetVersion.profile))
+    return list(session.scalars(statement.order_by(DatasetVersion.number.desc()).limit(limit)))
 
 
 def version(session: Session, dataset_id: str, number: int | None = None) -> DatasetVersion | None:

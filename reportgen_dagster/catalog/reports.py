@@ -103,6 +103,15 @@ def of_owner(session: Session, owner_id: str) -> list[Report]:
     return list(session.scalars(statement.options(inputs, joinedload(Report.ruleset))))
 
 
+def page(session: Session, owner_id: str, *, after: str | None, limit: int) -> list[Report]:
+    """Return reports of an owner in the order of their names: those behind a name, at most so many."""
+    statement = select(Report).where(Report.owner_id == owner_id).order_by(Report.name).limit(limit)
+    if after is not None:
+        statement = statement.where(Report.name > after)
+    inputs = selectinload(Report.inputs).joinedload(ReportInput.dataset)
+    return list(session.scalars(statement.options(inputs, joinedload(Report.ruleset))))
+
+
 def lock(session: Session, report_id: str) -> Report | None:
     """Return anybody's report; nobody changes it or accepts another run of it so before the transaction ends."""
     return session.scalars(select(Report).where(Report.id == report_id).with_for_update()).first()

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from reportgen_dagster.catalog.named import is_named
 from reportgen_dagster.catalog.tables import Ruleset, RulesetVersion
@@ -98,6 +98,56 @@ def with_latest(session: Session, owner_id: str) -> list[tuple[Ruleset, RulesetV
         .order_by(Ruleset.name, RulesetVersion.number.desc())
     )
     return [(ruleset, version) for ruleset, version in session.execute(statement)]
+
+
+def page(
+    session: Session, owner_id: str, *, after: str | None, limit: int
+) -> list[tuple[Ruleset, RulesetVersion]]:
+    """Return named rulesets of an owner in the order of their names, each with its latest version without the text.
+
+    Args:
+        session: The transaction.
+        owner_id: Whose they are.
+        after: Only those behind this name.
+        limit: At most so many.
+    """
+    latest = (
+        select(RulesetVersion.id)
+        .where(RulesetVersion.ruleset_id == Ruleset.id)
+        .order_by(RulesetVersion.number.desc())
+        .limit(1)
+        .correlate(Ruleset)
+        .scalar_subquery()
+    )
+    statement = (
+        select(Ruleset, RulesetVersion)
+        .join(RulesetVersion, RulesetVersion.id == latest)
+        .where(Ruleset.owner_id == owner_id, is_named(Ruleset.name))
+        .order_by(Ruleset.name)
+        .limit(limit)
+        .options(defer(RulesetVersion.text))
+    )
+    if after is not None:
+        statement = statement.where(Ruleset.name > after)
+    return [(ruleset, version) for ruleset, version in session.execute(statement)]
+
+
+def page_of_versions(
+    session: Session, ruleset_id: str, *, before: int | None, limit: int
+) -> list[RulesetVersion]:
+    """Return a ruleset's versions without their texts, the latest first.
+
+    Args:
+        session: The transaction.
+        ruleset_id: Which ruleset.
+        before: Only those with a smaller number.
+        limit: At most so many.
+    """
+    statement = select(RulesetVersion).where(RulesetVersion.ruleset_id == ruleset_id)
+    if before is not None:
+        statement = statement.where(RulesetVersion.number < before)
+    ordered = statement.order_by(RulesetVersion.number.desc()).limit(limit)
+    return list(session.scalars(ordered.options(defer(RulesetVersion.text))))
 
 
 def versions(session: Session, ruleset_id: str) -> list[RulesetVersion]:

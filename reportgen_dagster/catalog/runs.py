@@ -133,6 +133,13 @@ def last_of_schedules(session: Session, schedule_ids: Sequence[str]) -> dict[str
     return {run.schedule_id: (run, rejects) for run, rejects in rows if run.schedule_id}
 
 
+def of_schedule(session: Session, schedule_id: str, *, limit: int) -> list[RunRow]:
+    """Return the runs of a schedule, most recently accepted first, at most so many."""
+    statement = _rows().where(Run.schedule_id == schedule_id)
+    ordered = statement.order_by(Run.accepted_at.desc(), Run.id.desc()).limit(limit)
+    return list(session.execute(ordered))
+
+
 def _last_of(session: Session, column: InstrumentedAttribute[str | None], ids: Sequence[str]) -> list[RunRow]:
     """Look for the last run of each id by itself, however many runs it has."""
     wanted = func.unnest(bindparam("ids", list(ids), ARRAY(Text))).table_valued("id").render_derived()

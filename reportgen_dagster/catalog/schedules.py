@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +69,15 @@ def of_report(session: Session, report_id: str) -> list[Schedule]:
     return list(
         session.scalars(select(Schedule).where(Schedule.report_id == report_id).order_by(Schedule.name))
     )
+
+
+def of_reports(session: Session, report_ids: Collection[str]) -> dict[str, list[Schedule]]:
+    """Return the schedules of each report that has some, in the order of their names."""
+    found = defaultdict(list)
+    statement = select(Schedule).where(Schedule.report_id.in_(report_ids)).order_by(Schedule.name)
+    for schedule in session.scalars(statement):
+        found[schedule.report_id].append(schedule)
+    return found
 
 
 def contradicted(session: Session, shards: int) -> dict[str, int]:

@@ -483,6 +483,18 @@ class Delivery(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
+class SecretGrant(Base):
+    """A user may sign webhooks with a secret of the installation; the operator said so. Its value is not here."""
+
+    __tablename__ = "secret_grants"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    granted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class LoadedDefinitions(Base):
     """What a Dagster code location last built its definitions from, so that a change is noticed."""
 

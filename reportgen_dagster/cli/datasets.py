@@ -40,24 +40,14 @@ def add_command(
 
     The same bytes again are no new version.
     """
-    from reportgen_dagster.engine.headers import Header
-    from reportgen_dagster.errors import FileRefusedError
     from reportgen_dagster.services import datasets
-    from reportgen_dagster.services.fitting import judge_as_text
+    from reportgen_dagster.services.fitting import judge_for_any_rules
     from reportgen_dagster.services.names import checked_name
-    from reportgen_dagster.services.uploads import Receiver, judge_plainly
+    from reportgen_dagster.services.uploads import Receiver
 
     checked_name(name, "dataset")
-    refusals: list[str] = []
-
-    def judge(head: bytes, role: str) -> Header:
-        try:
-            return judge_plainly(head, role)
-        except FileRefusedError as refusal:
-            header = judge_as_text(head, role)
-            refusals.append(refusal.detail)
-            return header
-
+    notes: list[str] = []
+    judge = judge_for_any_rules(notes)
     with acting(user) as (context, owner_id):
         with Receiver(context, "" if file == STDIN else file.name, name, judge) as receiver:
             for chunk in chunks_of(file):
@@ -68,8 +58,8 @@ def add_command(
         print_json(version)
         return
     say(f"{name}: {_version_words(version)}")
-    if refusals:
-        say(f"  note: only rules that say how this file is written can use it: {refusals[0]}")
+    if notes:
+        say(f"  note: {notes[0]}")
 
 
 @app.command("list")
@@ -201,8 +191,8 @@ def _expected(dataset: DatasetView) -> str:
     from reportgen_dagster.services.cron import in_words
 
     expected = dataset.expected
-    words = f"{in_words(expected['cron'])}, {expected['timezone']}"
-    return f"{words}, within {span_text(expected['within_seconds'])}"
+    words = f"{in_words(expected.cron)}, {expected.timezone}"
+    return f"{words}, within {span_text(expected.within_seconds)}"
 
 
 def _profile_lines(profile: dict[str, Any]) -> list[str]:

@@ -56,6 +56,7 @@ app.add_typer(lazy_group("schedules", "When reports run by themselves."))
 app.add_typer(
     lazy_group("deliveries", "E-mails, webhooks and copies of reports: what is on its way, and what is dead.")
 )
+app.add_typer(lazy_group("secrets", "Who may sign webhooks with which secret."))
 app.add_typer(lazy_group("storage", "Where the files of an installation are kept."))
 app.add_typer(lazy_group("users", "Who uses an installation: roles, shares in the queue, keeping out."))
 app.add_typer(lazy_group("keys", "The keys that tokens are signed with."))

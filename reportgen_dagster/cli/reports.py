@@ -139,7 +139,7 @@ def put_command(
         deliveries=_deliveries(deliveries) if deliveries else (),
     )
     with acting(user) as (context, owner_id):
-        report = reports.put_report(context, owner_id, name, wish)
+        report = reports.put_report(context, owner_id, name, wish, is_operator=True)
     if as_json:
         print_json(report_json(report))
     else:

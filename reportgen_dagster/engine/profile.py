@@ -68,6 +68,7 @@ class Profile:
         distinct_is_estimated: The numbers of distinct values are estimates, a few percent off.
         columns: The columns, in the file's order.
         preview: The first rows as a Markdown table.
+        first_rows: The same rows, cells as texts; null is None. Of at most SHOWN_COLUMNS columns, long cells cut.
         decisions: How the file was read, in words.
     """
 
@@ -76,6 +77,7 @@ class Profile:
     distinct_is_estimated: bool
     columns: tuple[ColumnProfile, ...]
     preview: str
+    first_rows: tuple[tuple[str | None, ...], ...]
     decisions: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -140,12 +142,14 @@ def _profile(
     with _opened_among(connections, source, work, limits) as connection:
         reading.create_views(connection, source)
         rows, columns = _columns(connection, source.header.columns, is_estimated=is_estimated)
+        first_rows = _first_rows(connection, source)
         return Profile(
             rows=rows,
             unreadable_rows=unreadable_rows,
             distinct_is_estimated=is_estimated,
             columns=columns,
-            preview=_preview(connection, source),
+            preview=markdown(source.header.columns[:SHOWN_COLUMNS], first_rows),
+            first_rows=first_rows,
             decisions=source.decisions,
         )
 
@@ -201,8 +205,10 @@ def _shown(value: Expr) -> Expr:
     return call("left", cast(value, "VARCHAR"), exp.Literal.number(SHOWN_CHARACTERS))
 
 
-def _preview(connection: duckdb.DuckDBPyConnection, source: TextFile) -> str:
+def _first_rows(
+    connection: duckdb.DuckDBPyConnection, source: TextFile
+) -> tuple[tuple[str | None, ...], ...]:
     names = source.header.columns[:SHOWN_COLUMNS]
     cells = [call("left", column(name), exp.Literal.number(SHOWN_CHARACTERS)) for name in names]
     query = exp.select(*cells).from_(reading.table(source.name)).limit(PREVIEW_ROWS)
-    return markdown(names, connection.execute(query.sql(DIALECT)).fetchall())
+    return tuple(connection.execute(query.sql(DIALECT)).fetchall())

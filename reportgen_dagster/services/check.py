@@ -1,4 +1,4 @@
-"""Checks users' rules in warm child processes with little memory and time, so that no text can harm the gateway.
+"""Checks, explains and rewrites users' rules in warm child processes with little memory and time: no text harms the gateway.
 
 The child's side is services/check_child.py; what a check is, is rules/.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from reportgen_dagster.errors import RulesError, error_from_json
 from reportgen_dagster.services.child_processes import ChildProcesses, TooMuchError
@@ -48,13 +48,39 @@ class Checker:
             BadRequestError: If only the parameters are wrong.
             UnavailableError: If no child can be started.
         """
-        request = {
-            "text": rules.text,
-            "source": rules.filename,
-            "syntax": rules.syntax,
-            "columns": None if columns is None else {name: list(names) for name, names in columns.items()},
-            "parameters": None if parameters is None else dict(parameters),
-        }
+        answer = self._ask(
+            rules,
+            columns=None if columns is None else {name: list(names) for name, names in columns.items()},
+            parameters=None if parameters is None else dict(parameters),
+        )
+        return RulesFacts.from_json(answer["facts"])
+
+    def explain(self, rules: RulesText) -> dict[str, Any]:
+        """Return what rules mean, as `rules/explain.py`'s `Explanation.to_json` has it.
+
+        Raises:
+            RulesError: With every problem; also if it takes too much time or memory.
+            UnavailableError: If no child can be started.
+        """
+        explanation: dict[str, Any] = self._ask(rules, explain=True)["explanation"]
+        return explanation
+
+    def rewrite(self, rules: RulesText, wanted: Literal["yaml", "json"]) -> str:
+        """Return rules in a syntax; as they were put if they have that one.
+
+        Raises:
+            RulesError: If they cannot be read, or it takes too much time or memory.
+            UnavailableError: If no child can be started.
+        """
+        return rules.text if rules.syntax == wanted else str(self._ask(rules, wanted=wanted)["text"])
+
+    def _ask(self, rules: RulesText, **what: Any) -> dict[str, Any]:
+        """Return what a child answers that is no error.
+
+        Raises:
+            ReportgenError: The error that it answers, or that it cannot.
+        """
+        request = {"text": rules.text, "source": rules.filename, "syntax": rules.syntax, **what}
         try:
             answer = self._children.ask(request)
         except TooMuchError:
@@ -67,7 +93,7 @@ class Checker:
             if "facts" in answer:
                 error.facts["rules"] = RulesFacts.from_json(answer["facts"])
             raise error
-        return RulesFacts.from_json(answer["facts"])
+        return answer
 
 
 _checker = Checker()
@@ -96,6 +122,26 @@ def check_report(
         UnavailableError: If the checking process cannot be started.
     """
     return _checker.check(rules, columns, parameters)
+
+
+def explain(rules: RulesText) -> dict[str, Any]:
+    """Return what rules mean: long form, graph, columns after each step, SQL and lineage, as plain data.
+
+    Raises:
+        RulesError: With every problem; also if it takes too much time or memory.
+        UnavailableError: If the checking process cannot be started.
+    """
+    return _checker.explain(rules)
+
+
+def rewrite(rules: RulesText, wanted: Literal["yaml", "json"]) -> str:
+    """Return rules in a syntax; as they were put if they have that one. Comments are lost on the way.
+
+    Raises:
+        RulesError: If they cannot be read, or it takes too much time or memory.
+        UnavailableError: If the checking process cannot be started.
+    """
+    return _checker.rewrite(rules, wanted)
 
 
 def warm() -> None:

@@ -1,6 +1,8 @@
 """The process that reads users' rules for the gateway: `python -m reportgen_dagster.services.check_child`.
 
-One JSON object a line comes in (text, source, syntax, columns, parameters) and one goes out ({"facts": ..., "error": ...}).
+One JSON object a line comes in and one goes out. What is asked is a check (text, source, syntax, columns, parameters;
+{"facts": ..., "error": ...}), with `explain` also what the rules mean ({"explanation": ...}), or with `wanted` the text in
+another syntax ({"text": ...}).
 The process has little memory, no files to write and no secrets; whatever a hostile text does to it, services/check.py starts
 another. Started by that module only.
 """
@@ -18,11 +20,13 @@ from typing import Any, Literal, TextIO
 
 from reportgen_dagster.engine import sandbox
 from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, RulesError
+from reportgen_dagster.rules.explain import explain
 from reportgen_dagster.rules.reading.loading import read_ruleset
 from reportgen_dagster.rules.reading.ruleset import Ruleset
+from reportgen_dagster.rules.reading.writing import in_syntax
 from reportgen_dagster.services.parameters import parameter_problems
 from reportgen_dagster.services.rules_facts import INPUT, RulesFacts
-from reportgen_dagster.services.rules_problems import rules_problems
+from reportgen_dagster.services.rules_problems import dry_plan, plan_problems, rules_problems
 
 MEMORY_BYTES = 1024**3
 CPU_SECONDS = 10
@@ -58,16 +62,20 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Check one text of rules, with columns also against the files and with parameters also those.
+    """Check one text of rules, with columns also against the files and with parameters also those; or explain or rewrite it.
 
     Returns:
         {"facts": what the rules say of files}, {"error": the error's JSON}, or both if the rules can be read and are wrong.
     """
     known: dict[str, Any] = {}
     try:
+        if request.get("wanted"):
+            return {"text": _rewritten(request)}
         ruleset = _loaded(request["text"], request["source"], request["syntax"])
         facts = RulesFacts.of(ruleset)
         known = {"facts": facts.to_json()}
+        if request.get("explain"):
+            return {"explanation": _explained(ruleset)}
         _judge(ruleset, facts, request["columns"], request["parameters"])
     except ReportgenError as error:
         return {"error": error.to_json(), **known}
@@ -82,6 +90,24 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
 def _loaded(text: str, source: str, syntax: Literal["yaml", "json"]) -> Ruleset:
     """Read rules; the same text is mostly asked of twice, without and with the files' columns."""
     return read_ruleset(text, source=source, syntax=syntax)
+
+
+def _rewritten(request: Mapping[str, Any]) -> str:
+    return in_syntax(
+        request["text"], source=request["source"], syntax=request["syntax"], wanted=request["wanted"]
+    )
+
+
+def _explained(ruleset: Ruleset) -> dict[str, Any]:
+    """Explain rules as far as they tell by themselves.
+
+    Raises:
+        RulesError: With every problem of the rules.
+    """
+    plan = dry_plan(ruleset, None)
+    if problems := plan_problems(plan):
+        raise RulesError(problems=problems)
+    return explain(plan, ruleset).to_json()
 
 
 def _judge(

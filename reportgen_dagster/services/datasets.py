@@ -12,14 +12,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from reportgen_dagster.catalog import datasets
+from reportgen_dagster.catalog import accounts, datasets
 from reportgen_dagster.catalog import reports as definitions
 from reportgen_dagster.catalog.tables import CSV_TYPE, Dataset, DatasetVersion
-from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError
-from reportgen_dagster.services import audit
+from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
+from reportgen_dagster.services import audit, cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron
 from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, may_exist, nearest_name
+from reportgen_dagster.services.preconditions import WHATEVER, Precondition, fingerprint
 from reportgen_dagster.services.runs import FileView, file_view
 from reportgen_dagster.services.uploads import Upload, new_version
 
@@ -37,6 +38,7 @@ class VersionView:
         filename: What the file was called.
         columns: The names in its header.
         created_at: When it came.
+        received_at: When these bytes last came while it was the latest; when it was made if they never came again.
         profile: Rows, columns and first rows, once they were looked at.
     """
 
@@ -46,7 +48,30 @@ class VersionView:
     filename: str
     columns: list[str]
     created_at: datetime
+    received_at: datetime
     profile: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationView:
+    """When new versions of a dataset are expected.
+
+    Attributes:
+        cron: Five fields.
+        timezone: An IANA name.
+        within_seconds: How long after its time a version may come.
+        since: Since when; changes with each change.
+    """
+
+    cron: str
+    timezone: str
+    within_seconds: int
+    since: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes with any of it."""
+        return fingerprint(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +81,12 @@ class DatasetView:
     Attributes:
         name: Its name.
         latest: Its latest version.
-        expected: When new versions are expected: `cron`, `timezone`, `within_seconds`; None: nobody minds.
+        expected: When new versions are expected; None: nobody minds.
     """
 
     name: str
     latest: VersionView
-    expected: dict[str, Any] | None
+    expected: ExpectationView | None
 
 
 def add_version(context: Context, owner_id: str, name: str, upload: Upload) -> VersionView:
@@ -81,6 +106,28 @@ def list_datasets(context: Context, owner_id: str) -> list[DatasetView]:
     with context.catalog.transaction() as session:
         rows = datasets.with_latest(session, owner_id)
     return [_view(dataset, latest) for dataset, latest in rows if not RESERVED.fullmatch(dataset.name)]
+
+
+def page_of_datasets(
+    context: Context, owner_id: str, *, limit: int = 50, cursor: str | None = None
+) -> tuple[list[DatasetView], str | None]:
+    """Return a page of the caller's datasets in the order of their names, without profiles, and the cursor of the next page.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        limit: At most so many, from 1 to 500.
+        cursor: Where the page begins, as the page before gave it.
+
+    Raises:
+        BadRequestError: If limit or cursor cannot be used.
+    """
+    cursors.check_limit(limit)
+    after = cursors.decode_text(cursor) if cursor else None
+    with context.catalog.transaction() as session:
+        rows, last = cursors.cut(datasets.page(session, owner_id, after=after, limit=limit + 1), limit)
+        views = [_view(dataset, version, with_profile=False) for dataset, version in rows]
+    return views, cursors.encode_text(last[0].name) if last else None
 
 
 def get_dataset(context: Context, owner_id: str, name: str) -> DatasetView:
@@ -103,6 +150,63 @@ def list_versions(context: Context, owner_id: str, name: str) -> list[VersionVie
     with context.catalog.transaction() as session:
         dataset = find_own(session, owner_id, name)
         return [_version(version) for version in datasets.versions(session, dataset.id)]
+
+
+def page_of_versions(
+    context: Context, owner_id: str, name: str, *, limit: int = 50, cursor: str | None = None
+) -> tuple[list[VersionView], str | None]:
+    """Return a page of the versions of a dataset of the caller's, the latest first, and the cursor of the next page.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        name: Which dataset.
+        limit: At most so many, from 1 to 500.
+        cursor: Where the page begins, as the page before gave it.
+
+    Raises:
+        BadRequestError: If limit or cursor cannot be used.
+        NotFoundError: If there is none of that name.
+    """
+    cursors.check_limit(limit)
+    before = cursors.decode_number(cursor) if cursor else None
+    with context.catalog.transaction() as session:
+        dataset = find_own(session, owner_id, name)
+        found = datasets.versions(session, dataset.id, before=before, limit=limit + 1, with_profiles=False)
+        page, last = cursors.cut([_version(version, with_profile=False) for version in found], limit)
+    return page, cursors.encode_text(str(last.number)) if last else None
+
+
+def get_version(context: Context, owner_id: str, name: str, number: int | None = None) -> VersionView:
+    """Return a version of a dataset of the caller's; the latest without a number.
+
+    Raises:
+        NotFoundError: If there is no such dataset or version.
+    """
+    with context.catalog.transaction() as session:
+        return _version(find_version(session, find_own(session, owner_id, name), number))
+
+
+def get_profile(context: Context, owner_id: str, name: str, number: int) -> dict[str, Any]:
+    """Return what a version of a dataset of the caller's holds: the members of engine/profile.py's `Profile`.
+
+    Raises:
+        NotFoundError: If there is no such dataset or version.
+        ConflictError: If nobody looked at it yet, or it cannot be read.
+    """
+    profile = get_version(context, owner_id, name, number).profile
+    if profile is None:
+        raise ConflictError(
+            f"Version {number} of {name} was not looked at yet.", hint="Ask again in a few seconds."
+        )
+    if "error" in profile:
+        error = profile["error"]
+        raise ConflictError(
+            f"Version {number} of {name} cannot be read as it is: {error['detail']}",
+            problems=[Problem(**problem) for problem in error["problems"]],
+            hint=error["hint"],
+        )
+    return profile
 
 
 def version_file(context: Context, owner_id: str, name: str, number: int | None = None) -> FileView:
@@ -136,6 +240,7 @@ def expect_dataset(
     cron: str | None,
     timezone: str = "UTC",
     within_seconds: int = 3600,
+    expected: Precondition = WHATEVER,
 ) -> DatasetView:
     """Say when new versions of a dataset are expected; a late one is told by the dataset's check `on_time`.
 
@@ -146,18 +251,23 @@ def expect_dataset(
         cron: Five fields; None: they are not expected at any time.
         timezone: An IANA name.
         within_seconds: How long after its time a version may come.
+        expected: What the expectation must be before.
 
     Raises:
         NotFoundError: If there is no such dataset.
         CronError: If cron or time zone are not valid.
         BadRequestError: If the seconds are none, or more than a month.
+        PreconditionError: If the expectation is not what was expected.
     """
     if cron is not None:
         check_cron(cron, timezone)
         if not 0 < within_seconds <= MAX_WITHIN_SECONDS:
             raise BadRequestError(f"within_seconds: 1 to {MAX_WITHIN_SECONDS:,} are possible.")
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         dataset = find_own(session, owner_id, name)
+        present = _expectation(dataset)
+        expected.check(present.fingerprint if present else None)
         datasets.expect(
             session,
             dataset.id,
@@ -169,6 +279,31 @@ def expect_dataset(
         return _view(dataset, find_version(session, dataset))
 
 
+def get_expectation(context: Context, owner_id: str, name: str) -> ExpectationView:
+    """Return when new versions of a dataset of the caller's are expected.
+
+    Raises:
+        NotFoundError: If there is no such dataset, or nobody minds when it gets new versions.
+    """
+    with context.catalog.transaction() as session:
+        found = _expectation(find_own(session, owner_id, name))
+    if found is None:
+        raise NotFoundError(f"New versions of {name} are not expected at any time.")
+    return found
+
+
+def put_expectation(
+    context: Context, owner_id: str, name: str, *, expected: Precondition = WHATEVER, **times: Any
+) -> ExpectationView:
+    """Say when new versions of a dataset are expected, as `expect_dataset`, and return that.
+
+    Raises:
+        ReportgenError: As `expect_dataset`.
+    """
+    expect_dataset(context, owner_id, name, expected=expected, **times)
+    return get_expectation(context, owner_id, name)
+
+
 def delete_dataset(context: Context, owner_id: str, name: str) -> None:
     """Delete a dataset of the caller's. Runs keep the versions that they were made of.
 
@@ -177,6 +312,7 @@ def delete_dataset(context: Context, owner_id: str, name: str) -> None:
         ConflictError: If reports are made of it.
     """
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         dataset = find_own(session, owner_id, name, lock=True)
         users = definitions.using(session, dataset_id=dataset.id)
         if users:
@@ -216,7 +352,7 @@ def find_version(session: Session, dataset: Dataset, number: int | None = None) 
     return found
 
 
-def _version(version: DatasetVersion) -> VersionView:
+def _version(version: DatasetVersion, *, with_profile: bool = True) -> VersionView:
     return VersionView(
         number=version.number,
         digest=version.digest,
@@ -224,16 +360,21 @@ def _version(version: DatasetVersion) -> VersionView:
         filename=version.filename,
         columns=version.header,
         created_at=version.created_at,
-        profile=version.profile,
+        received_at=version.received_at,
+        profile=version.profile if with_profile else None,
     )
 
 
-def _view(dataset: Dataset, latest: DatasetVersion) -> DatasetView:
-    expected = None
-    if dataset.expected_cron is not None:
-        expected = {
-            "cron": dataset.expected_cron,
-            "timezone": dataset.expected_timezone,
-            "within_seconds": dataset.expected_within_seconds,
-        }
-    return DatasetView(dataset.name, _version(latest), expected)
+def _view(dataset: Dataset, latest: DatasetVersion, *, with_profile: bool = True) -> DatasetView:
+    return DatasetView(dataset.name, _version(latest, with_profile=with_profile), _expectation(dataset))
+
+
+def _expectation(dataset: Dataset) -> ExpectationView | None:
+    if dataset.expected_cron is None:
+        return None
+    return ExpectationView(
+        dataset.expected_cron,
+        dataset.expected_timezone or "UTC",
+        dataset.expected_within_seconds or 0,
+        dataset.expected_since or dataset.created_at,
+    )

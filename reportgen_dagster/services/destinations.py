@@ -9,7 +9,7 @@ What belongs here: the shape of a destination. What does not: who sends to it (d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -95,13 +95,17 @@ class Address:
     destination: dict[str, Any]
 
 
-def read(given: Any, settings: Settings, *, is_watched: bool) -> tuple[list[dict[str, Any]], list[Problem]]:
+def read(
+    given: Any, settings: Settings, *, is_watched: bool, granted: Collection[str] | None
+) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Read the deliveries of a report.
 
     Args:
         given: JSON data.
         settings: What is allowed, and where secrets are.
         is_watched: The report can be late.
+        granted: The secrets that its owner, who puts it, may sign with; others do not exist for him, and copies go only where
+            COPY_TARGETS allows. None: the operator puts it, for whom all secrets are.
 
     Returns:
         The deliveries as they are kept, and everything that is wrong with them.
@@ -118,7 +122,7 @@ def read(given: Any, settings: Settings, *, is_watched: bool) -> tuple[list[dict
     problems = [
         Problem(message, path=_path((index, *place)))
         for index, destination in enumerate(destinations)
-        for place, message in _wrong(destination, settings, is_watched=is_watched)
+        for place, message in _wrong(destination, settings, is_watched=is_watched, granted=granted)
     ]
     return [one.model_dump(mode="json", exclude_none=True, by_alias=True) for one in destinations], problems
 
@@ -128,7 +132,7 @@ def _path(location: Sequence[str | int]) -> str:
 
 
 def _wrong(
-    destination: Destination, settings: Settings, *, is_watched: bool
+    destination: Destination, settings: Settings, *, is_watched: bool, granted: Collection[str] | None
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Find what is wrong with a destination of the right shape: where in it, and why."""
     if len(destination.parts) != 1:
@@ -138,20 +142,20 @@ def _wrong(
     if destination.copy_ is not None and set(destination.on or ()) - {"success"}:
         yield ("on",), "there is something to copy after a success only"
     for channel, part in destination.parts.items():
-        for place, message in _wrong_part(part, settings):
+        for place, message in _wrong_part(part, settings, granted):
             yield (channel, *place), message
 
 
 def _wrong_part(
-    part: Email | Webhook | Copy, settings: Settings
+    part: Email | Webhook | Copy, settings: Settings, granted: Collection[str] | None
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(part, Webhook):
         if problem := addresses.url_problem(part.url, settings):
             yield ("url",), problem
-        if problem := secrets.name_problem(settings, part.secret):
+        if problem := _secret_problem(part.secret, settings, granted):
             yield ("secret",), problem
         return
-    if isinstance(part, Copy) and (problem := targets.url_problem(part.url, settings)):
+    if isinstance(part, Copy) and (problem := _copy_problem(part.url, settings, granted)):
         yield ("url",), problem
     if isinstance(part, Email):
         for index, text in enumerate(part.to):
@@ -160,6 +164,20 @@ def _wrong_part(
     for index, name in enumerate(part.formats or ()):
         if name not in FORMATS:
             yield ("formats", index), f"there is no format {name}; there is {', '.join(FORMATS)}"
+
+
+def _secret_problem(name: str, settings: Settings, granted: Collection[str] | None) -> str:
+    """Return why a secret cannot be signed with; one that is not granted is told as one that is not there."""
+    if granted is None:
+        return secrets.name_problem(settings, name)
+    known = f"you may sign with {', '.join(sorted(granted))}" if granted else "none is granted to you"
+    return "" if name in granted else f"there is no secret `{name[:64]}`; {known}"
+
+
+def _copy_problem(url: str, settings: Settings, granted: Collection[str] | None) -> str:
+    if granted is not None and not settings.copy_prefixes:
+        return "whoever runs the service has named no place that copies may go to (REPORTGEN_COPY_TARGETS)"
+    return targets.url_problem(url, settings)
 
 
 def _address_problem(text: str) -> str:

@@ -83,6 +83,24 @@ def judge_as_text(head: bytes, role: str) -> Header:
             raise refusal from None
 
 
+def judge_for_any_rules(notes: list[str]) -> Judge:
+    """Return what judges a file that becomes a dataset: any text will do, for some rules may say how it is written.
+
+    Args:
+        notes: Takes why rules that do not say so cannot use the file.
+    """
+
+    def judge(head: bytes, role: str) -> Header:
+        try:
+            return judge_plainly(head, role)
+        except FileRefusedError as refusal:
+            header = judge_as_text(head, role)
+            notes.append(f"only rules that say how this file is written can use it: {refusal.detail}")
+            return header
+
+    return judge
+
+
 def files_to_take(
     context: Context,
     rules: RulesText | None,

@@ -26,6 +26,8 @@ def checked_name(name: str, what: str) -> str:
     plain = name.strip()
     if not plain or len(plain) > MAX_NAME or not plain.isprintable() or "/" in plain:
         raise BadRequestError(f"{what}: 1 to {MAX_NAME} printable characters are needed, and no slash.")
+    if plain in (".", ".."):
+        raise BadRequestError(f"{what}: {plain} is a step in paths and URLs; choose another.")
     if RESERVED.fullmatch(plain):
         raise BadRequestError(f"{what}: {plain} is what files of another kind are called; choose another.")
     return plain

@@ -6,20 +6,23 @@ The work is done by a warm child process (`preview_child.py`) with little memory
 from __future__ import annotations
 
 import atexit
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from reportgen_dagster.errors import BadRequestError, LimitError, error_from_json
+from reportgen_dagster.errors import BadRequestError, LimitError, TooManyError, error_from_json
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services.child_processes import ChildProcesses, TooMuchError
 from reportgen_dagster.services.uploads import RulesText
 
 CHILDREN = 1
+MAX_AT_ONCE = 6  # those that wait for the child counted; who is turned away holds up nobody
 PREVIEW_SECONDS = 2.0
 GRACE_SECONDS = 1.0  # the child minds the time itself and tells; who does not tell is ended
+RETRY_SECONDS = 2
 MAX_ROWS = 1_000
 CHILD_MODULE = "reportgen_dagster.services.preview_child"
 
@@ -54,6 +57,7 @@ class Previewer:
             seconds: How long a preview may take.
         """
         self._seconds = seconds
+        self._places = threading.BoundedSemaphore(MAX_AT_ONCE)
         self._children = ChildProcesses(CHILD_MODULE, count=children, seconds=seconds + GRACE_SECONDS)
         self.warm = self._children.warm
         self.close = self._children.close
@@ -83,6 +87,7 @@ class Previewer:
             BadRequestError: If `rows`, `step` or a parameter cannot be used.
             BadDataError: If the files allow no report.
             LimitError: If it takes too much time or memory.
+            TooManyError: If too many others wait already.
             UnavailableError: If no child can be started.
         """
         if not 1 <= rows <= MAX_ROWS:
@@ -97,16 +102,23 @@ class Previewer:
             "parameters": dict(parameters or {}),
             "run_date": (run_date or utc_now().date()).isoformat(),
         }
+        answer = self._ask(request)
+        if "error" in answer:
+            raise error_from_json(answer["error"])
+        return PreviewView(**answer["preview"])
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if not self._places.acquire(blocking=False):
+            raise TooManyError("Too many previews are made at this moment.", retry_seconds=RETRY_SECONDS)
         try:
-            answer = self._children.ask(request)
+            return self._children.ask(request)
         except TooMuchError:
             raise LimitError(
                 f"The preview takes more than {self._seconds:g} seconds or too much memory.",
                 hint="Preview smaller files, or make the whole report.",
             ) from None
-        if "error" in answer:
-            raise error_from_json(answer["error"])
-        return PreviewView(**answer["preview"])
+        finally:
+            self._places.release()
 
 
 _previewer = Previewer()

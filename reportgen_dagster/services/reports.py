@@ -7,26 +7,27 @@ run by cron (schedules.py), the way of an accepted run (attempts.py, reaper.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from reportgen_dagster.catalog import accounts, grants, schedules
 from reportgen_dagster.catalog import datasets as dataset_catalog
 from reportgen_dagster.catalog import reports as catalog
 from reportgen_dagster.catalog import rulesets as ruleset_catalog
 from reportgen_dagster.catalog import runs as queue
-from reportgen_dagster.catalog import schedules
 from reportgen_dagster.catalog.reports import Pinned, Source
 from reportgen_dagster.catalog.runs import RunFilter
-from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run
+from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run, Schedule
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from reportgen_dagster.identity import ID_PATTERN, utc_now
-from reportgen_dagster.services import audit, datasets, destinations, rulesets
+from reportgen_dagster.services import audit, cursors, datasets, destinations, rulesets
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_to_take
 from reportgen_dagster.services.names import RESERVED, checked_name, may_exist, nearest_name
+from reportgen_dagster.services.preconditions import WHATEVER, Precondition, fingerprint
 from reportgen_dagster.services.rerunning import accept_copy
 from reportgen_dagster.services.runs import (
     FileView,
@@ -36,6 +37,7 @@ from reportgen_dagster.services.runs import (
     report_file,
     run_view,
 )
+from reportgen_dagster.services.schedule_wishes import ScheduleWish, checked_schedules
 from reportgen_dagster.services.uploads import as_rules_text
 from reportgen_dagster.settings import Settings
 
@@ -65,6 +67,8 @@ class ReportWish:
         fresh_within_seconds: A report older than that is stale; None: nobody minds.
         formats: What its runs make; None: what the rules say.
         deliveries: Where its runs are told and its files go, as destinations.py describes it.
+        schedules: When it runs by itself: these and no others; None: those that it has.
+        paused: It runs neither by its schedules nor on new data until it is resumed.
     """
 
     ruleset: Pick
@@ -75,6 +79,8 @@ class ReportWish:
     fresh_within_seconds: int | None = None
     formats: Sequence[str] | None = None
     deliveries: Sequence[Mapping[str, Any]] = ()
+    schedules: Sequence[ScheduleWish] | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +97,29 @@ class ReportView:
     fresh_within_seconds: int | None
     formats: list[str] | None
     deliveries: list[dict[str, Any]]
+    schedules: tuple[ScheduleWish, ...]
     paused: bool
     last_run: RunView | None
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def fingerprint(self) -> str:
+        """What changes with its definition, and with nothing else."""
+        return fingerprint(replace(self, last_run=None))
+
 
 def put_report(
-    context: Context, owner_id: str, name: str, wish: ReportWish, *, check: Check | None = None
+    context: Context,
+    owner_id: str,
+    name: str,
+    wish: ReportWish,
+    *,
+    check: Check | None = None,
+    expected: Precondition = WHATEVER,
+    is_operator: bool = False,
 ) -> ReportView:
-    """Make a report, or change the caller's report of that name; a paused one goes on.
+    """Make a report, or change the caller's report of that name; a paused one goes on unless the wish says so.
 
     Args:
         context: The installation.
@@ -108,17 +127,24 @@ def put_report(
         name: What it is called.
         wish: What it is to be.
         check: Judges rules, columns and parameters; default: `services.check.check_report`.
+        expected: What the report must be before.
+        is_operator: Whoever runs the service puts it: webhooks may be signed with all secrets, copies go to any bucket unless
+            COPY_TARGETS says otherwise. Its owner signs with what is granted to him.
 
     Raises:
-        BadRequestError: If the name, a number, a destination or a parameter cannot be used.
+        BadRequestError: If the name, a number, a destination, a schedule or a parameter cannot be used.
         NotFoundError: If there is no such ruleset, dataset or version; with all of them.
         MissingInputError: If the rules name a file that no dataset is given for.
         RulesError: With everything that is wrong with the rules, also in view of the datasets' columns.
         ConflictError: If somebody deletes what the report is made of at the same moment.
+        PreconditionError: If the report is not what was expected.
     """
     plain = checked_name(name, "report")
     formats = checked_formats(wish.formats)
-    deliveries = _checked(wish, context.settings)
+    schedules_wished = None if wish.schedules is None else checked_schedules(wish.schedules)
+    with context.catalog.transaction() as session:
+        granted = None if is_operator else grants.of_user(session, owner_id)
+    deliveries = _checked(wish, context.settings, granted)
     with context.catalog.transaction() as session:
         rules, versions = _picked(session, owner_id, wish)
         ruleset_id, rules_text = rules.ruleset_id, as_rules_text(rules)
@@ -128,6 +154,8 @@ def put_report(
     )
     _refuse_unmade(deliveries, formats or facts.formats)
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
+        _expect(session, catalog.find(session, owner_id, plain), expected)
         report = catalog.put(
             session,
             owner_id=owner_id,
@@ -150,14 +178,46 @@ def put_report(
         # From here on nobody deletes what the report is made of: perhaps somebody just did.
         if any(RESERVED.fullmatch(one) for one in _made_of(report)):
             raise ConflictError("What the report is made of was deleted meanwhile.")
+        if schedules_wished is not None:
+            _put_schedules(session, report.id, schedules_wished)
+        if wish.paused:
+            catalog.set_paused(session, report.id, paused=True)
+            session.refresh(report)
         return _views(session, [report])[0]
+
+
+def _expect(session: Session, report: Report | None, expected: Precondition) -> None:
+    """Refuse a change of a report that is not as it must be; its schedules stay what they are before the transaction ends.
+
+    Raises:
+        PreconditionError: If it is something else.
+    """
+    if report is None:
+        expected.check(None)
+        return
+    schedules.lock_all(session, report.id)  # as a tick does it: schedule first, report second
+    expected.check(_views(session, [report])[0].fingerprint)
+
+
+def _put_schedules(session: Session, report_id: str, wishes: Sequence[ScheduleWish]) -> None:
+    """Give a report these schedules and no others. One that is there as it is wished for is left alone, with its missed times."""
+    present = {schedule.name: schedule for schedule in schedules.of_report(session, report_id)}
+    for name in present.keys() - {wish.name for wish in wishes}:
+        schedules.remove(session, present[name].id)
+    for wish in wishes:
+        if wish.name in present and ScheduleWish.of(present[wish.name]) == wish:
+            continue
+        schedule = schedules.put(session, report_id=report_id, name=wish.name, **wish.columns())
+        if wish.paused:
+            schedules.set_paused(session, schedule.id, paused=True)
+            session.refresh(schedule)
 
 
 def _made_of(report: Report) -> list[str]:
     return [report.ruleset.name, *(one.dataset.name for one in report.inputs)]
 
 
-def _checked(wish: ReportWish, settings: Settings) -> list[dict[str, Any]]:
+def _checked(wish: ReportWish, settings: Settings, granted: frozenset[str] | None) -> list[dict[str, Any]]:
     """Refuse times that cannot be meant and destinations that cannot be used; return the latter as they are kept.
 
     Raises:
@@ -170,7 +230,9 @@ def _checked(wish: ReportWish, settings: Settings) -> list[dict[str, Any]]:
         if seconds is not None and not 1 <= seconds <= MAX_SECONDS
     ]
     is_watched = wish.fresh_within_seconds is not None
-    deliveries, wrong = destinations.read(list(wish.deliveries), settings, is_watched=is_watched)
+    deliveries, wrong = destinations.read(
+        list(wish.deliveries), settings, is_watched=is_watched, granted=granted
+    )
     if problems or wrong:
         raise BadRequestError(problems=[*problems, *wrong])
     return deliveries
@@ -234,6 +296,27 @@ def list_reports(context: Context, owner_id: str) -> list[ReportView]:
         return _views(session, catalog.of_owner(session, owner_id))
 
 
+def page_of_reports(
+    context: Context, owner_id: str, *, limit: int = 50, cursor: str | None = None
+) -> tuple[list[ReportView], str | None]:
+    """Return a page of the caller's reports in the order of their names, and the cursor of the next page.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        limit: At most so many, from 1 to 500.
+        cursor: Where the page begins, as the page before gave it.
+
+    Raises:
+        BadRequestError: If limit or cursor cannot be used.
+    """
+    cursors.check_limit(limit)
+    after = cursors.decode_text(cursor) if cursor else None
+    with context.catalog.transaction() as session:
+        page, last = cursors.cut(catalog.page(session, owner_id, after=after, limit=limit + 1), limit)
+        return _views(session, page), cursors.encode_text(last.name) if last else None
+
+
 def get_report(context: Context, owner_id: str, name: str) -> ReportView:
     """Return a report of the caller's.
 
@@ -254,6 +337,31 @@ def report_runs(context: Context, owner_id: str, name: str, *, limit: int = 20) 
         report = find_own(session, owner_id, name)
         rows = queue.page(session, owner_id, limit=limit, wanted=RunFilter(report_id=report.id))
         return [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows]
+
+
+def page_of_runs(
+    context: Context, owner_id: str, name: str, *, limit: int = 50, cursor: str | None = None
+) -> tuple[list[RunView], str | None]:
+    """Return a page of the runs of a report of the caller's, most recently accepted first, and the cursor of the next page.
+
+    Args:
+        context: The installation.
+        owner_id: Who asks.
+        name: Which report.
+        limit: At most so many, from 1 to 500.
+        cursor: Where the page begins, as the page before gave it.
+
+    Raises:
+        BadRequestError: If limit or cursor cannot be used.
+        NotFoundError: If there is no report of that name.
+    """
+    cursors.check_limit(limit)
+    before = cursors.decode(cursor) if cursor else None
+    with context.catalog.transaction() as session:
+        report = find_own(session, owner_id, name)
+        rows = queue.page(session, owner_id, limit=limit + 1, before=before, report_id=report.id)
+        page, last = cursors.cut([run_view(run, has_rejects=rejects) for run, rejects in rows], limit)
+    return page, cursors.encode(last.accepted_at, last.id) if last else None
 
 
 def made_file(
@@ -311,21 +419,24 @@ def resume_report(context: Context, owner_id: str, name: str) -> ReportView:
 
 def _set_paused(context: Context, owner_id: str, name: str, *, paused: bool) -> ReportView:
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         report = find_own(session, owner_id, name)
         catalog.set_paused(session, report.id, paused=paused)
         session.refresh(report)
         return _views(session, [report])[0]
 
 
-def delete_report(context: Context, owner_id: str, name: str) -> None:
+def delete_report(context: Context, owner_id: str, name: str, *, expected: Precondition = WHATEVER) -> None:
     """Delete a report of the caller's with its schedules. Its runs and their files stay.
 
     Raises:
         NotFoundError: If there is none of that name.
+        PreconditionError: If it is not what was expected.
     """
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         report = find_own(session, owner_id, name)
-        schedules.lock_all(session, report.id)  # as a tick does it: schedule first, report second
+        _expect(session, report, expected)
         catalog.remove(session, report.id)
         audit.note(session, "report-deleted", owner_id, f"report/{name}")
 
@@ -465,8 +576,12 @@ def _views(session: Session, reports: Iterable[Report]) -> list[ReportView]:
     rulesets_at = ruleset_catalog.numbers(
         session, [report.ruleset_version_id for report in found if report.ruleset_version_id is not None]
     )
-    last_runs = queue.last_of_reports(session, [report.id for report in found])
-    return [_view(report, datasets_at, rulesets_at, last_runs.get(report.id)) for report in found]
+    ids = [report.id for report in found]
+    last_runs, its_schedules = queue.last_of_reports(session, ids), schedules.of_reports(session, ids)
+    return [
+        _view(report, datasets_at, rulesets_at, last_runs.get(report.id), its_schedules.get(report.id, ()))
+        for report in found
+    ]
 
 
 def _view(
@@ -474,6 +589,7 @@ def _view(
     datasets_at: Mapping[str, int],
     rulesets_at: Mapping[str, int],
     last_run: queue.RunRow | None,
+    its_schedules: Iterable[Schedule],
 ) -> ReportView:
     version_id = report.ruleset_version_id
     return ReportView(
@@ -490,6 +606,7 @@ def _view(
         fresh_within_seconds=report.fresh_within_seconds,
         formats=report.formats,
         deliveries=report.deliveries,
+        schedules=tuple(map(ScheduleWish.of, its_schedules)),
         paused=report.paused_at is not None,
         last_run=run_view(last_run[0], has_rejects=last_run[1]) if last_run else None,
         created_at=report.created_at,

@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from reportgen_dagster.catalog import accounts
 from reportgen_dagster.catalog import reports as report_catalog
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog import schedules as calendar
 from reportgen_dagster.catalog.reports import Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
-from reportgen_dagster.errors import BadRequestError, NotFoundError
+from reportgen_dagster.errors import NotFoundError
 from reportgen_dagster.identity import ID_PATTERN, utc_now
 from reportgen_dagster.services import audit, cursors, idempotency
 from reportgen_dagster.services.context import Context
@@ -37,13 +38,10 @@ from reportgen_dagster.services.runs import (
     pin_rules,
     run_view,
 )
+from reportgen_dagster.services.schedule_wishes import MAIN, Missed, ScheduleWish, Unchanged
 from reportgen_dagster.services.uploads import RulesText, Upload
 
-MAIN = "main"  # what the one schedule is called that `trigger-scheduled-report` makes
 NEXT_RUNS = 10
-
-Missed = Literal["skip", "last", "all"]
-Unchanged = Literal["run", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +142,7 @@ def put_schedule(
     at_hand = {file: upload.stored.digest for file, upload in files.items()}
     facts = files_to_take(context, rules, at_hand, sent=files, parameters=parameters, check=check)
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         version = pin_rules(session, owner_id, name, rules, facts)
         audit.note(session, "rules-changed", owner_id, f"ruleset/{name}@{version.number}")
         report = report_catalog.put(
@@ -200,23 +199,11 @@ def add_schedule(
         BadRequestError: If the name or a policy cannot be used.
         NotFoundError: If the caller has no such report.
     """
-    check_cron(cron, timezone)
-    for told, given, known in (
-        ("missed", missed, get_args(Missed)),
-        ("unchanged", unchanged, get_args(Unchanged)),
-    ):
-        if given not in known:
-            raise BadRequestError(f"{told}: there are {', '.join(known)}, not {given[:40]}.")
-    plain = checked_name(name, "schedule")
+    wish = ScheduleWish(cron, name, timezone, missed, unchanged).checked()
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         report = find_own(session, owner_id, report_name)
-        values = {
-            "cron": " ".join(cron.split()),
-            "timezone": timezone,
-            "missed": missed,
-            "unchanged": unchanged,
-        }
-        schedule = calendar.put(session, report_id=report.id, name=plain, **values)
+        schedule = calendar.put(session, report_id=report.id, name=wish.name, **wish.columns())
         return _view(schedule, report, _last_run(session, schedule.id))
 
 
@@ -281,6 +268,18 @@ def get_schedule(context: Context, owner_id: str, schedule_id: str) -> ScheduleV
         return _view(schedule, schedule.report, _last_run(session, schedule.id))
 
 
+def last_runs(context: Context, owner_id: str, schedule_id: str, *, limit: int = NEXT_RUNS) -> list[RunView]:
+    """Return the runs of a schedule of the caller's, most recently accepted first, at most so many.
+
+    Raises:
+        NotFoundError: If the caller has no such schedule.
+    """
+    with context.catalog.transaction() as session:
+        schedule = _find_own(session, owner_id, schedule_id)
+        rows = queue.of_schedule(session, schedule.id, limit=limit)
+        return [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows]
+
+
 def pause(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
     """Make a schedule of the caller skip its times until it is resumed.
 
@@ -301,6 +300,7 @@ def resume(context: Context, owner_id: str, schedule_id: str) -> ScheduleView:
 
 def _set_paused(context: Context, owner_id: str, schedule_id: str, *, paused: bool) -> ScheduleView:
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         schedule = _find_own(session, owner_id, schedule_id)
         calendar.set_paused(session, schedule.id, paused=paused)
         session.refresh(schedule)
@@ -314,6 +314,7 @@ def delete_schedule(context: Context, owner_id: str, schedule_id: str) -> None:
         NotFoundError: If the caller has no such schedule.
     """
     with context.catalog.transaction() as session:
+        accounts.lock_definitions(session, owner_id)
         calendar.remove(session, _find_own(session, owner_id, schedule_id).id)
         audit.note(session, "schedule-deleted", owner_id, f"schedule/{schedule_id}")
 

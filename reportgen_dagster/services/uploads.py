@@ -192,7 +192,12 @@ def rules_text(data: bytes, filename: str, type_: str | None) -> RulesText:
 
 def as_rules_text(version: RulesetVersion) -> RulesText:
     """Return a version of a ruleset as the text that was uploaded."""
-    return RulesText(version.filename, version.text, _SYNTAXES[version.syntax])
+    return RulesText(version.filename, version.text, as_syntax(version.syntax))
+
+
+def as_syntax(kept: str) -> Literal["yaml", "json"]:
+    """Return the syntax of rules as the catalog keeps it."""
+    return _SYNTAXES[kept]
 
 
 def _syntax(filename: str, type_: str | None) -> Literal["yaml", "json"]:

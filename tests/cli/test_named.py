@@ -232,6 +232,19 @@ def test_a_report_follows_or_pins_and_tells_when_it_runs(world: World, terminal:
     assert terminal.data("schedules", "list") == {"schedules": []}
 
 
+def test_secrets_are_granted_and_taken_back(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPORTGEN_SECRET_PARTNER", SECRET)
+    assert "Nobody" in terminal.told("secrets", "list")
+    email = terminal.email
+    assert "may sign with partner" in terminal.told("secrets", "grant", "partner", email)
+    terminal.told("secrets", "grant", "partner", email)
+    assert terminal.data("secrets", "list") == {"grants": [{"name": "partner", "email": email}]}
+    assert "There is no secret `other`" in terminal.refused("secrets", "grant", "other", email)
+    assert "no account" in terminal.refused("secrets", "grant", "partner", "nobody@example.com")
+    assert "not sign with partner any more" in terminal.told("secrets", "revoke", "partner", email)
+    assert "anyway" in terminal.refused("secrets", "revoke", "partner", email)
+
+
 def test_deliveries_are_put_shown_and_sent_anew(
     world: World, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

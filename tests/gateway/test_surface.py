@@ -36,6 +36,13 @@ CALLS = sorted(
     if isinstance(route.original_route, APIRoute)
     for method in route.methods
 )
+# They make what is not there, or need a body first.
+MAKING = {
+    ("POST", "/api/v1/datasets/{name}/versions"),
+    ("PUT", "/api/v1/datasets/{name}/expectation"),
+    ("PUT", "/api/v1/rulesets/{name}"),
+    ("PUT", "/api/v1/reports/{name}"),
+}
 GUARDED = [call for call in CALLS if call not in OPEN]
 OF_ADMINS = {"/api/v1/users/{user_id}", "/api/v1/users/{user_id}/revoke"}  # test_role_matrix.py
 
@@ -69,6 +76,11 @@ def test_the_calls_of_the_contract_exist() -> None:
         ("POST", "/api/v1/schedules/{schedule_id}/pause"),
         ("POST", "/api/v1/schedules/{schedule_id}/resume"),
         ("DELETE", "/api/v1/schedules/{schedule_id}"),
+        ("POST", "/api/v1/datasets/{name}/versions"),
+        ("PUT", "/api/v1/rulesets/{name}"),
+        ("PUT", "/api/v1/reports/{name}"),
+        ("POST", "/api/v1/reports/{name}/runs"),
+        ("POST", "/api/v1/preview"),
     }
 
 
@@ -101,11 +113,16 @@ def test_an_unknown_path_is_404(ann: User, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [call for call in GUARDED if "{" in call[1] and call[0] != "HEAD" and call[1] not in OF_ADMINS],
+    [
+        call
+        for call in GUARDED
+        if "{" in call[1] and call[0] != "HEAD" and call[1] not in OF_ADMINS and call not in MAKING
+    ],
 )
 @pytest.mark.parametrize("name", ["0" * 32, "x", "%00", "..%2f..", "é"])
 def test_an_unknown_id_is_404(ann: User, method: str, path: str, name: str) -> None:
-    assert_problem(ann.http.request(method, re.sub(r"\{\w+\}", name, path)), 404)
+    named = re.sub(r"\{\w+\}", name, path.replace("{version}", "1"))
+    assert_problem(ann.http.request(method, named), 404)
 
 
 def test_a_clients_request_id_is_kept_and_a_bad_one_replaced(anybody: httpx2.Client) -> None:
@@ -220,6 +237,14 @@ with TestClient(create_app()) as client:
     files = {"input": ("i.csv", b"k,b\\n1,2\\n"), "reference": ("r.csv", b"k,c\\n1,2\\n")}
     assert client.post("/api/upload-files/", files=files).status_code == 200
     assert client.post("/api/generate-report/").status_code == 202
+    assert client.post("/api/v1/datasets/d/versions", files={"file": b"k,b\\n1,2\\n"}).status_code == 201
+    text = {"Content-Type": "application/json"}
+    rules = b'[{"output": "a", "formula": "b"}]'
+    assert client.put("/api/v1/rulesets/r", content=rules, headers=text).status_code == 201
+    assert client.get("/api/v1/rulesets/r/explain").status_code == 200
+    report = {"ruleset": {"name": "r"}, "inputs": {"input": {"dataset": "d"}}}
+    assert client.put("/api/v1/reports/p", json=report).status_code == 201
+    assert client.post("/api/v1/preview", json=report).status_code == 200
     client.get("/readyz")
 heavy = {"duckdb", "pandas", "polars", "pandera", "pyarrow", "dagster", "dagster_celery", "numpy"}
 print(sorted(heavy & set(sys.modules)))

@@ -34,7 +34,7 @@ def put_report(
     """Put a report of these parts."""
     inputs = {"input": Pick("trades", input_version), "reference": Pick("products")}
     wish = ReportWish(ruleset or Pick("doubled"), wishes.pop("inputs", inputs), **wishes)
-    return reports.put_report(world.context, owner_id or world.ann, name, wish, check=check)
+    return reports.put_report(world.context, owner_id or world.ann, name, wish, check=check, is_operator=True)
 
 
 def make_report(world: World, name: str = "daily", **wishes: Any) -> ReportView:

@@ -129,7 +129,9 @@ def test_when_versions_are_expected(world: World) -> None:
     told = datasets.expect_dataset(
         world.context, world.ann, "trades", cron="0  6 * * 1-5", timezone="Europe/Berlin", within_seconds=7200
     )
-    assert told.expected == {"cron": "0 6 * * 1-5", "timezone": "Europe/Berlin", "within_seconds": 7200}
+    assert told.expected is not None
+    assert (told.expected.cron, told.expected.timezone) == ("0 6 * * 1-5", "Europe/Berlin")
+    assert told.expected.within_seconds == 7200
     assert datasets.list_datasets(world.context, world.ann) == [told]
     assert datasets.expect_dataset(world.context, world.ann, "trades", cron=None).expected is None
 

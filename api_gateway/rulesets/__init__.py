@@ -1,0 +1,1 @@
+"""Named rulesets over HTTP."""
