@@ -359,7 +359,7 @@ def page_of_runs(
     before = cursors.decode(cursor) if cursor else None
     with context.catalog.transaction() as session:
         report = find_own(session, owner_id, name)
-        rows = queue.page(session, owner_id, limit=limit + 1, before=before, report_id=report.id)
+        rows = queue.page(session, owner_id, limit=limit + 1, before=before, wanted=RunFilter(report_id=report.id))
         page, last = cursors.cut([run_view(run, has_rejects=rejects) for run, rejects in rows], limit)
     return page, cursors.encode(last.accepted_at, last.id) if last else None
 
