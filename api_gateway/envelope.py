@@ -13,15 +13,16 @@ from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reportgen_dagster.identity import new_id
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Bodies of forms are bounded where they are read, piece by piece; all others are read at once and are small.
+# A body that is read piece by piece is bounded by who reads it; all others are read at once and are small.
 MAX_PLAIN_BODY_BYTES = 64 * 1024
-_FORM = "multipart/form-data"
+_LARGE = "large_body"
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -108,21 +109,24 @@ class _Exchange:
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
-    """Refuse a body that is no form as soon as it gets too large."""
-    if Headers(scope=scope).get("content-type", "").lower().startswith(_FORM):
-        return receive
+    """Refuse a body as soon as it gets too large, unless it is read piece by piece."""
     size = 0
 
     async def receive_bounded() -> Message:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > MAX_PLAIN_BODY_BYTES:
+        if size > MAX_PLAIN_BODY_BYTES and _LARGE not in scope["state"]:
             # FastAPI lets only this class through while it reads a body.
             raise HTTPException(413, f"the body has more than {MAX_PLAIN_BODY_BYTES:,} bytes")
         return message
 
     return receive_bounded
+
+
+def allow_large_body(request: Request) -> None:
+    """Let a request's body be large; call it before reading the body piece by piece, with a bound of your own."""
+    request.scope["state"][_LARGE] = True
 
 
 def request_id_of(scope: Scope) -> str:

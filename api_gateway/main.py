@@ -16,9 +16,11 @@ import api_gateway.deliveries.router
 import api_gateway.health.router
 import api_gateway.language.router
 import api_gateway.reports.router
+import api_gateway.resumable.router
 import api_gateway.runs.router
 import api_gateway.schedules.router
 import api_gateway.uploads.router
+import api_gateway.usage.router
 from api_gateway.background import (
     REAP_SECONDS,
     RELOAD_CHECK_SECONDS,
@@ -33,6 +35,7 @@ from api_gateway.documentation import install_documentation
 from api_gateway.envelope import Envelope, configure_logging
 from api_gateway.errors import install_error_handlers, internal_error_response
 from api_gateway.health.readiness import Readiness
+from api_gateway.resumable.protocol import TusLayer
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services import accounts, check
@@ -46,6 +49,8 @@ Every answer has an `X-Request-Id`."""
 _ROUTERS = (
     api_gateway.auth.router.router,
     api_gateway.uploads.router.router,
+    api_gateway.resumable.router.router,
+    api_gateway.usage.router.router,
     api_gateway.reports.router.router,
     api_gateway.runs.router.router,
     api_gateway.deliveries.router.router,
@@ -86,6 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     install_documentation(app)
     install_error_handlers(app)
+    app.add_middleware(TusLayer)
     app.add_middleware(Envelope, on_crash=internal_error_response)
     return app
 
