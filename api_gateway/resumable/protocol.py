@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC
 from email.utils import format_datetime
 from urllib.parse import quote
@@ -125,7 +124,7 @@ def offered(max_bytes: int) -> dict[str, str]:
     }
 
 
-def headers_of(upload: ResumableView) -> Mapping[str, str]:
+def headers_of(upload: ResumableView) -> dict[str, str]:
     """Return the headers that tell how far an upload is, and where the version of a dataset is that it became."""
     headers = {
         "Upload-Offset": str(upload.offset_bytes),

@@ -26,7 +26,7 @@ from reportgen_dagster.errors import GoneError
 from reportgen_dagster.services import resumable
 from reportgen_dagster.services.accounts import Caller
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.resumable import Appending, Checksum, ResumableView
+from reportgen_dagster.services.resumable import Appending, Checksum
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
 
@@ -95,10 +95,11 @@ async def begin_upload(
         metadata=read_metadata(upload_metadata),
         told=upload_metadata,
     )
+    headers = headers_of(upload)
     if request.headers.get("content-type") == MEDIA_TYPE:
-        upload = await _append(request, context, caller, upload.id, 0, checksum)
+        headers = await _append(request, context, caller, upload.id, 0, checksum)
     location = f"{context.settings.public_url.rstrip('/')}{PATH}/{upload.id}"
-    return Response(status_code=201, headers={**headers_of(upload), "Location": location})
+    return Response(status_code=201, headers={**headers, "Location": location})
 
 
 @router.head(
@@ -159,8 +160,8 @@ async def append_to_upload(
     if request.headers.get("content-type") != MEDIA_TYPE:
         raise MediaTypeError(f"Send the bytes as {MEDIA_TYPE}.")
     checksum = read_checksum(upload_checksum)
-    upload = await _append(request, context, caller, upload_id, upload_offset, checksum)
-    return Response(status_code=204, headers=headers_of(upload))
+    headers = await _append(request, context, caller, upload_id, upload_offset, checksum)
+    return Response(status_code=204, headers=headers)
 
 
 @router.delete(
@@ -191,7 +192,8 @@ async def _append(
     upload_id: str,
     offset: int,
     checksum: Checksum | None,
-) -> ResumableView:
+) -> dict[str, str]:
+    """Append a request's body; return the headers of the answer."""
     appending = await run_in_threadpool(
         Appending, context, caller.user_id, upload_id, offset=offset, checksum=checksum
     )
@@ -201,8 +203,6 @@ async def _append(
         except ClientDisconnect:
             await run_in_threadpool(appending.finish_cut)
             raise
-        except StalledError:
-            return await run_in_threadpool(
-                appending.finish_cut
-            )  # if it is still there, it goes on from that offset
-        return await run_in_threadpool(appending.finish)
+        except StalledError:  # whoever is still there goes on from the offset in the answer
+            return {**headers_of(await run_in_threadpool(appending.finish_cut)), "Connection": "close"}
+        return headers_of(await run_in_threadpool(appending.finish))

@@ -265,10 +265,11 @@ class Appending:
         self._whole = _Whole(self._role, self._judge()) if begins else None
 
     def _check(self, offset: int) -> None:
+        if self._row.state != "receiving":
+            self._part.remove()  # made by opening it
         if self._row.state == "refused":
             raise GoneError("The file was refused, and its bytes are gone.")
         if self._row.state == "complete":
-            self._part.remove()
             raise ConflictError("The upload is complete; nothing can be added.")
         if offset != self._start:
             raise ConflictError(
@@ -366,7 +367,7 @@ class Appending:
             version = datasets.add_version(session, row.owner_id, row.dataset, new)
             resumable.complete(session, row.id, version.id)
         if self._published:
-            self._part.remove()  # made empty by opening it
+            self._part.remove()  # made by opening it
 
     def _read(self) -> _Whole:
         """Read the whole file again: what came in earlier requests is in no memory."""
