@@ -18,6 +18,7 @@ LOOPBACK = "127.0.0.1"
 SECRETS = (SECRET_PREFIX, "REPORTGEN_SMTP_PASSWORD")
 SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS", "SHARDS")
 DAGSTER = (*SHARED, "DAGSTER_DATABASE_URL", "RUNS_PER_USER")
+QUOTAS = ("STORED_BYTES_PER_USER", "FILES_PER_USER", "OPEN_UPLOADS_PER_USER", "QUEUED_RUNS_PER_USER")
 
 # The project's top level: dagster.yaml and the examples in rules/ lie there.
 PROJECT = Path(__file__).absolute().parents[2]
@@ -81,7 +82,7 @@ GATEWAY = Service(
         *("uvicorn", "--factory", "api_gateway.main:create_app", "--host", "{host}", "--port", "{port}"),
         *("--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "5"),
     ),
-    (*SHARED, "SECRET_KEY", "DAGSTER_URL", "DAGSTER_PUBLIC_URL"),
+    (*SHARED, "SECRET_KEY", "DAGSTER_URL", "DAGSTER_PUBLIC_URL", *QUOTAS),
 )
 
 
