@@ -1,0 +1,1 @@
+"""Rigs that run for minutes: `python -m tests.soak.<name>`. pytest does not collect them."""
