@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from python_multipart.multipart import parse_options_header
 
-from api_gateway.envelope import allow_body
+from api_gateway.envelope import bound_body
 from api_gateway.errors import MediaTypeError
 from reportgen_dagster.errors import BadRequestError
 from reportgen_dagster.services.uploads import MAX_RULES_BYTES, RulesText, rules_text
@@ -54,7 +54,7 @@ class RulesInJsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_large(request: Request) -> Response:
-            allow_body(request.scope, _MAX_JSON_BYTES)
+            bound_body(request.scope, _MAX_JSON_BYTES)
             return await handle(request)
 
         return handle_large
@@ -89,7 +89,7 @@ async def read_rules(request: Request) -> RulesText:
     syntax = _RULES_SYNTAXES.get(media_type_of(request))
     if syntax is None:
         raise MediaTypeError(f"Send the rules as {YAML_TYPE} or {JSON_TYPE}.")
-    allow_body(request.scope, MAX_RULES_BYTES)
+    bound_body(request.scope, MAX_RULES_BYTES)
     data = await request.body()
     if not data:
         raise BadRequestError("Send the rules as the body.")

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from api_gateway.errors import PROBLEM_MEDIA_TYPE
+from api_gateway.errors import CHECKSUM_MISMATCH, PROBLEM_MEDIA_TYPE
 from api_gateway.examples import add_examples
 from api_gateway.openapi_links import add_links
 
@@ -82,13 +82,18 @@ _PROBLEM_MEANINGS: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "No valid token.",
     HTTPStatus.FORBIDDEN: "The token lacks the scope, or the call is for admins.",
     HTTPStatus.NOT_FOUND: "There is none, or it is somebody else's.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body stopped coming.",
     HTTPStatus.CONFLICT: "The present state does not allow it.",
+    HTTPStatus.GONE: "There was one, and it is over.",
     HTTPStatus.PRECONDITION_FAILED: "It was changed meanwhile (If-Match).",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A file, field or body exceeds its bound.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of another media type.",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The byte range lies outside of the file.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key was used for another request.",
+    HTTPStatus.LOCKED: "Somebody else writes it at the moment; see Retry-After.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too often, or too much; see Retry-After.",
+    CHECKSUM_MISMATCH: "The checksum does not fit the bytes; nothing of them was kept.",
+    HTTPStatus.INSUFFICIENT_STORAGE: "The storage has no room for it.",
     HTTPStatus.SERVICE_UNAVAILABLE: "A needed server does not answer; see Retry-After.",
 }
 

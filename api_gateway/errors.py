@@ -24,14 +24,18 @@ from reportgen_dagster.errors import (
     AuthenticationError,
     BadDataError,
     BadRequestError,
+    ChecksumError,
     ConflictError,
     ForbiddenError,
+    GoneError,
     KeyReusedError,
+    LockedError,
     NotFoundError,
     PreconditionError,
     Problem,
     ReportgenError,
     ServiceError,
+    StorageFullError,
     TooLargeError,
     TooManyError,
     UnavailableError,
@@ -39,23 +43,29 @@ from reportgen_dagster.errors import (
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+CHECKSUM_MISMATCH = 460  # of the tus protocol
 
 # The first class that an error is an instance of counts.
-_STATUSES: tuple[tuple[type[ReportgenError], HTTPStatus], ...] = (
+_STATUSES: tuple[tuple[type[ReportgenError], int], ...] = (
     (AuthenticationError, HTTPStatus.UNAUTHORIZED),
     (ForbiddenError, HTTPStatus.FORBIDDEN),
+    (GoneError, HTTPStatus.GONE),
     (NotFoundError, HTTPStatus.NOT_FOUND),
+    (LockedError, HTTPStatus.LOCKED),
     (ConflictError, HTTPStatus.CONFLICT),
     (PreconditionError, HTTPStatus.PRECONDITION_FAILED),
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (KeyReusedError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (TooManyError, HTTPStatus.TOO_MANY_REQUESTS),
+    (ChecksumError, CHECKSUM_MISMATCH),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StorageFullError, HTTPStatus.INSUFFICIENT_STORAGE),
     (BadRequestError, HTTPStatus.BAD_REQUEST),
     (BadDataError, HTTPStatus.BAD_REQUEST),
 )
 _STATUS_HEADERS: Mapping[int, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.LOCKED: {"Retry-After": str(RETRY_SECONDS)},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_SECONDS)},
 }
 _log = logging.getLogger(__name__)
@@ -66,6 +76,13 @@ class MediaTypeError(BadRequestError):
 
     code = "media-type"
     title = "The body's media type is not supported"
+
+
+class StalledError(BadRequestError):
+    """Nothing of a body came for too long."""
+
+    code = "stalled"
+    title = "The body stopped coming"
 
 
 class RangeError(BadRequestError):
@@ -137,9 +154,11 @@ def internal_error_response(scope: Scope) -> JSONResponse:
     return problem_response(scope, HTTPStatus.INTERNAL_SERVER_ERROR, error.to_json())
 
 
-def _status_of(error: ReportgenError) -> HTTPStatus:
+def _status_of(error: ReportgenError) -> int:
     if isinstance(error, MediaTypeError):
         return HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    if isinstance(error, StalledError):
+        return HTTPStatus.REQUEST_TIMEOUT
     if isinstance(error, RangeError):
         return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
     return next(

@@ -21,11 +21,13 @@ import api_gateway.me.router
 import api_gateway.named_reports.router
 import api_gateway.preview.router
 import api_gateway.reports.router
+import api_gateway.resumable.router
 import api_gateway.rulesets.router
 import api_gateway.runs.events
 import api_gateway.runs.router
 import api_gateway.schedules.router
 import api_gateway.uploads.router
+import api_gateway.usage.router
 import api_gateway.users.router
 from api_gateway.background import (
     REAP_SECONDS,
@@ -44,6 +46,7 @@ from api_gateway.following import LOOK_SECONDS, Follower
 from api_gateway.health.readiness import Readiness
 from api_gateway.idempotency import install_idempotency
 from api_gateway.origin import OriginLayer
+from api_gateway.resumable.protocol import TusLayer
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services import check, keys, preview
@@ -58,6 +61,8 @@ _ROUTERS = (
     api_gateway.auth.router.router,
     api_gateway.me.router.router,
     api_gateway.uploads.router.router,
+    api_gateway.resumable.router.router,
+    api_gateway.usage.router.router,
     api_gateway.reports.router.router,
     api_gateway.runs.router.router,
     api_gateway.runs.events.router,
@@ -107,6 +112,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_error_handlers(app)
     app.add_middleware(OriginLayer, proxies=told.proxy_networks)
     install_idempotency(app)
+    app.add_middleware(TusLayer)
     app.add_middleware(Envelope, on_crash=internal_error_response)
     return app
 

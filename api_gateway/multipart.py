@@ -7,10 +7,9 @@ Which parts a call takes is said by the call's `FormShape`; what a file must loo
 
 from __future__ import annotations
 
-import asyncio
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,11 +21,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from api_gateway.errors import MediaTypeError
+from api_gateway.streaming import pour
 from reportgen_dagster.errors import BadRequestError, TooLargeError
-from reportgen_dagster.services import uploads
+from reportgen_dagster.services import quotas, uploads
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import judge_as_text
 from reportgen_dagster.services.parameters import read_parameters
+from reportgen_dagster.services.quotas import Room
 from reportgen_dagster.services.uploads import Judge, Receiver, RulesText, Upload
 
 MAX_PARTS = 16
@@ -37,7 +38,7 @@ MAX_HEADERS = 8
 MAX_HEADER_BYTES = 8 * 1024
 MAX_FILENAME_BYTES = 255
 MAX_NAME_CHARACTERS = 200
-BATCH_BYTES = 1024 * 1024  # what is parsed, hashed and written in one go in a thread
+MAX_OUTSIDE_BYTES = 64 * 1024  # before the first part and behind the last
 
 _PART_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _UNSHOWABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # control, bidi marks, surrogates, unassigned
@@ -60,6 +61,11 @@ class FormShape:
     objects: tuple[str, ...] = ()
     rules: str = ""
     any_reference: bool = False
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether a part may be a file."""
+        return bool(self.files) or self.any_reference
 
     def file_name(self, part: str) -> str | None:
         """Return the name in the rules of the file that a part brings; None if it brings no file."""
@@ -86,6 +92,7 @@ class Form:
 async def read_form(
     request: Request,
     context: Context,
+    owner_id: str,
     shape: FormShape,
     *,
     rules_type: str | None = None,
@@ -97,6 +104,7 @@ async def read_form(
     Args:
         request: The request; its body has not been read.
         context: Where files are stored.
+        owner_id: Whose files they become.
         shape: The parts that the call takes.
         rules_type: `json` or `yaml` for rules whose file name does not say so.
         judge: Judges the heads of files; default: any text will do, for rules that come along may say how it is written.
@@ -104,44 +112,21 @@ async def read_form(
 
     Raises:
         MediaTypeError: If the body is not multipart/form-data.
-        TooLargeError: If a file, field or text exceeds its bound.
+        TooLargeError: If a file, field or text exceeds its bound, or the files what the owner may still store.
+        TooManyError: If the owner has too many files.
+        StorageFullError: If the disk has no room for them.
+        StalledError: If the body stops coming; nothing is kept then.
         FileRefusedError: If a file cannot be used.
         BadRequestError: For a malformed or cut off body, or parts that the call does not take.
         ClientDisconnect: If the client went away; nothing is kept then.
     """
     boundary = _boundary(request)
-    _refuse_early(request, context, shape)
-    with _FormReader(context, shape, boundary, rules_type, judge, samples) as reader:
-        await _receive(request, reader)
+    stores = shape.takes_files and samples is None
+    room = await run_in_threadpool(quotas.room_for_files, context, owner_id) if stores else Room()
+    _refuse_early(request, context, shape, room)
+    with _FormReader(context, shape, boundary, rules_type, judge, room, samples) as reader:
+        await pour(request, reader.feed)
         return await run_in_threadpool(reader.finish)
-
-
-async def _receive(request: Request, reader: _FormReader) -> None:
-    """Hand the body to the reader in batches; a thread writes one while the next arrives."""
-    writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    writing.set_result(None)
-    try:
-        async for batch in _batches(request):
-            await writing
-            writing = asyncio.ensure_future(run_in_threadpool(reader.feed, batch))
-        await writing
-    finally:
-        # The thread must be through with the files before they are closed.
-        await asyncio.wait([writing])
-        if not writing.cancelled():
-            writing.exception()  # raised above, or less telling than what was
-
-
-async def _batches(request: Request) -> AsyncIterator[bytes]:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size >= BATCH_BYTES:
-            yield b"".join(chunks)
-            chunks, size = [], 0
-    yield b"".join(chunks)
 
 
 def has_body(request: Request) -> bool:
@@ -167,13 +152,16 @@ def _boundary(request: Request) -> bytes:
     return boundary
 
 
-def _refuse_early(request: Request, context: Context, shape: FormShape) -> None:
+def _refuse_early(request: Request, context: Context, shape: FormShape, room: Room) -> None:
     """Refuse what is too large by its own account, before a byte of it is read."""
     files = MAX_PARTS if shape.any_reference else len(shape.files)
-    bound = files * context.settings.max_upload_bytes + MAX_PARTS * MAX_FIELD_BYTES + MAX_RULES_BYTES
-    told = request.headers.get("content-length", "")
-    if told.isdecimal() and int(told) > bound:
-        raise TooLargeError(f"The body has {int(told):,} bytes; this call takes at most {bound:,}.")
+    around = MAX_PARTS * MAX_FIELD_BYTES + MAX_RULES_BYTES
+    bound = files * context.settings.max_upload_bytes + around
+    header = request.headers.get("content-length", "")
+    told = int(header) if header.isdecimal() else 0
+    if told > bound:
+        raise TooLargeError(f"The body has {told:,} bytes; this call takes at most {bound:,}.")
+    room.check(max(told - around, 0))
 
 
 class _Part(Protocol):
@@ -187,9 +175,9 @@ class _Part(Protocol):
 
 
 class _FilePart:
-    def __init__(self, context: Context, name: str, filename: str, judge: Judge) -> None:
+    def __init__(self, context: Context, name: str, filename: str, judge: Judge, room: Room) -> None:
         self._name = name
-        self._receiver = Receiver(context, filename, name, judge)
+        self._receiver = Receiver(context, filename, name, judge, room=room)
 
     def write(self, data: bytes) -> None:
         self._receiver.write(data)
@@ -251,6 +239,7 @@ class _FormReader:
         boundary: bytes,
         rules_type: str | None,
         judge: Judge,
+        room: Room,
         samples: Path | None,
     ) -> None:
         self._context = context
@@ -258,6 +247,8 @@ class _FormReader:
         self._rules_type = rules_type
         self._judge = judge
         self._samples = samples
+        self._room = room
+        self._outside = 0
         self._parts: dict[str, _Part] = {}
         self._write: Callable[[bytes], None] = _drop
         self._header = (bytearray(), bytearray())
@@ -292,10 +283,14 @@ class _FormReader:
 
     def feed(self, data: bytes) -> None:
         """Parse more of the body."""
+        if self._complete or not self._parts:
+            self._outside += len(data)
         try:
             self._parser.write(data)
         except FormParserError as error:
             raise BadRequestError(f"The body is not valid multipart/form-data: {error}") from None
+        if self._outside > MAX_OUTSIDE_BYTES and (self._complete or not self._parts):
+            raise BadRequestError("Too much stands before the first part of the form or behind the last.")
 
     def finish(self) -> Form:
         """Make all files durable."""
@@ -350,7 +345,7 @@ class _FormReader:
             )
         if self._samples is not None:
             return _SamplePart(self._samples, file_name)
-        return _FilePart(self._context, file_name, shown, self._judge)
+        return _FilePart(self._context, file_name, shown, self._judge, self._room)
 
     def _keep_rules(self, form: Form, data: bytes, filename: str) -> None:
         form.rules = uploads.rules_text(data, filename, self._rules_type)

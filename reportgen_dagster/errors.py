@@ -158,11 +158,34 @@ class NotFoundError(BadRequestError):
     title = "Not found"
 
 
+class GoneError(NotFoundError):
+    """There was such a thing, and it is over for good."""
+
+    code = "gone"
+    title = "Not there any more"
+
+
 class ConflictError(BadRequestError):
     """The state of a thing does not allow the call."""
 
     code = "conflict"
     title = "Not possible in the present state"
+
+
+class LockedError(ConflictError):
+    """Somebody else is writing the thing at this moment."""
+
+    code = "locked"
+    title = "Being written at the moment"
+    hint = "Try again in a few seconds."
+
+
+class ChecksumError(BadRequestError):
+    """Bytes that came are not those of the digest that came along; nothing of them was kept."""
+
+    code = "checksum-mismatch"
+    title = "The checksum does not fit the bytes"
+    hint = "Send the same bytes again."
 
 
 class CancelledError(BadRequestError):
@@ -265,6 +288,14 @@ class ServiceError(ReportgenError):
     code = "internal"
     title = "Something went wrong on our side"
     hint = "Try again; if it stays, give the request id to whoever runs this service."
+
+
+class StorageFullError(ServiceError):
+    """There is no room for a file, or only what is kept free for running reports."""
+
+    code = "storage-full"
+    title = "The storage is full"
+    hint = "Whoever runs this service has to make room; then try again."
 
 
 class LostFileError(ServiceError):

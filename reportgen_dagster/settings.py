@@ -237,6 +237,22 @@ class Settings(BaseSettings):
         " empty: for ever.",
     )
     max_upload_bytes: int = Field(10 * 1000**3, ge=1, description="Largest file that an upload may bring.")
+    stored_bytes_per_user: int = Field(
+        1000**4, ge=0, description="Bytes that one user may have in storage, reports among them; 0: no bound."
+    )
+    files_per_user: int = Field(
+        1_000_000,
+        ge=0,
+        description="Files that one user may have, each a version of a dataset, those of single runs among them; 0: no bound.",
+    )
+    open_uploads_per_user: int = Field(
+        100, ge=0, description="Resumable uploads that one user may have open at the same time; 0: no bound."
+    )
+    queued_runs_per_user: int = Field(
+        10_000,
+        ge=0,
+        description="Runs of one user that may wait before further ones are refused, but for schedules; 0: no bound.",
+    )
     smtp_url: Annotated[str, AfterValidator(_smtp)] = Field(
         "", description="Mail server that takes our e-mails, as smtp://user@host:587; empty: none is sent."
     )

@@ -91,7 +91,7 @@ async def add_dataset_version(
     """
     plain = checked_name(name, "dataset")
     notes: list[str] = []
-    form = await read_form(request, context, VERSION_SHAPE, judge=judge_for_any_rules(notes))
+    form = await read_form(request, context, caller.user_id, VERSION_SHAPE, judge=judge_for_any_rules(notes))
     if "file" not in form.files:
         raise MissingInputError("Send the file as the part `file`.")
     version = await run_in_threadpool(

@@ -91,10 +91,10 @@ def _rules(context: Context, owner_id: str, body: PreviewBody) -> RulesText:
         more_files="Any other part is a reference of that name.",
     ),
 )
-async def preview_sample(request: Request, context: ContextDep) -> PreviewItem:
+async def preview_sample(request: Request, caller: ReaderDep, context: ContextDep) -> PreviewItem:
     """Show the first rows that rules make of files that are sent along, after any step, within 2 seconds."""
     with tempfile.TemporaryDirectory(prefix="reportgen-preview-") as folder:
-        form = await read_form(request, context, SAMPLE_SHAPE, samples=Path(folder))
+        form = await read_form(request, context, caller.user_id, SAMPLE_SHAPE, samples=Path(folder))
         return await run_in_threadpool(_of_sample, form)
 
 

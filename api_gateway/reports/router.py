@@ -104,9 +104,12 @@ FormatsQuery = Annotated[
         **problems(
             400,
             401,
+            408,
             413,
             415,
+            429,
             503,
+            507,
             status_400="Something is missing, or rules and files do not fit; `errors` lists it all.",
         ),
         **KEY_PROBLEMS,
@@ -134,7 +137,7 @@ async def generate_report(
     Parts with other names are references of that name; `parameters` is a JSON object with values of the rules' parameters.
     202 means that the report will be made, even if everything is killed a moment later.
     """
-    form = await read_form(request, context, GENERATE_SHAPE) if has_body(request) else Form()
+    form = await read_form(request, context, caller.user_id, GENERATE_SHAPE) if has_body(request) else Form()
     once = await idempotency.once(caller, form, _task_accepted)
     run = await run_in_threadpool(
         runs.accept_run,
@@ -202,9 +205,12 @@ def download_report(
         **problems(
             400,
             401,
+            408,
             413,
             415,
+            429,
             503,
+            507,
             status_400="A bad cron expression (which field, and why), a missing or wrong file, or rules with problems.",
         ),
         **KEY_PROBLEMS,
@@ -239,7 +245,7 @@ async def trigger_scheduled_report(
     paused. Parts with other names are references of that name. What `today()` is in a run is the day that it was due, in the
     schedule's time zone.
     """
-    form = await read_form(request, context, SCHEDULE_SHAPE)
+    form = await read_form(request, context, caller.user_id, SCHEDULE_SHAPE)
     once = await idempotency.once(caller, form, _schedule_accepted)
     made = await run_in_threadpool(_put_schedule, context, caller, form, _named(formats), once)
     launcher.launch_soon(made[1].id)

@@ -29,6 +29,7 @@ FILES_SHAPE = FormShape(files={"input": "input", "reference": "reference"})
     responses=problems(
         400,
         401,
+        408,
         413,
         415,
         503,
@@ -46,7 +47,7 @@ async def upload_rules(
     ] = None,
 ) -> RulesUploaded:
     """Upload rules. They are checked here, and become the caller's last rules."""
-    form = await read_form(request, context, RULES_SHAPE, rules_type=type_)
+    form = await read_form(request, context, caller.user_id, RULES_SHAPE, rules_type=type_)
     if form.rules is None:
         raise MissingInputError("Send the rules as the part `file`.")
     return await run_in_threadpool(_accept_rules, context, caller.user_id, form.rules)
@@ -55,13 +56,15 @@ async def upload_rules(
 @router.post(
     "/upload-files",
     response_description="The files are durable and the last upload.",
-    responses=problems(400, 401, 413, 415, 503, status_400="A file cannot be used, or none was sent."),
+    responses=problems(
+        400, 401, 408, 413, 415, 429, 503, 507, status_400="A file cannot be used, or none was sent."
+    ),
     openapi_extra=multipart_body({"input": "The CSV to report on.", "reference": "The CSV to look up in."}),
 )
 async def upload_files(request: Request, caller: WriterDep, context: ContextDep) -> FilesUploaded:
     """Upload an input, a reference or both. Each becomes the caller's last one."""
     judge = judge_by_last_rules(context, caller.user_id)
-    form = await read_form(request, context, FILES_SHAPE, judge=judge)
+    form = await read_form(request, context, caller.user_id, FILES_SHAPE, judge=judge)
     if not form.files:
         raise MissingInputError("Send a file as the part `input`, `reference` or both.")
     accepted = await run_in_threadpool(uploads.accept_files, context, caller.user_id, form.files)

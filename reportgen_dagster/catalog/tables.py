@@ -201,6 +201,35 @@ class DatasetVersion(Base):
     dataset: Mapped[Dataset] = relationship()
 
 
+class ResumableUpload(Base):
+    """A file that comes in over several requests, and what it became. Its bytes are a part in storage until it is whole."""
+
+    __tablename__ = "resumable_uploads"
+    __table_args__ = (CheckConstraint("state in ('receiving', 'complete', 'refused')", name="state"),)
+
+    id: Mapped[str] = mapped_column(
+        Id, primary_key=True, default=new_id
+    )  # also of the version that it becomes
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    dataset: Mapped[str] = mapped_column(
+        Text
+    )  # what it becomes a version of; of a last upload `default-input` ...
+    filename: Mapped[str] = mapped_column(Text)
+    told: Mapped[str] = mapped_column(Text)  # the client's metadata, as it came
+    size_bytes: Mapped[int]  # what it will have
+    offset_bytes: Mapped[int] = mapped_column(server_default=text("0"))  # what is durable
+    state: Mapped[Literal["receiving", "complete", "refused"]] = mapped_column(
+        String(16), server_default=text("'receiving'")
+    )
+    digest: Mapped[str | None] = mapped_column(String(64))  # once whole and checked, before it is published
+    version_id: Mapped[str | None] = mapped_column(
+        ForeignKey("dataset_versions.id", ondelete="SET NULL"), index=True
+    )
+    error: Mapped[dict[str, Any] | None]  # why it was refused: `ReportgenError.to_json`
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Ruleset(Base):
     """A named set of rules of one owner."""
 

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1024 * 1024
 MAX_UNPACKED_BYTES = 100 * 1000**3
+MAX_RATIO = 100  # text beyond that is no table but a bomb ...
+HARMLESS_BYTES = 64 * 1024**2  # ... unless it is small
 _WINDOW_BITS = 27  # the largest window that zstd's own tools unpack without being told: 128 MiB
 
 Compression = Literal["gzip", "zstd"]
+MAGIC_BYTES = 4
 _MAGIC: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -56,13 +59,8 @@ def unpacked_head(head: bytes, compression: Compression, *, size: int, name: str
 
 def _member(data: bytes, compression: Compression, size: int) -> tuple[bytes, bytes, bool]:
     """Unpack one gzip member or zstd frame; return its text, what stands behind it, and whether it ended."""
-    if compression == "gzip":
-        unpacker = zlib.decompressobj(wbits=31)
-        return unpacker.decompress(data, size), unpacker.unused_data, unpacker.eof
-    from backports import zstd
-
-    frame = zstd.ZstdDecompressor(options=_options())
-    return frame.decompress(data, size), frame.unused_data, frame.eof
+    unpacker = _unpacker(compression)
+    return unpacker.decompress(data, size), unpacker.unused_data, unpacker.eof
 
 
 def unpacked(source: Path, compression: Compression, *, name: str) -> Iterator[bytes]:
@@ -84,6 +82,85 @@ def unpacked(source: Path, compression: Compression, *, name: str) -> Iterator[b
     except (EOFError, gzip.BadGzipFile, zlib.error, _zstd_error()):
         message = f"the {compression} data is damaged or cut off after {size:,} bytes of text"
         raise UnreadableFileError(problems=[Problem(message, source=name)]) from None
+
+
+class Unpacking:
+    """Watches a compressed file go by: whether it is whole, and that what it holds keeps within bounds.
+
+    Nothing of what it holds is kept.
+    """
+
+    def __init__(self, compression: Compression, *, name: str) -> None:
+        """Begin.
+
+        Args:
+            compression: How the file is compressed.
+            name: What it is called in messages.
+        """
+        self._compression = compression
+        self._name = name
+        self._packed = self._unpacked = 0
+        self._unpacker: Any = None  # of the present gzip member or zstd frame
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the file.
+
+        Raises:
+            FileRefusedError: If it is damaged, or holds too much.
+        """
+        self._packed += len(data)
+        try:
+            while data:
+                data = self._member(data)
+        except (zlib.error, _zstd_error()):
+            raise self._refused("is damaged") from None
+
+    def finish(self) -> None:
+        """Take the end of the file.
+
+        Raises:
+            FileRefusedError: If it is cut off.
+        """
+        if self._unpacker is not None:
+            raise self._refused("is cut off")
+
+    def _member(self, data: bytes) -> bytes:
+        """Unpack more of one member; return what stands behind its end."""
+        if self._unpacker is None:
+            data = data.lstrip(b"\0") if self._compression == "gzip" else data  # as gzip's own tools do
+            self._unpacker = _unpacker(self._compression) if data else None
+        while self._unpacker is not None:
+            text = self._unpacker.decompress(data, CHUNK_BYTES)
+            self._count(len(text))
+            if self._unpacker.eof:
+                data, self._unpacker = self._unpacker.unused_data, None
+                return data
+            data = getattr(self._unpacker, "unconsumed_tail", b"")
+            if not data and len(text) < CHUNK_BYTES:
+                break
+        return b""
+
+    def _count(self, size: int) -> None:
+        self._unpacked += size
+        most = min(MAX_UNPACKED_BYTES, max(MAX_RATIO * self._packed, HARMLESS_BYTES))
+        if self._unpacked > most:
+            message = (
+                f"unpacked, the file has more than {most:,} bytes; at most {MAX_RATIO} times its own size and"
+                f" {MAX_UNPACKED_BYTES:,} bytes are read"
+            )
+            raise FileRefusedError(problems=[Problem(message, source=self._name)])
+
+    def _refused(self, what: str) -> FileRefusedError:
+        message = f"the {self._compression} data {what} after {self._unpacked:,} bytes of text"
+        return FileRefusedError(problems=[Problem(message, source=self._name)])
+
+
+def _unpacker(compression: Compression) -> Any:
+    if compression == "gzip":
+        return zlib.decompressobj(wbits=31)
+    from backports import zstd
+
+    return zstd.ZstdDecompressor(options=_options())
 
 
 def _opened(source: Path, compression: Compression) -> gzip.GzipFile | zstd.ZstdFile:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from reportgen_dagster.engine import encodings
 from reportgen_dagster.engine.compression import Compression, compression_of, unpacked_head
 from reportgen_dagster.engine.dialects import Record, ResolvedDialect, resolve
+from reportgen_dagster.engine.signatures import seems_to_be
 from reportgen_dagster.errors import FileRefusedError, Problem
 
 if TYPE_CHECKING:
@@ -24,19 +25,6 @@ if TYPE_CHECKING:
 HEAD_BYTES = 256 * 1024
 MAX_COLUMNS = 5_000
 
-_SIGNATURES = {
-    b"\x89PNG\r\n\x1a\n": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
-    b"%PDF-": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive or an Excel workbook; save it as CSV",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook; save it as CSV",
-    b"PAR1": "a Parquet file",
-    b"BZh": "compressed by bzip2; only gzip and zstd are read",
-    b"\xfd7zXZ\x00": "compressed by xz; only gzip and zstd are read",
-    b"\x1f\x8b": "compressed twice",
-    b"\x28\xb5\x2f\xfd": "compressed twice",
-}
 _CONTROL = frozenset(map(chr, range(32))) - {"\t", "\n", "\r", "\f"}
 
 
@@ -191,9 +179,9 @@ def encoding_hint(filename: str) -> str:
 
 
 def _refuse_binary(head: bytes, name: str, *, is_wide: bool) -> None:
-    for signature, what in _SIGNATURES.items():
-        if head.startswith(signature):
-            raise _refused(name, f"this is no CSV file but {what}")
+    what = seems_to_be(head)
+    if what is not None:
+        raise _refused(name, f"this is no CSV file but {what}")
     if not is_wide and b"\0" in head:
         hint = "If it is UTF-16, save it with a byte order mark or as UTF-8, or say so: dialect: {encoding: utf-16-le}"
         raise _refused(name, "the file holds NUL bytes: it is no text, or UTF-16 without its mark", hint)

@@ -23,7 +23,7 @@ from reportgen_dagster.catalog.runs import RunFilter
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run, Schedule
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from reportgen_dagster.identity import ID_PATTERN, utc_now
-from reportgen_dagster.services import audit, cursors, datasets, destinations, rulesets
+from reportgen_dagster.services import audit, cursors, datasets, destinations, quotas, rulesets
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_to_take
 from reportgen_dagster.services.names import RESERVED, checked_name, may_exist, nearest_name
@@ -359,7 +359,9 @@ def page_of_runs(
     before = cursors.decode(cursor) if cursor else None
     with context.catalog.transaction() as session:
         report = find_own(session, owner_id, name)
-        rows = queue.page(session, owner_id, limit=limit + 1, before=before, wanted=RunFilter(report_id=report.id))
+        rows = queue.page(
+            session, owner_id, limit=limit + 1, before=before, wanted=RunFilter(report_id=report.id)
+        )
         page, last = cursors.cut([run_view(run, has_rejects=rejects) for run, rejects in rows], limit)
     return page, cursors.encode(last.accepted_at, last.id) if last else None
 
@@ -452,10 +454,12 @@ def run_report(context: Context, owner_id: str, name: str, *, run_date: date | N
 
     Raises:
         NotFoundError: If there is none of that name.
+        TooManyError: If too many runs of the caller's wait already.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     with context.catalog.transaction() as session:
         report = find_own(session, owner_id, name)
+        quotas.check_queue(context, session, owner_id)
         run_id = accept(session, report, trigger="api", run_date=run_date)
         return accepted_view(session, run_id)
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from reportgen_dagster.catalog import consistency, retention
 from reportgen_dagster.identity import utc_now
-from reportgen_dagster.services import audit, throttling
+from reportgen_dagster.services import audit, resumable, throttling
 from reportgen_dagster.services.context import Context
 
 # A file may lie in storage for so long before the catalog knows of it: longer than any upload or report takes.
@@ -26,18 +26,21 @@ class Removed:
         versions: Versions of datasets.
         files: Files in storage, of these or that belonged to nothing.
         left_over: What killed processes had left half written.
+        uploads: Resumable uploads that are over.
     """
 
     runs: int
     versions: int
     files: int
     left_over: int
+    uploads: int
 
     def __str__(self) -> str:
         """Tell it in a sentence."""
         return (
             f"Removed the files of {self.runs} runs, {self.versions} versions of datasets,"
-            f" {self.files} files in storage and {self.left_over} left-overs of killed processes."
+            f" {self.files} files in storage, {self.left_over} left-overs of killed processes"
+            f" and {self.uploads} uploads that are over."
         )
 
 
@@ -65,7 +68,13 @@ def remove_old(
             runs = len(retention.expire_runs(session, before))
         with context.catalog.transaction() as session:
             versions = retention.remove_versions(session, before)
-    return Removed(runs, versions, _remove_unknown(context, unknown_seconds), context.store.remove_stale())
+    return Removed(
+        runs=runs,
+        versions=versions,
+        files=_remove_unknown(context, unknown_seconds),
+        left_over=context.store.remove_stale(),
+        uploads=resumable.remove_expired(context),
+    )
 
 
 def _remove_unknown(context: Context, unknown_seconds: float) -> int:

@@ -26,7 +26,7 @@ from reportgen_dagster.errors import (
 )
 from reportgen_dagster.formats import GZIP_TYPE, file_name, known_formats
 from reportgen_dagster.identity import ID_PATTERN, new_id, slug, utc_now
-from reportgen_dagster.services import audit, cursors, idempotency
+from reportgen_dagster.services import audit, cursors, idempotency, quotas
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_named, files_to_take
 from reportgen_dagster.services.idempotency import Once
@@ -163,6 +163,7 @@ def accept_run(
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
         FileRefusedError: If the header of a file cannot be used as the rules want it read.
         BadRequestError: With every parameter that is unknown, missing or not of its type, or a format that there is not.
+        TooManyError: If too many runs of the caller's wait already.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     wanted = checked_formats(formats)
@@ -177,6 +178,7 @@ def accept_run(
     facts = files_to_take(context, used_rules, at_hand, sent=files, parameters=parameters, check=check)
     run_id = new_id()
     with context.catalog.transaction() as session:
+        quotas.check_queue(context, session, owner_id)
         inputs |= pin_files(session, owner_id, f"run-{run_id}", files)
         pinned_rules = pin_rules(session, owner_id, f"run-{run_id}", rules, facts) if rules else last_rules
         queue.accept(

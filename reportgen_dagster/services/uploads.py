@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.catalog.tables import RulesetVersion
+from reportgen_dagster.engine.compression import MAGIC_BYTES, Unpacking, compression_of
 from reportgen_dagster.engine.headers import HEAD_BYTES, Header, read_header
 from reportgen_dagster.errors import BadRequestError, Problem, RulesError, TooLargeError
 from reportgen_dagster.services import audit
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.quotas import Room
 from reportgen_dagster.storage.store import Stored
 
 DEFAULT = "default"  # the ruleset of the last upload; its files are the datasets `default-input` ...
@@ -69,10 +71,67 @@ def judge_plainly(head: bytes, role: str) -> Header:
     return read_header(head, name=role)
 
 
+class Inspection:
+    """Watches a file go by: judges its head as soon as that is whole, and what it holds if it is compressed."""
+
+    def __init__(self, role: str, judge: Judge) -> None:
+        """Begin.
+
+        Args:
+            role: What the file is to the rules, for messages.
+            judge: Judges its head.
+        """
+        self._role = role
+        self._judge = judge
+        self._head = bytearray()
+        self._header: Header | None = None
+        self._unpacking: Unpacking | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            FileRefusedError: If the head is complete and cannot be used, or if the file is compressed and damaged or a bomb.
+        """
+        if self._header is None:
+            self._take_head(chunk)
+        if self._unpacking is not None:
+            self._unpacking.feed(chunk)
+
+    def _take_head(self, chunk: bytes) -> None:
+        before = len(self._head)
+        self._head += chunk[: HEAD_BYTES - before]
+        compression = compression_of(bytes(self._head[:MAGIC_BYTES]))
+        if compression is not None and self._unpacking is None:
+            self._unpacking = Unpacking(compression, name=self._role)
+            self._unpacking.feed(bytes(self._head[:before]))
+        if len(self._head) == HEAD_BYTES:
+            self._header = self._judge(bytes(self._head), self._role)
+
+    def finish(self) -> Header:
+        """Return what the head says.
+
+        Raises:
+            FileRefusedError: If the file cannot be used: empty, not text, a bad header, cut off.
+        """
+        header = self._header or self._judge(bytes(self._head), self._role)
+        if self._unpacking is not None:
+            self._unpacking.finish()
+        return header
+
+
 class Receiver:
     """One file that comes in piece by piece. Nothing is left of it unless `finish` succeeds."""
 
-    def __init__(self, context: Context, filename: str, role: str, judge: Judge | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        filename: str,
+        role: str,
+        judge: Judge | None = None,
+        *,
+        room: Room | None = None,
+    ) -> None:
         """Begin.
 
         Args:
@@ -80,30 +139,31 @@ class Receiver:
             filename: The client's name for it.
             role: What it is to the rules (`input`, `reference`), for messages.
             judge: Judges its head; default: as if no rules said how it is written.
+            room: What its owner may still store; default: no bound.
 
         Raises:
             ServiceError: If the storage does not take it.
         """
         self._filename = shown_filename(filename, f"{role}.csv")
         self._role = role
-        self._judge = judge or judge_plainly
+        self._inspection = Inspection(role, judge or judge_plainly)
         self._limit = context.settings.max_upload_bytes
-        self._head = bytearray()
-        self._header: Header | None = None
+        self._room = room or Room()
+        self._store = context.store
         self._blob = context.store.new_blob()
 
     def write(self, chunk: bytes) -> None:
         """Append bytes; after an error nothing is left of the file.
 
         Raises:
-            TooLargeError: If the file gets larger than MAX_UPLOAD_BYTES.
-            FileRefusedError: If the head is complete and cannot be used.
+            TooLargeError: If the file gets larger than MAX_UPLOAD_BYTES, or than what its owner may still store.
+            FileRefusedError: If the head is complete and cannot be used, or the file is compressed and damaged or a bomb.
             ServiceError: If the storage does not take it.
         """
         try:
             self._check_size(len(chunk))
             self._blob.write(chunk)
-            self._look_at(chunk)
+            self._inspection.feed(chunk)
         except BaseException:
             self.abort()
             raise
@@ -113,23 +173,18 @@ class Receiver:
             raise TooLargeError(
                 f"The file {self._role} is larger than {self._limit:,} bytes, the most that is taken."
             )
-
-    def _look_at(self, chunk: bytes) -> None:
-        """Keep the head, and judge it as soon as it is whole."""
-        if self._header is None:
-            self._head += chunk[: HEAD_BYTES - len(self._head)]
-            if len(self._head) == HEAD_BYTES:
-                self._header = self._judge(bytes(self._head), self._role)
+        self._room.take(more)
+        self._store.check_room(more)
 
     def finish(self) -> Upload:
         """Make the file durable. The same bytes twice are stored once.
 
         Raises:
-            FileRefusedError: If the file cannot be used: empty, not text, a bad header.
+            FileRefusedError: If the file cannot be used: empty, not text, a bad header, cut off.
             ServiceError: If the storage does not take it.
         """
         try:
-            header = self._header or self._judge(bytes(self._head), self._role)
+            header = self._inspection.finish()
             return Upload(self._filename, self._blob.finish(), header)
         finally:
             self.abort()

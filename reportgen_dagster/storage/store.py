@@ -1,13 +1,12 @@
 """The write-once store of files under their SHA-256, wherever it lies, and the scratch folders on this machine.
 
 What belongs here: what a folder (`store_folder.py`) and a bucket (`store_bucket.py`) have in common. What does not: which
-of them is meant (`opening.py`), and what a digest belongs to: the catalog knows. The scratch is `tmp/` (what is being written)
-and `work/` (scratch of runs) in a local folder.
+of them is meant (`opening.py`), and what a digest belongs to: the catalog knows. The scratch is `tmp/` (what is being written),
+`parts/` (what comes in over several requests: `parts.py`) and `work/` (scratch of runs) in a local folder.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -24,11 +23,11 @@ from types import TracebackType
 
 from reportgen_dagster.errors import DamagedFileError, ServiceError
 from reportgen_dagster.identity import DIGEST_PATTERN, new_id
+from reportgen_dagster.storage.disk import CHUNK_BYTES, check_room, told_as_ours
+from reportgen_dagster.storage.parts import Part, Parts
 
-CHUNK_BYTES = 1024 * 1024
 STALE_SECONDS = 60  # what nobody holds is left alone for that long: its writer may be about to lock it
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +139,7 @@ class ObjectStore(ABC):
         """
         self._temporary = scratch / "tmp"
         self._work = scratch / "work"
+        self.parts = Parts(scratch / "parts")
         with told_as_ours():
             for folder in (self._temporary, self._work):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -251,6 +251,29 @@ class ObjectStore(ABC):
         """
         return BlobWriter(self._temporary / f"{new_id()}.part", self._publish)
 
+    def check_room(self, size_bytes: int) -> None:
+        """Refuse an upload that this machine's disk has no room for.
+
+        Raises:
+            StorageFullError: If too little would be left for running reports.
+        """
+        check_room(self._temporary, size_bytes)
+
+    def put_part(self, part: Part, digest: str) -> Stored:
+        """Store a part whose bytes have this digest; it is no part any more then.
+
+        Raises:
+            ServiceError: If the storage is full or does not take it.
+            UnavailableError: If the storage is away.
+        """
+        stored = Stored(digest, part.size)
+        with told_as_ours():
+            os.fsync(part.descriptor)
+            self._publish(part.path, stored)
+            # Only now: who is killed before that must be able to open the part again.
+            os.fchmod(part.descriptor, 0o400)
+        return stored
+
     def put_file(self, path: Path) -> Stored:
         """Store a file. One that lies in a work folder is moved, any other is copied.
 
@@ -341,19 +364,6 @@ def checked(pieces: Iterable[bytes], digest: str) -> Iterator[bytes]:
         raise DamagedFileError
     if last:
         yield last
-
-
-@contextmanager
-def told_as_ours() -> Iterator[None]:
-    """Turn what the file system refuses into an error of ours that names no path."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise ServiceError(
-                "The storage is full.", hint="Whoever runs this service has to make room; then try again."
-            ) from error
-        raise ServiceError(f"The storage does not work ({os.strerror(error.errno or errno.EIO)}).") from error
 
 
 @contextmanager

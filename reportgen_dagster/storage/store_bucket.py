@@ -35,13 +35,12 @@ from obstore.store import GCSStore, S3Store
 
 from reportgen_dagster.errors import DamagedFileError, LostFileError, ServiceError, UnavailableError
 from reportgen_dagster.identity import DIGEST_PATTERN, new_id, utc_now
+from reportgen_dagster.storage.disk import CHUNK_BYTES, told_as_ours
 from reportgen_dagster.storage.store import (
-    CHUNK_BYTES,
     ObjectStore,
     Stored,
     checked,
     checked_digest,
-    told_as_ours,
 )
 
 if TYPE_CHECKING:

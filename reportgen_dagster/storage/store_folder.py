@@ -15,13 +15,8 @@ from pathlib import Path
 
 from reportgen_dagster.errors import LostFileError, ServiceError
 from reportgen_dagster.identity import DIGEST_PATTERN, new_id
-from reportgen_dagster.storage.store import (
-    CHUNK_BYTES,
-    ObjectStore,
-    Stored,
-    checked_digest,
-    told_as_ours,
-)
+from reportgen_dagster.storage.disk import CHUNK_BYTES, told_as_ours
+from reportgen_dagster.storage.store import ObjectStore, Stored, checked_digest
 
 
 class FolderStore(ObjectStore):

@@ -29,7 +29,10 @@ OPEN = {
     ("GET", "/api/v1/schema/rules.json"),
     ("GET", "/api/v1/downloads/{token}"),
     ("HEAD", "/api/v1/downloads/{token}"),
+    ("OPTIONS", "/api/v1/uploads"),
 }
+# Headers without which a call says first that they are missing.
+NEEDED = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 CALLS = sorted(
     (method, route.path)
     for route in iter_route_contexts(create_app().routes)
@@ -122,7 +125,7 @@ def test_an_unknown_path_is_404(ann: User, path: str) -> None:
 @pytest.mark.parametrize("name", ["0" * 32, "x", "%00", "..%2f..", "é"])
 def test_an_unknown_id_is_404(ann: User, method: str, path: str, name: str) -> None:
     named = re.sub(r"\{\w+\}", name, path.replace("{version}", "1"))
-    assert_problem(ann.http.request(method, named), 404)
+    assert_problem(ann.http.request(method, named, headers=NEEDED), 404)
 
 
 def test_a_clients_request_id_is_kept_and_a_bad_one_replaced(anybody: httpx2.Client) -> None:

@@ -1,0 +1,1 @@
+"""How much of the service the caller uses and may use."""
