@@ -1,4 +1,4 @@
-"""`reportgen users`: who uses the service, and whose runs go first and how many at the same time."""
+"""`reportgen users`: who uses the service, whose runs go first, how many at the same time, and for how long files are kept."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def users_command(
         int | None,
         typer.Option(help="How many of his runs work at the same time; 0: as REPORTGEN_RUNS_PER_USER says."),
     ] = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-days",
+            help="For how many days his files are kept, more or less than others'; 0: as REPORTGEN_RETENTION_DAYS says.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the users as JSON.")] = False,
 ) -> None:
     """List the users with their share in the queue, or change a user's.
@@ -32,12 +39,18 @@ def users_command(
     from reportgen_dagster.settings import Settings
     from reportgen_dagster.supervisor.home import running_settings
 
-    if not email and (priority is not None or runs is not None):
+    if not email and (priority, runs, keep_days) != (None, None, None):
         raise BadRequestError("Name the user whose share is to change.")
     context = Context.open(running_settings(Settings()))
     try:
-        changed = email and [users.change_user(context, email, priority=priority, max_runs=runs)]
-        found = changed or users.list_users(context)
+        if email:
+            found = [
+                users.change_user(
+                    context, email, priority=priority, max_runs=runs, retention_days=keep_days
+                )
+            ]
+        else:
+            found = users.list_users(context)
     finally:
         context.close()
     if as_json:
@@ -45,4 +58,5 @@ def users_command(
         return
     for user in found:
         at_once = "as set for all" if user.max_runs is None else str(user.max_runs)
-        typer.echo(f"{user.email}: priority {user.priority}, runs at the same time: {at_once}")
+        days = "" if user.retention_days is None else f", files kept for {user.retention_days} days"
+        typer.echo(f"{user.email}: priority {user.priority}, runs at the same time: {at_once}{days}")
