@@ -15,6 +15,7 @@ import api_gateway.auth.router
 import api_gateway.deliveries.router
 import api_gateway.health.router
 import api_gateway.language.router
+import api_gateway.metrics.router
 import api_gateway.reports.router
 import api_gateway.runs.router
 import api_gateway.schedules.router
@@ -30,9 +31,11 @@ from api_gateway.background import (
 from api_gateway.dagster_client import DagsterClient
 from api_gateway.dependencies import Gateway
 from api_gateway.documentation import install_documentation
-from api_gateway.envelope import Envelope, configure_logging
+from api_gateway.envelope import Envelope
 from api_gateway.errors import install_error_handlers, internal_error_response
 from api_gateway.health.readiness import Readiness
+from api_gateway.metrics.measures import Measures
+from reportgen_dagster import logs, tracing
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services import accounts, check
@@ -53,7 +56,9 @@ _ROUTERS = (
     api_gateway.schedules.router.router,
     api_gateway.language.router.router,
     api_gateway.health.router.router,
+    api_gateway.metrics.router.router,
 )
+_LOGGED = (*logs.PACKAGES, "uvicorn")
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings: What it is told; default: the environment's.
     """
     told = settings or Settings()
+    _log_as_told(told)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -86,15 +92,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     install_documentation(app)
     install_error_handlers(app)
-    app.add_middleware(Envelope, on_crash=internal_error_response)
+    app.state.measures = Measures()
+    app.add_middleware(Envelope, on_crash=internal_error_response, watch=app.state.measures.watch)
     return app
 
 
 @asynccontextmanager
 async def _running(settings: Settings) -> AsyncIterator[Gateway]:
     """Open everything that the app needs, and close it in the opposite order."""
-    configure_logging()
     async with AsyncExitStack() as stack:
+        tracing.start_if_wanted("gateway", wanted=settings.traces_are_wanted)
+        stack.callback(tracing.stop)
         await run_in_threadpool(migrate, settings.catalog_url)
         accounts.signing_key(settings)
         context = Context.open(settings)
@@ -112,6 +120,13 @@ async def _running(settings: Settings) -> AsyncIterator[Gateway]:
         )
         await stack.enter_async_context(repeating(Reaper(context).reap, seconds=REAP_SECONDS, name="reaping"))
         yield Gateway(context, dagster, launcher, Readiness(context, dagster))
+
+
+def _log_as_told(settings: Settings) -> None:
+    """Give our lines and uvicorn's one form. Uvicorn's own access lines repeat ours."""
+    secrets = settings.secret_values()
+    logs.configure(settings.log_format, settings.log_level, secrets=secrets, loggers=_LOGGED)
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
 
 
 def _warm() -> None:

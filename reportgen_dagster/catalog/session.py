@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, exc, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, exc, make_url, text
 from sqlalchemy.orm import Session
 
 from reportgen_dagster.errors import UnavailableError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 7_301_001  # key of the advisory lock that one migrating process holds
 CONNECT_SECONDS = 5
+POOL_SIZE, MOST_BEYOND = 5, 15
 
 
 class Catalog:
@@ -35,9 +36,10 @@ class Catalog:
         self._engine = create_engine(
             psycopg_url(url),
             pool_pre_ping=True,
-            pool_size=5,
-            max_overflow=15,
+            pool_size=POOL_SIZE,
+            max_overflow=MOST_BEYOND,
             pool_timeout=10,
+            hide_parameters=True,  # what a statement that fails was given is people's data, and errors are logged
             connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "reportgen"},
         )
 
@@ -79,6 +81,13 @@ class Catalog:
         with self.transaction() as session:
             session.execute(text("SELECT 1"))
 
+    def connections(self) -> dict[str, int]:
+        """Return how many connections are `busy`, how many `idle`, and how many there may be at `most`."""
+        pool = self._engine.pool
+        busy = pool.checkedout() if isinstance(pool, QueuePool) else 0
+        idle = pool.checkedin() if isinstance(pool, QueuePool) else 0
+        return {"busy": busy, "idle": idle, "most": POOL_SIZE + MOST_BEYOND}
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
@@ -109,7 +118,10 @@ def psycopg_url(url: str | URL) -> URL:
 def short_lived_engine(url: str | URL) -> Engine:
     """Return an engine that keeps no connection; for start-up work and for databases that are not ours."""
     return create_engine(
-        psycopg_url(url), poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS}
+        psycopg_url(url),
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
     )
 
 

@@ -16,7 +16,7 @@ from reportgen_dagster.settings import SECRET_PREFIX, Settings
 
 LOOPBACK = "127.0.0.1"
 SECRETS = (SECRET_PREFIX, "REPORTGEN_SMTP_PASSWORD")
-SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS", "SHARDS")
+SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS", "SHARDS", "LOG_FORMAT", "LOG_LEVEL")
 DAGSTER = (*SHARED, "DAGSTER_DATABASE_URL", "RUNS_PER_USER")
 
 # The project's top level: dagster.yaml and the examples in rules/ lie there.
@@ -56,6 +56,7 @@ def code_server(shard: int) -> Service:
         (
             *("python", "-m", "dagster", "code-server", "start", "-m", "reportgen_dagster.definitions"),
             *("--location-name", location_name(shard), "-h", "{listen}", "-p", "{code_server_port}"),
+            *("--log-format", "{dagster_log_format}"),
         ),
         (*DAGSTER, "SHARD"),
         shard,
@@ -63,9 +64,21 @@ def code_server(shard: int) -> Service:
 
 
 WEBSERVER = Service(
-    "webserver", ("dagster-webserver", *_WORKSPACE, "-h", "{listen}", "-p", "{dagster_port}"), DAGSTER
+    "webserver",
+    (
+        *("dagster-webserver", *_WORKSPACE, "-h", "{listen}", "-p", "{dagster_port}"),
+        *("--log-format", "{dagster_log_format}"),
+    ),
+    DAGSTER,
 )
-DAEMON = Service("daemon", ("dagster-daemon", "run", *_WORKSPACE, "--log-level", "warning"), DAGSTER)
+DAEMON = Service(
+    "daemon",
+    (
+        *("dagster-daemon", "run", *_WORKSPACE, "--log-level", "warning"),
+        *("--log-format", "{dagster_log_format}"),
+    ),
+    DAGSTER,
+)
 WORKER = Service(
     "worker",
     (
@@ -123,6 +136,7 @@ def fill(service: Service, settings: Settings, *, listen: str, host: str, worksp
         "dagster_port": settings.dagster_port,
         "code_server_port": code_server_port(settings, service.shard),
         "workers": settings.workers,
+        "dagster_log_format": "json" if settings.log_format == "json" else "colored",
     }
     return [word.format_map(values) for word in service.command]
 
