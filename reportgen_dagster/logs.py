@@ -25,7 +25,7 @@ _SECRETS = re.compile(
     | (?P<own> \brg_[a-z]+_[\w-]{8,} | \bwhsec_[\w+/=-]+ )
     | (?P<before> \bBearer\s+
         | (?<=://)[^\s/@:]*:(?=[^\s/@]+@)
-        | \b(?:password|passwd|secret|token|authorization|api[_-]?key)\b["']?\s*[=:]\s*["']? )
+        | \b(?:password|passwd|secret|token|authorization|api[_-]?key)\b["']?\s*[=:]\s*["']?(?:Bearer\s+|Basic\s+)? )
       (?P<value> [^\s"'@,;}]+ )
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -156,9 +156,7 @@ def _as_text(_logger: object, _method: str, line: Line) -> str:
     message, trace = _escaped(str(line.pop("event"))), str(line.pop("exception", ""))
     request_id = _escaped(str(line.pop("request_id", "-")))
     others = "".join(f" {name}={_escaped(str(value))}" for name, value in line.items())
-    below = "".join(
-        f"\n    {_CONTROLS_BUT_LINES.sub(_escape, part)}" for part in trace.split("\n") if part
-    )
+    below = "".join(f"\n    {_CONTROLS_BUT_LINES.sub(_escape, part)}" for part in trace.split("\n") if part)
     return f"{began} [{request_id}] {message}{others}{below}"
 
 

@@ -90,10 +90,19 @@ def span(name: str, **attributes: str) -> Iterator[Span | None]:
     if _provider is None:
         yield None
         return
+    from opentelemetry.trace import StatusCode
+
     named = {f"reportgen.{key}": value for key, value in attributes.items()}
     tracer = _provider.get_tracer("reportgen")
-    with tracer.start_as_current_span(name, attributes=named, record_exception=False) as begun:
-        yield begun
+    # What an exception says may be people's data; of which kind it is may not.
+    with tracer.start_as_current_span(
+        name, attributes=named, record_exception=False, set_status_on_exception=False
+    ) as begun:
+        try:
+            yield begun
+        except BaseException as error:
+            begun.set_status(StatusCode.ERROR, type(error).__name__)
+            raise
 
 
 def present_ids() -> dict[str, str]:

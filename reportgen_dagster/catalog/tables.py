@@ -214,7 +214,9 @@ class Report(Base):
     fresh_within_seconds: Mapped[int | None]  # older than that it is stale; None: nobody minds
     # Where its runs and lapses are told and its files go: services/destinations.py.
     deliveries: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'"))
-    retention_days: Mapped[int | None]  # its runs' files are kept so long, if that is shorter than its owner's
+    retention_days: Mapped[
+        int | None
+    ]  # its runs' files are kept so long, if that is shorter than its owner's
     keep_runs: Mapped[int | None]  # ... but those of its last so many successes as long as the owner's
     paused_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -45,9 +45,7 @@ def users_command(
     try:
         if email:
             found = [
-                users.change_user(
-                    context, email, priority=priority, max_runs=runs, retention_days=keep_days
-                )
+                users.change_user(context, email, priority=priority, max_runs=runs, retention_days=keep_days)
             ]
         else:
             found = users.list_users(context)
