@@ -61,7 +61,7 @@ def start(service: str, exporter: SpanExporter | None = None) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         exporter = OTLPSpanExporter()
-    global _provider  # noqa: PLW0603 - one for a process, as its log is
+    global _provider
     _provider = TracerProvider(
         resource=Resource.create({"service.name": f"reportgen-{service}"}), shutdown_on_exit=False
     )
@@ -70,7 +70,7 @@ def start(service: str, exporter: SpanExporter | None = None) -> None:
 
 def stop() -> None:
     """Send what is left, and nothing more."""
-    global _provider  # noqa: PLW0603
+    global _provider
     if _provider is not None:
         _provider.shutdown()
         _provider = None

@@ -22,6 +22,10 @@ def configure(form: str, *secrets: str) -> None:
     logs.configure(form, "info", secrets=secrets, loggers=(NAME,))  # type: ignore[arg-type]
 
 
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
 def one_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     (line,) = capsys.readouterr().err.splitlines()
     return dict(json.loads(line))
@@ -76,7 +80,7 @@ def test_secrets_are_blacked_out(form: str, message: str, capsys: pytest.Capture
     configure(form, "very-own-key", "short")
     log.error("%s", message)
     try:
-        raise ValueError(message)
+        fail(message)
     except ValueError:
         log.exception("it failed")
     told = capsys.readouterr().err
@@ -97,7 +101,7 @@ def test_nothing_can_look_like_a_line_of_its_own(capsys: pytest.CaptureFixture[s
     with logs.lines_about(request_id=forged):
         log.info("%s", forged)
         try:
-            raise ValueError(forged)
+            fail(forged)
         except ValueError:
             log.exception("it failed")
     lines = capsys.readouterr().err.split("\n")
@@ -109,7 +113,7 @@ def test_nothing_can_look_like_a_line_of_its_own(capsys: pytest.CaptureFixture[s
 def test_json_lines_are_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json")
     try:
-        raise ValueError("a\nb")
+        fail("a\nb")
     except ValueError:
         log.exception("c\nd")
     line = one_line(capsys)

@@ -59,10 +59,26 @@ class Catalog:
             yield session
 
     @contextmanager
-    def exclusive(self, key: int) -> Iterator[bool]:
+    def snapshot(self) -> Iterator[tuple[Session, str]]:
+        """Open a session that sees the database as it is now for as long as it is open, and a name under which others see the same.
+
+        Raises:
+            UnavailableError: If the server does not answer.
+        """
+        with told_as_unavailable(), self._engine.connect() as plain:
+            connection = plain.execution_options(isolation_level="REPEATABLE READ")
+            with Session(connection) as session, session.begin():
+                yield session, str(session.scalar(text("SELECT pg_export_snapshot()")))
+
+    @contextmanager
+    def exclusive(self, key: int, *, waits: bool = False) -> Iterator[bool]:
         """Hold an advisory lock while the block runs, on a connection of its own; tell whether it could be had at once.
 
         For work that takes long outside the database. The server gives the lock back when the holder dies.
+
+        Args:
+            key: Which lock.
+            waits: Wait until it can be had.
 
         Raises:
             UnavailableError: If the server does not answer.
@@ -70,7 +86,11 @@ class Catalog:
         engine = short_lived_engine(self._engine.url)
         with told_as_unavailable(), engine.connect() as plain:
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-            yield bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}))
+            if waits:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+                yield True
+            else:
+                yield bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}))
 
     def ping(self) -> None:
         """Ask the server for a sign of life.
@@ -142,6 +162,11 @@ def migrate(url: str) -> None:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
             connection.commit()
+
+
+def is_known_revision(revision: str) -> bool:
+    """Tell whether this release can migrate tables of a revision."""
+    return any(path.name.startswith(f"{revision}_") for path in (MIGRATIONS / "versions").glob("*.py"))
 
 
 def migration_config(connection: Connection) -> Config:

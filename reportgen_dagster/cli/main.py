@@ -16,6 +16,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
+from reportgen_dagster.cli.backup import backup_command, restore_command
 from reportgen_dagster.cli.check import check_command
 from reportgen_dagster.cli.explain import explain_command
 from reportgen_dagster.cli.fsck import fsck_command
@@ -48,6 +49,8 @@ app.command("preview")(preview_command)
 app.command("infer")(infer_command)
 app.command("functions")(functions_command)
 app.command("fsck")(fsck_command)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
 app.command("users")(users_command)
 app.add_typer(lazy_group("datasets", "Named datasets: files with versions."))
 app.add_typer(lazy_group("rulesets", "Named rules with versions."))

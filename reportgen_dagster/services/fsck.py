@@ -19,20 +19,30 @@ LEFT_ALONE_SECONDS = 120
 FORGOTTEN_SECONDS = 2 * UNKNOWN_SECONDS
 
 
-def fsck(context: Context) -> list[str]:
+def fsck(context: Context, *, at_rest: bool = False) -> list[str]:
     """Check everything and return a sentence for each thing that is wrong; none if all agree.
 
     Reads every file in storage.
 
+    Args:
+        context: The installation.
+        at_rest: It does not run and may have no Dagster yet, so nothing is said of runs that wait, or of Dagster's.
+
     Raises:
         UnavailableError: If the catalog's database is away.
     """
-    return [*_catalog(context), *_storage(context), *_dagster(context)]
+    if at_rest:
+        return [*_contradictions(context), *_storage(context)]
+    return [*_contradictions(context), *_left_alone(context), *_storage(context), *_dagster(context)]
 
 
-def _catalog(context: Context) -> Iterator[str]:
+def _contradictions(context: Context) -> list[str]:
     with context.catalog.transaction() as session:
-        yield from audit.contradictions(session)
+        return audit.contradictions(session)
+
+
+def _left_alone(context: Context) -> Iterator[str]:
+    with context.catalog.transaction() as session:
         for run_id, state in audit.left_alone(session, LEFT_ALONE_SECONDS):
             yield (
                 f"Run {run_id} was accepted more than {LEFT_ALONE_SECONDS} seconds ago, is {state},"
