@@ -144,8 +144,14 @@ class _Exchange:
         """Name a span after the call, once the router has found out which it is."""
         seen = self.seen()
         span.update_name(f"{seen.method} {seen.route}".strip())
-        attributes = {"http.request.method": seen.method, "http.response.status_code": seen.status}
-        span.set_attributes({**attributes, "http.route": seen.route, "reportgen.request_id": self.request_id})
+        span.set_attributes(
+            {
+                "http.request.method": seen.method,
+                "http.response.status_code": seen.status,
+                "http.route": seen.route,
+                "reportgen.request_id": self.request_id,
+            }
+        )
 
     def log(self) -> None:
         _log.info(

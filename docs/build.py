@@ -151,9 +151,9 @@ def metrics_page() -> str:
     table = _table(("metric", "kind", "labels", "of", "meaning"), rows)
     return (
         f"# Metrics\n\n{NOTICE}\n\n`GET /metrics` tells these, for admins; [operating.md](operating.md#metrics) shows how"
-        " Prometheus asks, and some alerts.\nThose of each gateway are added up over gateways (`sum`). Those of the installation come"
-        " from the catalog and are the same\nwhichever gateway is asked, so of several take one (`max`). `process_...` are the usual"
-        f" ones of the gateway's process.\n\n{table}\n"
+        " Prometheus asks, and some alerts.\nThose of each gateway are added up over gateways (`sum`)."
+        " Those of the installation come from the catalog and are the same\nwhichever gateway is asked, so of several take"
+        f" one (`max`). `process_...` are the usual ones of the gateway's process.\n\n{table}\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Queries on a catalog that is about to be filled from a backup, or just was. Only `services/backups.py` uses them."""
+"""Queries on a catalog that is about to be filled from a backup, or just was: what is in it, and what is not true any more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def revision(session: Session) -> str:
 
 def is_empty(session: Session | Connection) -> bool:
     """Tell whether a database has no table."""
-    return session.scalar(_TABLES) == 0
+    return bool(session.scalar(_TABLES) == 0)
 
 
 def is_empty_database(url: str) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 BATCH = 500
 
-# An owner's days bound all that is his: a report's own are good for less only, and its last successes stay as long as the owner's.
+# An owner's days bound all that is his: a report's own may be fewer, and its last successes stay as long as the owner's.
 _OLD_RUNS = text(
     """
     SELECT r.id FROM runs r
@@ -41,7 +41,8 @@ _OLD_VERSIONS = text(
     """
     DELETE FROM dataset_versions WHERE id IN (
         SELECT v.id FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id JOIN users u ON u.id = d.owner_id
-        WHERE greatest(v.created_at, v.received_at) < CAST(:now AS timestamptz) - make_interval(days => coalesce(u.retention_days, CAST(:days AS bigint))::int)
+        WHERE greatest(v.created_at, v.received_at)
+                < CAST(:now AS timestamptz) - make_interval(days => coalesce(u.retention_days, CAST(:days AS bigint))::int)
             AND (d.name ~ '^deleted-' OR EXISTS (
                 SELECT FROM dataset_versions later WHERE later.dataset_id = v.dataset_id AND later.number > v.number))
             AND NOT EXISTS (SELECT FROM report_inputs i WHERE i.version_id = v.id)

@@ -60,7 +60,7 @@ class Catalog:
 
     @contextmanager
     def snapshot(self) -> Iterator[tuple[Session, str]]:
-        """Open a session that sees the database as it is now for as long as it is open, and a name under which others see the same.
+        """Open a session that sees the database as it is now all the while, and name the snapshot so that others see the same.
 
         Raises:
             UnavailableError: If the server does not answer.
@@ -164,6 +164,13 @@ def migrate(url: str) -> None:
             connection.commit()
 
 
+def head_revision() -> str:
+    """Return the revision that this release's tables have."""
+    from alembic.script import ScriptDirectory
+
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
 def is_known_revision(revision: str) -> bool:
     """Tell whether this release can migrate tables of a revision."""
     return any(path.name.startswith(f"{revision}_") for path in (MIGRATIONS / "versions").glob("*.py"))
@@ -171,10 +178,15 @@ def is_known_revision(revision: str) -> bool:
 
 def migration_config(connection: Connection) -> Config:
     """Return Alembic's configuration, which migrates through the given connection."""
+    config = _config()
+    config.attributes["connection"] = connection
+    return config
+
+
+def _config() -> Config:
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
     return config

@@ -69,7 +69,7 @@ def restore_command(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Restore a backup into an empty home, or the empty database that REPORTGEN_DATABASE_URL names; exit with 1 if fsck complains.
+    """Restore a backup into an empty home, or the database that REPORTGEN_DATABASE_URL names; exit with 1 if fsck complains.
 
     Nothing of the service may run. All files are checked by their digests. People sign in anew afterwards; runs that were
     accepted or running are made once the service starts.

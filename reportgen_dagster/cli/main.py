@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from reportgen_dagster.cli.backup import backup_command, restore_command
 from reportgen_dagster.cli.check import check_command
+from reportgen_dagster.cli.doctor import doctor_command
 from reportgen_dagster.cli.explain import explain_command
 from reportgen_dagster.cli.fsck import fsck_command
 from reportgen_dagster.cli.functions import functions_command
@@ -49,6 +50,7 @@ app.command("preview")(preview_command)
 app.command("infer")(infer_command)
 app.command("functions")(functions_command)
 app.command("fsck")(fsck_command)
+app.command("doctor")(doctor_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.command("users")(users_command)

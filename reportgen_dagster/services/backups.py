@@ -1,7 +1,7 @@
 """Use case: back up an installation while it works, and restore one into an empty place.
 
-The catalog is read first, in one snapshot; then every file that it names is copied, each checked by its digest. A file is in storage
-before the catalog names it and is never changed, and nothing is removed meanwhile (`REMOVAL_LOCK`), so the two fit together.
+The catalog is read first, in one snapshot; then every file that it names is copied, each checked by its digest. A file is in
+storage before the catalog names it and is never changed, and nothing is removed meanwhile (`REMOVAL_LOCK`): the two fit together.
 What belongs here: what a backup is made of, in which order, and what a restored installation must not believe. What does not: how
 a backup lies on a disk (storage/backup_files.py), servers (supervisor/).
 """

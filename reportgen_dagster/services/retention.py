@@ -1,6 +1,7 @@
 """Use case: remove what is old or belongs to nothing, so that the disk does not fill.
 
-What belongs here: for how long what is kept, and when nothing is removed at all. What does not: which rows that is (catalog/retention.py), removing bytes (storage/).
+What belongs here: for how long what is kept, and when nothing is removed at all. What does not: which
+rows that is (catalog/retention.py), removing bytes (storage/).
 """
 
 from __future__ import annotations

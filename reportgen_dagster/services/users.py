@@ -1,5 +1,4 @@
-"""Use case: what whoever runs the service decides about its users: who goes first, how many runs at the same time,
-and for how long files are kept.
+"""Use case: what whoever runs the service decides about its users: who goes first, how many runs at once, days kept.
 
 Signing up and in is `accounts.py`'s.
 """

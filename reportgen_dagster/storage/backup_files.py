@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from reportgen_dagster.errors import (
     BadRequestError,
@@ -37,6 +37,10 @@ from reportgen_dagster.storage.store_folder import FolderStore
 TAR = ".tar"
 MANIFEST = "manifest.json"
 _PART = ".part"
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 class BackupWriter(ABC):
@@ -222,7 +226,7 @@ class _TarWriter(BackupWriter):
         self._new.rename(self._path)
         _fsync(self._path.parent)
 
-    def _add(self, name: str, size_bytes: int, file: IO[bytes]) -> None:
+    def _add(self, name: str, size_bytes: int, file: _Readable) -> None:
         info = tarfile.TarInfo(name)
         info.size, info.mode = size_bytes, 0o600
         self._tar.addfile(info, file)
@@ -251,7 +255,7 @@ class _FolderReader(BackupReader):
 
 class _TarReader(BackupReader):
     def __init__(self, path: Path) -> None:
-        self._tar = tarfile.open(path, "r:")
+        self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed by close
         self.manifest = json.load(self._opened(MANIFEST))
 
     def part(self, name: str, folder: Path) -> Path:
@@ -277,23 +281,17 @@ class _TarReader(BackupReader):
         return file
 
 
-class _Pieces(io.RawIOBase):
+class _Pieces:
     """Pieces as a file that can be read once."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._rest = b""
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        while size < 0 or len(self._rest) < size:
-            piece = next(self._pieces, b"")
-            if not piece:
-                break
+    def read(self, size: int, /) -> bytes:
+        while len(self._rest) < size and (piece := next(self._pieces, b"")):
             self._rest += piece
-        taken, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+        taken, self._rest = self._rest[:size], self._rest[size:]
         return taken
 
 

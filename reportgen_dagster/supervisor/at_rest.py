@@ -1,4 +1,4 @@
-"""Reaching an installation's database whether or not `reportgen up` runs: where it does not, the embedded server is started for it.
+"""Reaching an installation's database whether or not `reportgen up` runs: where it does not, the embedded server is started.
 
 What belongs here: that one server, for as long as a command needs it. What does not: what the command does with it.
 """
