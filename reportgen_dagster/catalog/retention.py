@@ -69,6 +69,11 @@ def expire_runs(session: Session, now: datetime, days: int | None) -> Sequence[s
     return ids
 
 
+def count_old_runs(session: Session, now: datetime, days: int | None) -> int:
+    """Return how many runs `expire_runs` would take at a time; at most `BATCH`."""
+    return len(session.scalars(_OLD_RUNS, {"now": now, "days": days, "most": BATCH}).all())
+
+
 def remove_versions(session: Session, now: datetime, days: int | None) -> int:
     """Remove versions of datasets that came too long ago and that nothing needs, at most `BATCH`; return how many.
 

@@ -9,10 +9,11 @@ a backup lies on a disk (storage/backup_files.py), servers (supervisor/).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy.orm import Session
 
@@ -162,6 +163,37 @@ def _copy_files(
             made.copied += 1
             made.size_bytes += size_bytes
     progress(1.0)
+
+
+def check(path: Path) -> list[str]:
+    """Read a backup and return a sentence for each thing that is wrong with it; none if it can be restored whole.
+
+    Raises:
+        BadRequestError: If there is no complete backup.
+    """
+    backup = reading(path)
+    try:
+        with TemporaryDirectory() as folder:
+            told = {name: backup.part(name, Path(folder)) for name in backup.manifest["parts"]}
+            wrong = [
+                f"The part {name} is damaged."
+                for name, digest in backup.manifest["parts"].items()
+                if digest_of(told[name]) != digest
+            ]
+            return [*wrong, *_wrong_files(backup, told[FILES].read_text().split())]
+    finally:
+        backup.close()
+
+
+def _wrong_files(backup: BackupReader, digests: Collection[str]) -> Iterator[str]:
+    for digest in digests:
+        try:
+            for _chunk in backup.chunks(digest):
+                pass
+        except LostFileError:
+            yield f"The file {digest} is missing in the backup."
+        except DamagedFileError:
+            yield f"The file {digest} in the backup is damaged."
 
 
 def restore(context: Context, path: Path, *, progress: Progress = lambda _fraction: None) -> Restored:

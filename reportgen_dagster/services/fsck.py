@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from sqlalchemy import Connection, exc
 
-from reportgen_dagster.catalog import audit
+from reportgen_dagster.catalog import audit, retention
 from reportgen_dagster.catalog.session import short_lived_engine
+from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.retention import UNKNOWN_SECONDS
 
@@ -33,7 +35,13 @@ def fsck(context: Context, *, at_rest: bool = False) -> list[str]:
     """
     if at_rest:
         return [*_contradictions(context), *_storage(context)]
-    return [*_contradictions(context), *_left_alone(context), *_storage(context), *_dagster(context)]
+    return [
+        *_contradictions(context),
+        *_left_alone(context),
+        *_overdue(context),
+        *_storage(context),
+        *_dagster(context),
+    ]
 
 
 def _contradictions(context: Context) -> list[str]:
@@ -48,6 +56,15 @@ def _left_alone(context: Context) -> Iterator[str]:
                 f"Run {run_id} was accepted more than {LEFT_ALONE_SECONDS} seconds ago, is {state},"
                 " and no living worker has it."
             )
+
+
+def _overdue(context: Context) -> Iterator[str]:
+    """Tell of runs whose files should have been removed long ago: nobody sweeps."""
+    with context.catalog.transaction() as session:
+        asked_at = utc_now() - timedelta(seconds=FORGOTTEN_SECONDS)
+        count = retention.count_old_runs(session, asked_at, context.settings.retention_days)
+    if count:
+        yield f"{count} runs or more have files that retention should have removed; the retention sensor does that."
 
 
 def _storage(context: Context) -> Iterator[str]:

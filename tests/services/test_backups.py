@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 from reportgen_dagster.errors import AuthenticationError, BadRequestError, ConflictError
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import accounts, attempts, datasets, reports, runs, schedules, ticks
-from reportgen_dagster.services.backups import Restored, back_up, restore
+from reportgen_dagster.services.backups import Restored, back_up, check, restore
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.supervisor.prepare import make_database
 from tests.conftest import database_beside
@@ -187,9 +187,11 @@ def test_a_flipped_byte_in_a_backed_up_file_is_told(world: World, empty: Context
     run_id = finished(world)
     [(digest,)] = world.sql("SELECT digest FROM artifacts")
     back_up(world.context, tmp_path / "backup")
+    assert check(tmp_path / "backup") == []
     (blob,) = (tmp_path / "backup" / "storage").glob(f"blobs/*/{digest}")
     blob.chmod(0o600)
     blob.write_bytes(b"?" * blob.stat().st_size)
+    assert check(tmp_path / "backup") == [f"The file {digest} in the backup is damaged."]
     assert [run_id in told for told in restore(empty, tmp_path / "backup").problems] == [True]
 
 
