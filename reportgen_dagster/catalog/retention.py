@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session
 BATCH = 500
 
 # An owner's days bound all that is his: a report's own may be fewer, and its last successes stay as long as the owner's.
-_OLD_RUNS = text(
-    """
+_OLD = """
     SELECT r.id FROM runs r
     JOIN users u ON u.id = r.owner_id
     LEFT JOIN reports p ON p.id = r.report_id
@@ -25,9 +24,9 @@ _OLD_RUNS = text(
             WHERE later.report_id = r.report_id AND later.state = 'succeeded'
                 AND (later.finished_at, later.id) > (r.finished_at, r.id)) < p.keep_runs)
     )
-    ORDER BY r.finished_at LIMIT :most FOR UPDATE OF r SKIP LOCKED
-    """
-)
+    ORDER BY r.finished_at LIMIT :most
+"""
+_OLD_RUNS = text(f"{_OLD} FOR UPDATE OF r SKIP LOCKED")
 _EXPIRE = (
     text("DELETE FROM artifacts WHERE run_id = ANY(:ids)"),
     text("DELETE FROM rejects WHERE run_id = ANY(:ids)"),
@@ -71,7 +70,7 @@ def expire_runs(session: Session, now: datetime, days: int | None) -> Sequence[s
 
 def count_old_runs(session: Session, now: datetime, days: int | None) -> int:
     """Return how many runs `expire_runs` would take at a time; at most `BATCH`."""
-    return len(session.scalars(_OLD_RUNS, {"now": now, "days": days, "most": BATCH}).all())
+    return len(session.scalars(text(_OLD), {"now": now, "days": days, "most": BATCH}).all())
 
 
 def remove_versions(session: Session, now: datetime, days: int | None) -> int:
