@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from reportgen_dagster.supervisor.prepare import make_database
 from tests.conftest import database_beside
 from tests.services.conftest import World
 from tests.services.named import make_report
+from tests.stack import REPORTGEN
 
 
 @pytest.fixture
@@ -266,3 +268,21 @@ def test_schedules_make_up_for_the_past_only_as_they_are_told(
     assert accepted == {"skips": 0, "last": 1}
     assert reports.report_runs(empty, world.ann, "daily")
     assert datasets.list_versions(empty, world.ann, "trades")
+
+
+def test_the_commands_back_up_check_and_restore(world: World, empty: Context, tmp_path: Path) -> None:
+    finished(world)
+
+    def typed(context: Context, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **context.settings.environment()}
+        return subprocess.run([REPORTGEN, *words], env=environment, capture_output=True, text=True)
+
+    target = str(tmp_path / "backup.tar")
+    made = typed(world.context, "backup", target)
+    assert (made.returncode, "3 files copied" in made.stdout) == (0, True), made.stderr
+    assert Path(target).stat().st_mode & 0o077 == 0
+    assert typed(world.context, "fsck", "--backup", target).stdout == "The backup is whole.\n"
+    restored = typed(empty, "restore", target, "--json")
+    assert (restored.returncode, json.loads(restored.stdout)["files"]) == (0, 3), restored.stderr
+    again = typed(empty, "restore", target)
+    assert (again.returncode, "not empty" in again.stderr) == (2, True)

@@ -1,7 +1,7 @@
 """Dagster is away while runs are accepted; all of them are made afterwards, each once.
 
-`python -m tests.soak.outage [runs] [seconds]`: starts the whole service, kills Dagster's webserver, daemon, code server and
-keeps them dead for so many seconds, accepts so many runs meanwhile through the API, lets Dagster come back and waits for all runs.
+`python -m tests.soak.outage [runs] [seconds]`: starts the whole service, kills Dagster's webserver, daemon and code server,
+keeps them dead for so many seconds, accepts so many runs meanwhile through the API, lets Dagster come back, waits for all runs.
 Prints what it measured and exits with 1 if something was lost, doubled, late or wrong.
 """
 
