@@ -40,7 +40,7 @@ _PART = ".part"
 
 
 class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int = ..., /) -> bytes: ...
 
 
 class BackupWriter(ABC):
@@ -288,7 +288,7 @@ class _Pieces:
         self._pieces = pieces
         self._rest = b""
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int = CHUNK_BYTES, /) -> bytes:
         while len(self._rest) < size and (piece := next(self._pieces, b"")):
             self._rest += piece
         taken, self._rest = self._rest[:size], self._rest[size:]
