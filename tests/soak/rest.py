@@ -1,7 +1,7 @@
 """A home whose service does not run is backed up, and restored into another.
 
 `python -m tests.soak.rest`: makes a home with an embedded server, backs it up by `reportgen backup` into one file, restores
-that by `reportgen restore` into an empty home, and tries once more, which must be refused. Exits with 1 if anything is not as it was.
+that by `reportgen restore` into an empty home, and tries once more, which must be refused. Exits with 1 if something is wrong.
 """
 
 from __future__ import annotations
