@@ -15,6 +15,7 @@ from contextlib import ExitStack, asynccontextmanager
 from starlette.concurrency import run_in_threadpool
 
 from api_gateway.dagster_client import DagsterClient
+from reportgen_dagster import logs
 from reportgen_dagster.errors import ReportgenError
 from reportgen_dagster.identity import locations
 from reportgen_dagster.services import cancelling, definitions, launching, reaper, switches
@@ -40,11 +41,13 @@ class Launcher:
 
     def launch_soon(self, run_id: str) -> None:
         """Launch an accepted run without waiting for it. Call it on the event loop."""
-        self._begin(self.launch(run_id))
+        with logs.lines_about(run_id=run_id):
+            self._begin(self.launch(run_id))
 
     def end_soon(self, run_id: str) -> None:
         """End the Dagster run of a cancelled run without waiting for it. Call it on the event loop."""
-        self._begin(self.end(run_id))
+        with logs.lines_about(run_id=run_id):
+            self._begin(self.end(run_id))
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -16,6 +16,7 @@ from api_gateway.background import Launcher
 from api_gateway.dagster_client import DagsterClient
 from api_gateway.following import Follower
 from api_gateway.health.readiness import Readiness
+from reportgen_dagster import logs
 from reportgen_dagster.errors import AuthenticationError, ForbiddenError
 from reportgen_dagster.services import accounts
 from reportgen_dagster.services.accounts import Caller
@@ -67,6 +68,7 @@ def _caller(
     if credentials is None:
         raise AuthenticationError("Send the access token as: Authorization: Bearer <access>")
     caller = accounts.authenticate(context, credentials.credentials)
+    logs.note(user_id=caller.user_id)
     missing = [scope for scope in needed.scopes if scope not in caller.scopes]
     if missing:
         raise ForbiddenError(

@@ -18,6 +18,7 @@ import api_gateway.deliveries.router
 import api_gateway.health.router
 import api_gateway.language.router
 import api_gateway.me.router
+import api_gateway.metrics.router
 import api_gateway.named_reports.router
 import api_gateway.preview.router
 import api_gateway.reports.router
@@ -40,13 +41,15 @@ from api_gateway.background import (
 from api_gateway.dagster_client import DagsterClient
 from api_gateway.dependencies import Gateway
 from api_gateway.documentation import install_documentation
-from api_gateway.envelope import Envelope, configure_logging
+from api_gateway.envelope import Envelope
 from api_gateway.errors import install_error_handlers, internal_error_response
 from api_gateway.following import LOOK_SECONDS, Follower
 from api_gateway.health.readiness import Readiness
 from api_gateway.idempotency import install_idempotency
+from api_gateway.metrics.measures import Measures
 from api_gateway.origin import OriginLayer
 from api_gateway.resumable.protocol import TusLayer
+from reportgen_dagster import logs, tracing
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services import check, keys, preview
@@ -77,7 +80,9 @@ _ROUTERS = (
     api_gateway.users.router.router,
     api_gateway.audit.router.router,
     api_gateway.health.router.router,
+    api_gateway.metrics.router.router,
 )
+_LOGGED = (*logs.PACKAGES, "uvicorn")
 _log = logging.getLogger(__name__)
 
 
@@ -88,6 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings: What it is told; default: the environment's.
     """
     told = settings or Settings()
+    _log_as_told(told)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -113,15 +119,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(OriginLayer, proxies=told.proxy_networks)
     install_idempotency(app)
     app.add_middleware(TusLayer)
-    app.add_middleware(Envelope, on_crash=internal_error_response)
+    app.state.measures = Measures()
+    app.add_middleware(Envelope, on_crash=internal_error_response, watch=app.state.measures.watch)
     return app
 
 
 @asynccontextmanager
 async def _running(settings: Settings) -> AsyncIterator[Gateway]:
     """Open everything that the app needs, and close it in the opposite order."""
-    configure_logging()
     async with AsyncExitStack() as stack:
+        tracing.start_if_wanted("gateway", wanted=settings.traces_are_wanted)
+        stack.callback(tracing.stop)
         await run_in_threadpool(migrate, settings.catalog_url)
         keys.signing_key(settings)
         context = Context.open(settings)
@@ -142,6 +150,13 @@ async def _running(settings: Settings) -> AsyncIterator[Gateway]:
         follower = Follower(context)
         await stack.enter_async_context(repeating(follower.look, seconds=LOOK_SECONDS, name="following runs"))
         yield Gateway(context, dagster, launcher, Readiness(context, dagster), follower)
+
+
+def _log_as_told(settings: Settings) -> None:
+    """Give our lines and uvicorn's one form. Uvicorn's own access lines repeat ours."""
+    secrets = settings.secret_values()
+    logs.configure(settings.log_format, settings.log_level, secrets=secrets, loggers=_LOGGED)
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
 
 
 def _warm() -> None:

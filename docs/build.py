@@ -134,6 +134,29 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     return f"## `{method.upper()} {path}`\n\n{text} ({token})\n\n{statuses}"
 
 
+def metrics_page() -> str:
+    """Return the table of all metrics."""
+    from api_gateway.metrics.described import METRICS
+
+    rows = [
+        (
+            f"`{metric.name}`",
+            metric.kind,
+            ", ".join(f"`{label}`" for label in metric.labels),
+            "each gateway" if metric.is_of_gateway else "the installation",
+            metric.meaning,
+        )
+        for metric in METRICS
+    ]
+    table = _table(("metric", "kind", "labels", "of", "meaning"), rows)
+    return (
+        f"# Metrics\n\n{NOTICE}\n\n`GET /metrics` tells these, for admins; [operating.md](operating.md#metrics) shows how"
+        " Prometheus asks, and some alerts.\nThose of each gateway are added up over gateways (`sum`)."
+        " Those of the installation come from the catalog and are the same\nwhichever gateway is asked, so of several take"
+        f" one (`max`). `process_...` are the usual ones of the gateway's process.\n\n{table}\n"
+    )
+
+
 def commands_page() -> str:
     """Return every command with its arguments and options, as `--help` tells them."""
     from typer.main import get_command
@@ -264,6 +287,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "api.md": api_page,
     DOCS / "commands.md": commands_page,
     DOCS / "openapi.json": openapi_document,
+    DOCS / "metrics.md": metrics_page,
     DOCS / "rules" / "functions.md": functions_page,
     DOCS / "rules" / "cookbook.md": cookbook_page,
     DOCS.parent / "rules" / "schema.json": rules_schema,

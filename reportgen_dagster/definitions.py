@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from dagster import AssetKey, Definitions, in_process_executor, mem_io_manager
 
+from reportgen_dagster import logs
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.assets import dataset_specs, part_reports, report_assets, ruleset_specs
 from reportgen_dagster.defs.clocks import clock_checks, watch_clocks
@@ -104,4 +105,11 @@ def _load_all(settings: Settings) -> Everything:
     return known
 
 
+def _log_as_told(settings: Settings) -> None:
+    """Give our lines of a code server our form; in the process of a run the worker has done so."""
+    if scope.current().assets is None:
+        logs.configure(settings.log_format, settings.log_level, secrets=settings.secret_values())
+
+
+_log_as_told(Settings())
 defs = build_definitions(Settings())

@@ -280,6 +280,12 @@ class Settings(BaseSettings):
         description="Where copies of reports may go, with commas between, as s3://bucket/prefix, gs://bucket,"
         " file:///srv/reports. Empty: into any bucket that the service may write to, and into no folder.",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Log lines as `text` for people or, one object a line, as `json` for programs."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level of our own log lines."
+    )
     demo: bool = Field(
         default=True, description="Make the example report on the first start of an empty home."
     )
@@ -348,6 +354,20 @@ class Settings(BaseSettings):
     def secret_variable(self, name: str) -> str | None:
         """Return the variable REPORTGEN_SECRET_<NAME>; the rest of a secret's story is `services/secrets.py`."""
         return os.environ.get(f"{SECRET_PREFIX}{name.upper()}")
+
+    def secret_values(self) -> list[str]:
+        """Return every secret that this process was told, so that none gets into a log."""
+        told = [self.secret_key, self.smtp_password]
+        urls = [one.get_secret_value() for one in (self.database_url, self.broker_url) if one is not None]
+        named = [text for name, text in os.environ.items() if name.startswith(SECRET_PREFIX)]
+        passwords = [unquote(found) for url in urls if (found := urlsplit(url).password)]
+        return [*(one.get_secret_value() for one in told if one is not None), *urls, *passwords, *named]
+
+    @property
+    def traces_are_wanted(self) -> bool:
+        """Whether OpenTelemetry's own variables say where traces go."""
+        names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        return any(os.environ.get(name) for name in names)
 
     @property
     def dagster_graphql_url(self) -> str:

@@ -9,7 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from api_gateway.reports.schemas import RunItem, run_item
 from reportgen_dagster.services.parameters import MAX_PARAMETERS, plain_parameters
-from reportgen_dagster.services.reports import MAX_SECONDS, SETTLE_SECONDS, Pick, ReportView, ReportWish
+from reportgen_dagster.services.reports import (
+    MAX_KEPT_RUNS,
+    MAX_SECONDS,
+    SETTLE_SECONDS,
+    Pick,
+    ReportView,
+    ReportWish,
+)
+from reportgen_dagster.services.retention import MAX_DAYS
 from reportgen_dagster.services.schedule_wishes import MAIN, MAX_SCHEDULES, ScheduleWish
 from reportgen_dagster.settings import Settings
 
@@ -99,6 +107,20 @@ class ReportDefinition(_Body):
         description="A report older than that is stale; null: nobody minds.",
         examples=[86400],
     )
+    retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_DAYS,
+        description="For how many days files of its runs are kept, no longer than all of yours; null: as long as those.",
+        examples=[30],
+    )
+    keep_runs: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_KEPT_RUNS,
+        description="Of its last so many successes they are kept as long as all of yours all the same.",
+        examples=[3],
+    )
     deliveries: list[dict[str, Any]] = Field(
         default_factory=list,
         description="Where its runs are told and its files go (docs/delivery.md). A webhook is signed with a secret that"
@@ -127,6 +149,8 @@ class ReportDefinition(_Body):
             on_new_data=self.on_new_data,
             settle_seconds=self.settle_seconds,
             fresh_within_seconds=self.fresh_within_seconds,
+            retention_days=self.retention_days,
+            keep_runs=self.keep_runs,
             formats=self.formats,
             deliveries=self.deliveries,
             schedules=[ScheduleWish(**schedule.model_dump()) for schedule in self.schedules],
@@ -181,6 +205,8 @@ def _members(report: ReportView) -> dict[str, Any]:
         "on_new_data": report.on_new_data,
         "settle_seconds": report.settle_seconds,
         "fresh_within_seconds": report.fresh_within_seconds,
+        "retention_days": report.retention_days,
+        "keep_runs": report.keep_runs,
         "deliveries": report.deliveries,
         "schedules": [ScheduleBody(**schedule_members(schedule)) for schedule in report.schedules],
         "paused": report.paused,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from reportgen_dagster.services.retention import MAX_DAYS
 from reportgen_dagster.services.users import MAX_PRIORITY, UserChange, UserView
 
 
@@ -21,6 +22,9 @@ class UserItem(BaseModel):
     priority: int = Field(description="Whose runs go first: a higher one, always. Everybody has 0.")
     max_runs: int | None = Field(
         description="How many of his runs work at the same time; null: as for everybody."
+    )
+    retention_days: int | None = Field(
+        description="For how many days his files are kept; null: as for everybody."
     )
     created_at: datetime
 
@@ -40,6 +44,9 @@ class UserPatch(BaseModel):
     priority: int | None = Field(None, ge=-MAX_PRIORITY, le=MAX_PRIORITY, examples=[10])
     max_runs: int | None = Field(
         None, ge=0, le=MAX_PRIORITY, examples=[1], description="0: as for everybody."
+    )
+    retention_days: int | None = Field(
+        None, ge=0, le=MAX_DAYS, examples=[90], description="0: as for everybody."
     )
 
     def change(self) -> UserChange:

@@ -18,11 +18,11 @@ RUN_ID_TAG = "reportgen/run_id"
 
 _FILES = text(
     """
-    SELECT digest, min(what) AS what FROM (
-        SELECT v.digest, format('version %s of the dataset %s (%s)', v.number, d.name, v.id) AS what
+    SELECT digest, max(size_bytes) AS size_bytes, min(what) AS what FROM (
+        SELECT v.digest, v.size_bytes, format('version %s of the dataset %s (%s)', v.number, d.name, v.id) AS what
         FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id
-        UNION ALL SELECT digest, format('the report of run %s', run_id) FROM artifacts
-        UNION ALL SELECT digest, format('the rejects of run %s', run_id) FROM rejects
+        UNION ALL SELECT digest, size_bytes, format('the report of run %s', run_id) FROM artifacts
+        UNION ALL SELECT digest, size_bytes, format('the rejects of run %s', run_id) FROM rejects
     ) AS files GROUP BY digest ORDER BY digest
     """
 )
@@ -66,7 +66,12 @@ _CONTRADICTIONS = text(
 
 def stored_files(session: Session) -> list[tuple[str, str]]:
     """Return each digest that the catalog speaks of, with one thing that it is."""
-    return [(digest, what) for digest, what in session.execute(_FILES)]
+    return [(digest, what) for digest, _, what in stored_sizes(session)]
+
+
+def stored_sizes(session: Session) -> list[tuple[str, int, str]]:
+    """Return each digest that the catalog speaks of, with its length in bytes and one thing that it is."""
+    return [(digest, size_bytes, what) for digest, size_bytes, what in session.execute(_FILES)]
 
 
 def contradictions(session: Session) -> list[str]:

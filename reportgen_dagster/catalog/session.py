@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, exc, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, exc, make_url, text
 from sqlalchemy.orm import Session
 
 from reportgen_dagster.errors import UnavailableError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 7_301_001  # key of the advisory lock that one migrating process holds
 CONNECT_SECONDS = 5
+POOL_SIZE, MOST_BEYOND = 5, 15
 
 
 class Catalog:
@@ -35,9 +36,10 @@ class Catalog:
         self._engine = create_engine(
             psycopg_url(url),
             pool_pre_ping=True,
-            pool_size=5,
-            max_overflow=15,
+            pool_size=POOL_SIZE,
+            max_overflow=MOST_BEYOND,
             pool_timeout=10,
+            hide_parameters=True,  # what a statement that fails was given is people's data, and errors are logged
             connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "reportgen"},
         )
 
@@ -57,10 +59,26 @@ class Catalog:
             yield session
 
     @contextmanager
-    def exclusive(self, key: int) -> Iterator[bool]:
+    def snapshot(self) -> Iterator[tuple[Session, str]]:
+        """Open a session that sees the database as it is now all the while, and name the snapshot so that others see the same.
+
+        Raises:
+            UnavailableError: If the server does not answer.
+        """
+        with told_as_unavailable(), self._engine.connect() as plain:
+            connection = plain.execution_options(isolation_level="REPEATABLE READ")
+            with Session(connection) as session, session.begin():
+                yield session, str(session.scalar(text("SELECT pg_export_snapshot()")))
+
+    @contextmanager
+    def exclusive(self, key: int, *, waits: bool = False) -> Iterator[bool]:
         """Hold an advisory lock while the block runs, on a connection of its own; tell whether it could be had at once.
 
         For work that takes long outside the database. The server gives the lock back when the holder dies.
+
+        Args:
+            key: Which lock.
+            waits: Wait until it can be had.
 
         Raises:
             UnavailableError: If the server does not answer.
@@ -68,7 +86,11 @@ class Catalog:
         engine = short_lived_engine(self._engine.url)
         with told_as_unavailable(), engine.connect() as plain:
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-            yield bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}))
+            if waits:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+                yield True
+            else:
+                yield bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}))
 
     def ping(self) -> None:
         """Ask the server for a sign of life.
@@ -78,6 +100,13 @@ class Catalog:
         """
         with self.transaction() as session:
             session.execute(text("SELECT 1"))
+
+    def connections(self) -> dict[str, int]:
+        """Return how many connections are `busy`, how many `idle`, and how many there may be at `most`."""
+        pool = self._engine.pool
+        busy = pool.checkedout() if isinstance(pool, QueuePool) else 0
+        idle = pool.checkedin() if isinstance(pool, QueuePool) else 0
+        return {"busy": busy, "idle": idle, "most": POOL_SIZE + MOST_BEYOND}
 
     def close(self) -> None:
         """Close all connections."""
@@ -109,7 +138,10 @@ def psycopg_url(url: str | URL) -> URL:
 def short_lived_engine(url: str | URL) -> Engine:
     """Return an engine that keeps no connection; for start-up work and for databases that are not ours."""
     return create_engine(
-        psycopg_url(url), poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS}
+        psycopg_url(url),
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
     )
 
 
@@ -132,12 +164,29 @@ def migrate(url: str) -> None:
             connection.commit()
 
 
+def head_revision() -> str:
+    """Return the revision that this release's tables have."""
+    from alembic.script import ScriptDirectory
+
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def is_known_revision(revision: str) -> bool:
+    """Tell whether this release can migrate tables of a revision."""
+    return any(path.name.startswith(f"{revision}_") for path in (MIGRATIONS / "versions").glob("*.py"))
+
+
 def migration_config(connection: Connection) -> Config:
     """Return Alembic's configuration, which migrates through the given connection."""
+    config = _config()
+    config.attributes["connection"] = connection
+    return config
+
+
+def _config() -> Config:
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
     return config

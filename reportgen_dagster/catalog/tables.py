@@ -73,6 +73,7 @@ class User(Base):
         server_default=text("0")
     )  # whose runs go first; higher before lower
     max_runs: Mapped[int | None]  # runs at the same time; None: what the service is set to
+    retention_days: Mapped[int | None]  # for how long his files are kept; None: what the service is set to
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     disabled_at: Mapped[datetime | None]
 
@@ -289,6 +290,10 @@ class Report(Base):
     fresh_within_seconds: Mapped[int | None]  # older than that it is stale; None: nobody minds
     # Where its runs and lapses are told and its files go: services/destinations.py.
     deliveries: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'"))
+    retention_days: Mapped[
+        int | None
+    ]  # its runs' files are kept so long, if that is shorter than its owner's
+    keep_runs: Mapped[int | None]  # ... but those of its last so many successes as long as the owner's
     paused_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())

@@ -17,7 +17,9 @@ import typer
 from pydantic import ValidationError
 
 from reportgen_dagster.cli.audit import audit_command
+from reportgen_dagster.cli.backup import backup_command, restore_command
 from reportgen_dagster.cli.check import check_command
+from reportgen_dagster.cli.doctor import doctor_command
 from reportgen_dagster.cli.explain import explain_command
 from reportgen_dagster.cli.fsck import fsck_command
 from reportgen_dagster.cli.functions import functions_command
@@ -49,6 +51,9 @@ app.command("infer")(infer_command)
 app.command("functions")(functions_command)
 app.command("fsck")(fsck_command)
 app.command("audit")(audit_command)
+app.command("doctor")(doctor_command)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
 app.add_typer(lazy_group("datasets", "Named datasets: files with versions."))
 app.add_typer(lazy_group("rulesets", "Named rules with versions."))
 app.add_typer(lazy_group("reports", "Named reports: rules over datasets, and their runs."))

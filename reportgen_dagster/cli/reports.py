@@ -118,6 +118,14 @@ def put_command(
             metavar="FILE",
         ),
     ] = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option("--keep-days", help="Files of its runs are kept so long, if that is less than for all."),
+    ] = None,
+    keep_runs: Annotated[
+        int | None,
+        typer.Option("--keep-runs", help="... but those of its last so many successes as long as all."),
+    ] = None,
     user: UserOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -137,6 +145,8 @@ def put_command(
         fresh_within_seconds=seconds_of(fresh_within, "--fresh-within") if fresh_within else None,
         formats=formats,
         deliveries=_deliveries(deliveries) if deliveries else (),
+        retention_days=keep_days,
+        keep_runs=keep_runs,
     )
     with acting(user) as (context, owner_id):
         report = reports.put_report(context, owner_id, name, wish, is_operator=True)
@@ -356,6 +366,9 @@ def _report_lines(report: ReportView) -> list[str]:
         lines.append(f"  runs on new data, once {span_text(report.settle_seconds)} bring no more")
     if report.fresh_within_seconds is not None:
         lines.append(f"  stale after {span_text(report.fresh_within_seconds)}")
+    if report.retention_days is not None:
+        but = f", those of its last {report.keep_runs} successes longer" if report.keep_runs else ""
+        lines.append(f"  keeps files for {report.retention_days} days{but}")
     lines += destination_lines(report.deliveries, indent="  ")
     return [*lines, f"  changed: {moment(report.updated_at)}"]
 

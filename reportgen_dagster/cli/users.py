@@ -1,4 +1,4 @@
-"""`reportgen users`: who uses the service, who is an admin, who is kept out, whose runs go first and how many at once."""
+"""`reportgen users`: who uses the service, who is an admin, who is kept out, whose runs go first, how long files are kept."""
 
 from __future__ import annotations
 
@@ -41,14 +41,21 @@ def set_command(
         int | None,
         typer.Option(help="How many of his runs work at the same time; 0: as REPORTGEN_RUNS_PER_USER says."),
     ] = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option(
+            help="For how many days his files are kept, more or less than others'; 0: as REPORTGEN_RETENTION_DAYS says.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change a user's share in the queue. A priority counts from his next run on, a number of runs at once."""
+    """Change a user's share in the queue and in the storage. A priority counts from his next run on, a number of runs at once."""
     from reportgen_dagster.services.users import UserChange
 
-    if priority is None and runs is None:
-        raise BadRequestError("Say what is to change: --priority or --runs.")
-    _change(email, UserChange(priority=priority, max_runs=runs), as_json=as_json)
+    change = UserChange(priority=priority, max_runs=runs, retention_days=keep_days)
+    if change == UserChange():
+        raise BadRequestError("Say what is to change: --priority, --runs or --keep-days.")
+    _change(email, change, as_json=as_json)
 
 
 @app.command("promote")
@@ -128,4 +135,5 @@ def _show(found: list[UserView], *, as_json: bool) -> None:
     for user in found:
         at_once = "as set for all" if user.max_runs is None else str(user.max_runs)
         role = "disabled" if user.disabled else user.role
-        say(f"{user.email}: {role}, priority {user.priority}, runs at the same time: {at_once}")
+        days = "" if user.retention_days is None else f", files kept for {user.retention_days} days"
+        say(f"{user.email}: {role}, priority {user.priority}, runs at the same time: {at_once}{days}")

@@ -15,7 +15,8 @@ import socket
 import sys
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from types import FrameType
 from typing import Literal, Self
@@ -23,6 +24,7 @@ from typing import Literal, Self
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._cli.api import _execute_run_command_body
 
+from reportgen_dagster import logs, tracing
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.keys import RUN_ID_TAG
 from reportgen_dagster.engine.sandbox import bound
@@ -98,7 +100,7 @@ def run_in_fresh_process(dagster_run_id: str) -> None:
         return
     if not attempts.begin(_context(), dagster_run_id, f"{socket.gethostname()}:{os.getpid()}"):
         return
-    with _Sigterm() as sigterm:
+    with logs.lines_about(attempt=dagster_run_id), _Sigterm() as sigterm:
         process_id = _fork(run)
         sigterm.process_id = process_id
         exit_code = _watch(process_id, run, sigterm)
@@ -113,18 +115,30 @@ def _fork(run: DagsterRun) -> int:
     exit_code = 1
     try:
         _become_attempt(run)
-        exit_code = _execute_run_command_body(
-            instance=_instance(),
-            run_id=run.run_id,
-            write_stream_fn=lambda _event: None,
-            set_exit_code_on_failure=False,
-        )
+        with _traced(run):
+            exit_code = _execute_run_command_body(
+                instance=_instance(),
+                run_id=run.run_id,
+                write_stream_fn=lambda _event: None,
+                set_exit_code_on_failure=False,
+            )
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)
+
+
+@contextmanager
+def _traced(run: DagsterRun) -> Iterator[None]:
+    """Send the spans of the attempt's stages, if somebody collects them."""
+    tracing.start_if_wanted("worker", wanted=Settings().traces_are_wanted)
+    try:
+        with tracing.span("attempt", run_id=run.tags.get(RUN_ID_TAG, ""), attempt=run.run_id):
+            yield
+    finally:
+        tracing.stop()
 
 
 def _become_attempt(run: DagsterRun) -> None:

@@ -14,10 +14,12 @@ import logging
 from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import unpack_value
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
+from reportgen_dagster import logs
 from reportgen_dagster.defs.attempt_process import run_in_fresh_process
 from reportgen_dagster.engine.sandbox import missing_bounds
 from reportgen_dagster.rules.compiling.compile import compile_ruleset
@@ -84,7 +86,6 @@ def _tell_missing_bounds() -> None:
         logging.getLogger(__name__).warning("runs are less isolated: this kernel has no %s", missing)
 
 
-_tell_missing_bounds()
 _warm_up()
 
 app = Celery("reportgen", broker=_broker_url())
@@ -99,6 +100,15 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_redirect_stdouts=False,
 )
+
+
+@setup_logging.connect
+def _log_as_told(**_what_celery_would: object) -> None:
+    """Give every line of this process our form, instead of Celery's."""
+    settings = Settings()
+    secrets = settings.secret_values()
+    logs.configure(settings.log_format, settings.log_level, secrets=secrets, loggers=("",))
+    _tell_missing_bounds()
 
 
 @app.task(name=TASK_EXECUTE_JOB_NAME)

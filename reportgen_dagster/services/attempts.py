@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from reportgen_dagster import logs
 from reportgen_dagster.catalog import datasets, leases, rulesets
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import STAGES, Artifact, Rejects, Run
@@ -170,6 +171,7 @@ def claim(context: Context, run_id: str, dagster_run_id: str) -> Claim | None:
             return None
         leases.note_claim(session, dagster_run_id, run_id, fence)
         run = session.get_one(Run, run_id, populate_existing=True)
+        logs.note(run_id=run_id, user_id=run.owner_id)
         return claim_of(session, run, fence)
 
 

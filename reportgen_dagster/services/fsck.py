@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from sqlalchemy import Connection, exc
 
-from reportgen_dagster.catalog import consistency
+from reportgen_dagster.catalog import consistency, retention
 from reportgen_dagster.catalog.session import short_lived_engine
+from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.retention import UNKNOWN_SECONDS
 
@@ -19,25 +21,50 @@ LEFT_ALONE_SECONDS = 120
 FORGOTTEN_SECONDS = 2 * UNKNOWN_SECONDS
 
 
-def fsck(context: Context) -> list[str]:
+def fsck(context: Context, *, at_rest: bool = False) -> list[str]:
     """Check everything and return a sentence for each thing that is wrong; none if all agree.
 
     Reads every file in storage.
 
+    Args:
+        context: The installation.
+        at_rest: It does not run and may have no Dagster yet, so nothing is said of runs that wait, or of Dagster's.
+
     Raises:
         UnavailableError: If the catalog's database is away.
     """
-    return [*_catalog(context), *_storage(context), *_dagster(context)]
+    if at_rest:
+        return [*_contradictions(context), *_storage(context)]
+    return [
+        *_contradictions(context),
+        *_left_alone(context),
+        *_overdue(context),
+        *_storage(context),
+        *_dagster(context),
+    ]
 
 
-def _catalog(context: Context) -> Iterator[str]:
+def _contradictions(context: Context) -> list[str]:
     with context.catalog.transaction() as session:
-        yield from consistency.contradictions(session)
+        return consistency.contradictions(session)
+
+
+def _left_alone(context: Context) -> Iterator[str]:
+    with context.catalog.transaction() as session:
         for run_id, state in consistency.left_alone(session, LEFT_ALONE_SECONDS):
             yield (
                 f"Run {run_id} was accepted more than {LEFT_ALONE_SECONDS} seconds ago, is {state},"
                 " and no living worker has it."
             )
+
+
+def _overdue(context: Context) -> Iterator[str]:
+    """Tell of runs whose files should have been removed long ago: nobody sweeps."""
+    with context.catalog.transaction() as session:
+        asked_at = utc_now() - timedelta(seconds=FORGOTTEN_SECONDS)
+        count = retention.count_old_runs(session, asked_at, context.settings.retention_days)
+    if count:
+        yield f"{count} runs or more have files that retention should have removed; the retention sensor does that."
 
 
 def _storage(context: Context) -> Iterator[str]:

@@ -20,6 +20,7 @@ from reportgen_dagster.services import attempts
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.occasions import occasion_of
 from reportgen_dagster.settings import Settings
+from reportgen_dagster.tracing import span
 
 if TYPE_CHECKING:
     from reportgen_dagster.engine.outcome import Outcome
@@ -76,6 +77,7 @@ def run_limits(settings: Settings) -> Limits:
     return Limits(memory=settings.memory_limit, seconds=settings.time_limit_seconds, temp=settings.temp_limit)
 
 
+@span("ingest")
 def ingest(context: Context, claim: attempts.Claim, work: Path, note: Note = _silent) -> Ingested:
     """Start the run's confined process, which loads the rules and opens the files, and wait until it has.
 
@@ -118,6 +120,7 @@ def ingest(context: Context, claim: attempts.Claim, work: Path, note: Note = _si
     return Ingested(claim, process, messages)
 
 
+@span("validate")
 def validate(context: Context, ingested: Ingested, note: Note = _silent) -> Planned:
     """Wait until lookup keys are settled and the rules are compiled and checked against the output contract.
 
@@ -133,6 +136,7 @@ def validate(context: Context, ingested: Ingested, note: Note = _silent) -> Plan
     return Planned(ingested.claim, ingested.messages)
 
 
+@span("transform")
 def transform(context: Context, planned: Planned, work: Path, note: Note = _silent) -> Produced:
     """Wait for the pass that counts, diverts and writes into `work`, and tell the catalog how far it is.
 
@@ -160,6 +164,7 @@ def transform(context: Context, planned: Planned, work: Path, note: Note = _sile
     return Produced(planned.claim, outcome, files, work / REJECTS_FILE)
 
 
+@span("publish")
 def publish(context: Context, produced: Produced, note: Note = _silent) -> bool:
     """Store the files, then make them visible in one transaction.
 

@@ -90,6 +90,16 @@ def _up_to(files: Sequence[MadeFile], limit: int) -> list[MadeFile]:
     return chosen
 
 
+def greet(settings: Settings) -> None:
+    """Connect to the mail server as for an e-mail, and send none.
+
+    Raises:
+        DeliveryError: If it does not answer, or not to us.
+    """
+    with _told_as_ours(), _server(settings) as server:
+        server.noop()
+
+
 @contextmanager
 def _server(settings: Settings) -> Iterator[smtplib.SMTP]:
     """Connect to the mail server and sign in, if it has a user."""

@@ -29,6 +29,7 @@ from reportgen_dagster.services.fitting import Check, files_to_take
 from reportgen_dagster.services.names import RESERVED, checked_name, may_exist, nearest_name
 from reportgen_dagster.services.preconditions import WHATEVER, Precondition, fingerprint
 from reportgen_dagster.services.rerunning import accept_copy
+from reportgen_dagster.services.retention import checked_days, retention_bound
 from reportgen_dagster.services.runs import (
     FileView,
     RunView,
@@ -43,6 +44,7 @@ from reportgen_dagster.settings import Settings
 
 MAX_SECONDS = 366 * 24 * 3600
 SETTLE_SECONDS = 10
+MAX_KEPT_RUNS = 1_000
 NEW_DATA_AT_ONCE = 100
 
 
@@ -69,6 +71,8 @@ class ReportWish:
         deliveries: Where its runs are told and its files go, as destinations.py describes it.
         schedules: When it runs by itself: these and no others; None: those that it has.
         paused: It runs neither by its schedules nor on new data until it is resumed.
+        retention_days: For how long files of its runs are kept, no longer than its owner's; None: as long as those.
+        keep_runs: Of its last so many successes they are kept as long as its owner's all the same.
     """
 
     ruleset: Pick
@@ -81,6 +85,8 @@ class ReportWish:
     deliveries: Sequence[Mapping[str, Any]] = ()
     schedules: Sequence[ScheduleWish] | None = None
     paused: bool = False
+    retention_days: int | None = None
+    keep_runs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,8 @@ class ReportView:
     formats: list[str] | None
     deliveries: list[dict[str, Any]]
     schedules: tuple[ScheduleWish, ...]
+    retention_days: int | None
+    keep_runs: int | None
     paused: bool
     last_run: RunView | None
     created_at: datetime
@@ -146,6 +154,7 @@ def put_report(
         granted = None if is_operator else grants.of_user(session, owner_id)
     deliveries = _checked(wish, context.settings, granted)
     with context.catalog.transaction() as session:
+        _refuse_longer(session, owner_id, wish, context.settings)
         rules, versions = _picked(session, owner_id, wish)
         ruleset_id, rules_text = rules.ruleset_id, as_rules_text(rules)
         at_hand = {file: version.digest for file, version in versions.items()}
@@ -168,6 +177,8 @@ def put_report(
             fresh_within_seconds=wish.fresh_within_seconds,
             formats=formats,
             deliveries=deliveries,
+            retention_days=wish.retention_days,
+            keep_runs=wish.keep_runs,
             sources={
                 file: Source(
                     versions[file].dataset_id, versions[file].id if pick.version is not None else None
@@ -229,6 +240,11 @@ def _checked(wish: ReportWish, settings: Settings, granted: frozenset[str] | Non
         for name, seconds in given.items()
         if seconds is not None and not 1 <= seconds <= MAX_SECONDS
     ]
+    problems += checked_days(wish.retention_days, "retention_days")
+    if wish.keep_runs is not None and not 1 <= wish.keep_runs <= MAX_KEPT_RUNS:
+        problems.append(Problem(f"1 to {MAX_KEPT_RUNS:,} are possible", path="keep_runs"))
+    if wish.keep_runs is not None and wish.retention_days is None:
+        problems.append(Problem("needs retention_days; without it nothing goes sooner", path="keep_runs"))
     is_watched = wish.fresh_within_seconds is not None
     deliveries, wrong = destinations.read(
         list(wish.deliveries), settings, is_watched=is_watched, granted=granted
@@ -236,6 +252,18 @@ def _checked(wish: ReportWish, settings: Settings, granted: frozenset[str] | Non
     if problems or wrong:
         raise BadRequestError(problems=[*problems, *wrong])
     return deliveries
+
+
+def _refuse_longer(session: Session, owner_id: str, wish: ReportWish, settings: Settings) -> None:
+    """Refuse to keep a report's files for longer than all that is its owner's.
+
+    Raises:
+        BadRequestError: If that is asked for.
+    """
+    bound = retention_bound(session, owner_id, settings)
+    if bound is not None and (wish.retention_days or 0) > bound:
+        problem = Problem(f"your files are kept for {bound} days, no report's longer", path="retention_days")
+        raise BadRequestError(problems=[problem])
 
 
 def _refuse_unmade(deliveries: Sequence[Mapping[str, Any]], made: Sequence[str]) -> None:
@@ -608,6 +636,8 @@ def _view(
         on_new_data=report.on_new_data,
         settle_seconds=report.settle_seconds,
         fresh_within_seconds=report.fresh_within_seconds,
+        retention_days=report.retention_days,
+        keep_runs=report.keep_runs,
         formats=report.formats,
         deliveries=report.deliveries,
         schedules=tuple(map(ScheduleWish.of, its_schedules)),

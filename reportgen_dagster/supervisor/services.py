@@ -16,7 +16,7 @@ from reportgen_dagster.settings import SECRET_PREFIX, Settings
 
 LOOPBACK = "127.0.0.1"
 SECRETS = (SECRET_PREFIX, "REPORTGEN_SMTP_PASSWORD")
-SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS", "SHARDS")
+SHARED = ("HOME", "DATABASE_URL", "BROKER_URL", "WORKERS", "SHARDS", "LOG_FORMAT", "LOG_LEVEL")
 DAGSTER = (*SHARED, "DAGSTER_DATABASE_URL", "RUNS_PER_USER")
 QUOTAS = ("STORED_BYTES_PER_USER", "FILES_PER_USER", "OPEN_UPLOADS_PER_USER", "QUEUED_RUNS_PER_USER")
 
@@ -58,6 +58,7 @@ def code_server(shard: int) -> Service:
         (
             *("python", "-m", "dagster", "code-server", "start", "-m", "reportgen_dagster.definitions"),
             *("--location-name", location_name(shard), "-h", "{listen}", "-p", "{code_server_port}"),
+            *("--log-format", "{dagster_log_format}"),
         ),
         (*DAGSTER, "SHARD", "AUDIT_RETENTION_DAYS"),
         shard,
@@ -66,11 +67,19 @@ def code_server(shard: int) -> Service:
 
 WEBSERVER = Service(
     "webserver",
-    (*_AFTER_CODE_SERVERS, "webserver", *_WORKSPACE, "-h", "{listen}", "-p", "{dagster_port}"),
+    (
+        *(*_AFTER_CODE_SERVERS, "webserver", *_WORKSPACE, "-h", "{listen}", "-p", "{dagster_port}"),
+        *("--log-format", "{dagster_log_format}"),
+    ),
     DAGSTER,
 )
 DAEMON = Service(
-    "daemon", (*_AFTER_CODE_SERVERS, "daemon", "run", *_WORKSPACE, "--log-level", "warning"), DAGSTER
+    "daemon",
+    (
+        *(*_AFTER_CODE_SERVERS, "daemon", "run", *_WORKSPACE, "--log-level", "warning"),
+        *("--log-format", "{dagster_log_format}"),
+    ),
+    DAGSTER,
 )
 WORKER = Service(
     "worker",
@@ -132,6 +141,7 @@ def fill(service: Service, settings: Settings, *, listen: str, host: str, worksp
         "dagster_port": settings.dagster_port,
         "code_server_port": code_server_port(settings, service.shard),
         "workers": settings.workers,
+        "dagster_log_format": "json" if settings.log_format == "json" else "colored",
     }
     return [word.format_map(values) for word in service.command]
 

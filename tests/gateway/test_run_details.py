@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from reportgen_dagster.catalog import audit
+from reportgen_dagster.catalog import consistency
 from reportgen_dagster.errors import ContractError, Problem
 from reportgen_dagster.services import attempts, retention
 from tests.gateway.conftest import INPUT, RULES, Server, User, assert_problem, claim_run
@@ -208,7 +208,7 @@ def test_files_sent_with_a_call_stay_as_long_as_a_run_is_made_of_them(
         assert attempts.fetch_files(server.context, claim, work)["input"].read_bytes() == INPUT
     attempts.fail(server.context, claim, ContractError("no"))
     with server.context.catalog.transaction() as session:
-        assert [told for told in audit.contradictions(session) if again in told or first in told] == []
+        assert [told for told in consistency.contradictions(session) if again in told or first in told] == []
     _expire(server, again)
     assert ann.http.get(f"/api/v1/runs/{again}").json()["inputs"] == {}
 

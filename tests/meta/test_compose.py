@@ -71,7 +71,7 @@ def test_the_command_is_that_of_up(service: Service) -> None:
 
 
 def _command(service: Service) -> list[str]:
-    settings = Settings(home=Path(HOME))
+    settings = Settings(home=Path(HOME), log_format="json")
     workspace = str(workspace_path(settings))
     return fill(service, settings, listen=EVERYWHERE, host=EVERYWHERE, workspace=workspace)
 

@@ -9,7 +9,7 @@ from dagster_postgres.run_storage import PostgresRunStorage
 from reportgen_dagster.catalog.consistency import RUN_ID_TAG
 from reportgen_dagster.defs import keys
 from reportgen_dagster.errors import ContractError
-from reportgen_dagster.services import attempts, publications, uploads
+from reportgen_dagster.services import attempts, publications, uploads, users
 from reportgen_dagster.services.fsck import fsck
 from reportgen_dagster.storage.store import Stored
 from reportgen_dagster.supervisor.prepare import make_database
@@ -162,3 +162,13 @@ def test_a_dagster_that_is_gone_is_told(world: World) -> None:
 
 def test_the_catalog_and_the_definitions_mean_the_same_tag() -> None:
     assert RUN_ID_TAG == keys.RUN_ID_TAG
+
+
+def test_files_that_nobody_sweeps_are_found(world: World, dagster_runs: PostgresRunStorage) -> None:
+    note(dagster_runs, "d", DagsterRunStatus.SUCCESS, finished_run(world))
+    users.change_user(world.context, "ann@example.com", retention_days=1)
+    world.sql("UPDATE runs SET finished_at = finished_at - interval '2 days'")
+    assert fsck(world.context) == [], "a sweep may be a day late"
+    world.sql("UPDATE runs SET finished_at = finished_at - interval '2 days'")
+    (sentence,) = fsck(world.context)
+    assert "1 runs or more have files that retention should have removed" in sentence

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from reportgen_dagster.errors import ConflictError, NotFoundError
+from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError
 from reportgen_dagster.identity import utc_now
-from reportgen_dagster.services import datasets, reports, rulesets, runs, uploads
+from reportgen_dagster.services import datasets, reports, retention, rulesets, runs, uploads, users
 from reportgen_dagster.services.fsck import fsck
 from reportgen_dagster.services.reports import Pick, ReportWish
 from reportgen_dagster.services.retention import remove_old
@@ -123,3 +123,85 @@ def test_a_file_that_is_stored_again_meanwhile_stays(world: World) -> None:
     world.file()
     assert not world.context.store.remove(digest, older_than_seconds=3600)
     assert world.context.store.verify(digest)
+
+
+def named(world: World, owner_id: str = "", **wishes: object) -> str:
+    """Make a report of two datasets of its owner's, and return its owner."""
+    owner_id = owner_id or world.ann
+    datasets.add_version(world.context, owner_id, "trades", world.file(INPUT))
+    datasets.add_version(world.context, owner_id, "names", world.file(REFERENCE))
+    rulesets.put_ruleset(world.context, owner_id, "margin", RULES, check=fits)
+    wish = ReportWish(Pick("margin"), {"input": Pick("trades"), "reference": Pick("names")}, **wishes)
+    reports.put_report(world.context, owner_id, "daily", wish, check=fits)
+    return owner_id
+
+
+def succeeded(world: World, owner_id: str) -> str:
+    run_id = reports.run_report(world.context, owner_id, "daily").id
+    assert world.publish(world.claim(run_id), f"total\n{run_id}\n".encode())
+    return run_id
+
+
+def kept(world: World, owner_id: str) -> list[str]:
+    found = reports.report_runs(world.context, owner_id, "daily")
+    ids = world.sql("SELECT id FROM runs WHERE expired_at IS NULL")
+    return [run.id for run in found if (run.id,) in ids]
+
+
+def test_a_report_may_keep_less_but_for_its_last_successes(keeping: World) -> None:
+    ann = named(keeping, retention_days=2, keep_runs=2)
+    first, second, third = (succeeded(keeping, ann) for _ in range(3))
+    remove(keeping, timedelta(days=1))
+    assert kept(keeping, ann) == [third, second, first]
+    remove(keeping, timedelta(days=3))
+    assert kept(keeping, ann) == [third, second]
+    assert contradictions(keeping) == []
+    remove(keeping)
+    assert kept(keeping, ann) == [], "nothing stays longer than all that is the owner's"
+
+
+def test_what_a_user_is_allowed_goes_before_what_all_are(keeping: World) -> None:
+    users.change_user(keeping.context, "bob@example.com", retention_days=90)
+    users.change_user(keeping.context, "ann@example.com", retention_days=1)
+    ann, bob = named(keeping), named(keeping, keeping.bob)
+    for owner in (ann, bob):
+        succeeded(keeping, owner)
+        datasets.add_version(keeping.context, owner, "trades", keeping.file(INPUT + b"C,3\n"))
+    assert remove(keeping, timedelta(days=2))[:2] == (1, 1)
+    assert (len(kept(keeping, ann)), len(kept(keeping, bob))) == (0, 1)
+    assert remove(keeping, timedelta(days=89))[:2] == (0, 0)
+    assert remove(keeping, timedelta(days=91))[:2] == (1, 1)
+
+
+def test_without_a_setting_a_user_or_report_may_have_one(world: World) -> None:
+    ann = named(world, retention_days=5)
+    succeeded(world, ann)
+    assert remove(world, timedelta(days=4))[0] == 0
+    assert remove(world, timedelta(days=6))[0] == 1
+    users.change_user(world.context, "ann@example.com", retention_days=9)
+    old = finished(world)
+    assert remove(world, timedelta(days=10))[0] == 1
+    assert (old,) in world.sql("SELECT id FROM runs WHERE expired_at IS NOT NULL")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        ({"retention_days": DAYS + 1}, "kept for 30 days"),
+        ({"retention_days": 0}, "are possible"),
+        ({"retention_days": 1, "keep_runs": 0}, "are possible"),
+        ({"keep_runs": 3}, "needs retention_days"),
+    ],
+)
+def test_a_report_keeps_nothing_longer_than_its_owner(
+    keeping: World, wishes: dict[str, int], told: str
+) -> None:
+    with pytest.raises(BadRequestError, match=told):
+        named(keeping, **wishes)
+
+
+def test_nothing_is_removed_while_a_backup_holds_the_lock(keeping: World) -> None:
+    finished(keeping)
+    with keeping.context.catalog.exclusive(retention.REMOVAL_LOCK):
+        assert remove(keeping) == (0, 0, 0)
+    assert remove(keeping) == (1, 0, 3)

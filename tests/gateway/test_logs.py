@@ -1,0 +1,57 @@
+"""What the gateway logs names the request and the user, and neither secrets nor people's data."""
+
+from __future__ import annotations
+
+import re
+
+import httpx2
+import pytest
+from sqlalchemy import exc, text
+
+from tests.gateway.conftest import Server, User
+
+CANARY = "canary-0b7e55"
+
+
+def test_each_request_has_a_line_with_its_id_and_user(ann: User, capsys: pytest.CaptureFixture[str]) -> None:
+    ann.http.get("/api/v1/runs", headers={"X-Request-Id": "mine-1"})
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "[mine-1]" in line]
+    assert re.search(rf"GET /api/v1/runs 200 [\d.]+ ms user_id={ann.id}$", line)
+
+
+def test_no_line_has_a_secret_or_data(
+    ann: User, anybody: httpx2.Client, finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    email = f"{CANARY}@example.com"
+    for path, body in (
+        ("register", {"email": email, "name": CANARY, "password": CANARY}),
+        ("login", {"email": email, "password": f"{CANARY}-wrong"}),
+        ("login", {"email": email, "password": CANARY}),
+        ("refresh", {"refresh": CANARY}),
+    ):
+        anybody.post(f"/api/auth/{path}/", json=body)
+    anybody.get("/api/v1/runs", headers={"Authorization": f"Bearer {CANARY}"})
+    anybody.get(f"/api/v1/downloads/{CANARY}")
+    anybody.get("/api/v1/runs", params={"token": CANARY})
+    ann.upload(
+        input=f"refkey1,field1\n{CANARY},1\n".encode(),
+        reference=f"refkey1,refdata1\n{CANARY},{CANARY}\n".encode(),
+    )
+    finish(ann.generate(), report=f"name\n{CANARY}\n".encode(), rejects=f"_line\n{CANARY}\n".encode())
+    ann.http.post(
+        "/api/upload-rules/", files={"file": ("rules.yaml", f"- {{formula: {CANARY}(1)}}".encode())}
+    )
+    told = capsys.readouterr().err
+    assert "POST /api/auth/login 401" in told
+    assert CANARY not in told
+    assert ann.session["access"] not in told
+    assert ann.session["refresh"] not in told
+
+
+def test_a_failing_statement_does_not_tell_what_it_was_given(server: Server) -> None:
+    with (
+        pytest.raises(exc.DBAPIError) as failed,
+        server.context.catalog.transaction() as session,
+    ):
+        session.execute(text("SELECT CAST(:given AS integer) FROM nowhere"), {"given": CANARY})
+    assert CANARY not in str(failed.value)
