@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reportgen_dagster.identity import new_id
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Bodies of forms are bounded where they are read, piece by piece; all others are read at once and are small.
+# What is read at once is small; who reads a body piece by piece says so (`bound_body`).
 MAX_PLAIN_BODY_BYTES = 64 * 1024
-_FORM = "multipart/form-data"
+_BOUND = "body_bound"
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -84,7 +84,7 @@ class _Exchange:
         self.scope = {
             **scope,
             "path": scope["path"].rstrip("/") or "/",
-            "state": {**scope.get("state", {}), "request_id": self.request_id},
+            "state": {**scope.get("state", {}), "request_id": self.request_id, _BOUND: MAX_PLAIN_BODY_BYTES},
         }
         self.status = 0
 
@@ -108,21 +108,34 @@ class _Exchange:
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
-    """Refuse a body that is no form as soon as it gets too large."""
-    if Headers(scope=scope).get("content-type", "").lower().startswith(_FORM):
-        return receive
+    """Refuse a body as soon as it gets too large, by its own account before a byte of it is read."""
+    told = Headers(scope=scope).get("content-length", "")
     size = 0
 
     async def receive_bounded() -> Message:
         nonlocal size
+        most = scope["state"][_BOUND]
+        if most is None:
+            return await receive()
+        if told.isdecimal() and int(told) > most:
+            raise _too_large(most)
         message = await receive()
         size += len(message.get("body", b""))
-        if size > MAX_PLAIN_BODY_BYTES:
-            # FastAPI lets only this class through while it reads a body.
-            raise HTTPException(413, f"the body has more than {MAX_PLAIN_BODY_BYTES:,} bytes")
+        if size > most:
+            raise _too_large(most)
         return message
 
     return receive_bounded
+
+
+def _too_large(most: int) -> HTTPException:
+    # FastAPI lets only this class through while it reads a body.
+    return HTTPException(413, f"the body has more than {most:,} bytes")
+
+
+def bound_body(scope: Scope, most_bytes: int | None) -> None:
+    """Say how large a request's body may be, before it is read; None: whoever reads it bounds it piece by piece."""
+    scope["state"][_BOUND] = most_bytes
 
 
 def request_id_of(scope: Scope) -> str:

@@ -15,6 +15,7 @@ import api_gateway.auth.router
 import api_gateway.deliveries.router
 import api_gateway.health.router
 import api_gateway.language.router
+import api_gateway.operators.router
 import api_gateway.reports.router
 import api_gateway.runs.router
 import api_gateway.schedules.router
@@ -53,6 +54,7 @@ _ROUTERS = (
     api_gateway.schedules.router.router,
     api_gateway.language.router.router,
     api_gateway.health.router.router,
+    api_gateway.operators.router.router,
 )
 _log = logging.getLogger(__name__)
 

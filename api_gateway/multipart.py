@@ -18,6 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
+from api_gateway.envelope import bound_body
 from api_gateway.errors import MediaTypeError
 from reportgen_dagster.errors import BadRequestError, TooLargeError
 from reportgen_dagster.services import uploads
@@ -104,6 +105,7 @@ async def read_form(
     """
     boundary = _boundary(request)
     _refuse_early(request, context, shape)
+    bound_body(request.scope, None)
     with _FormReader(context, shape, boundary, rules_type, judge) as reader:
         await _receive(request, reader)
         return await run_in_threadpool(reader.finish)
