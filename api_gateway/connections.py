@@ -16,7 +16,8 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api_gateway.envelope import Envelope
 from api_gateway.errors import PROBLEM_MEDIA_TYPE, internal_error_response, problem_response
@@ -40,12 +41,33 @@ class _HeadTooLargeError(Exception):
     """Stops the parser."""
 
 
+class _Clock:
+    """Runs out once, unless it is set anew or stopped before."""
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._handle is not None
+
+    def set(self, loop: asyncio.AbstractEventLoop, seconds: float, end: Callable[[], None]) -> None:
+        self.stop()
+        self._handle = loop.call_later(seconds, end)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection, with bounds.
 
     Class attributes:
         most_head_bytes: How large the first line and the headers of a request may be together, and the trailers of a body.
-        most_connections: How many connections there may be; requests on further ones are answered with 503.
+        most_connections: How many there may be; a request on a further one is answered with 503, and from twice as many on
+            they are closed at once. Each takes a file descriptor, of which a process often has no more than 1,024.
         head_seconds: How long the head of a request may take, also the first one after the connection was made.
         window_seconds: How often is looked at what moved of a body or an answer.
         least_window_bytes: What must have moved by then: 1 KiB a second. Only what we wait for counts against the client.
@@ -53,14 +75,14 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     most_head_bytes: ClassVar[int] = 16 * 1024
-    most_connections: ClassVar[int] = 1000
+    most_connections: ClassVar[int] = 400
     head_seconds: ClassVar[float] = 30
     window_seconds: ClassVar[float] = 60
     least_window_bytes: ClassVar[int] = 60 * 1024
     linger_seconds: ClassVar[float] = 10
 
-    _reading: asyncio.TimerHandle | None = None  # the clock of what is to arrive
-    _writing: asyncio.TimerHandle | None = None  # the clock of what is to be taken
+    _running: RequestResponseCycle | None = None
+    _is_one_too_many = False
     _in_body = False
     _in_head = False
     _head_bytes = 0  # parsed
@@ -70,13 +92,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a first request."""
+        self._reading = _Clock()  # of what is to arrive
+        self._writing = _Clock()  # of what is to be taken
         super().connection_made(transport)
+        if len(self.connections) > 2 * self.most_connections:
+            transport.abort()
+            return
+        self._is_one_too_many = len(self.connections) > self.most_connections
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the clocks."""
-        self._reading = _stopped(self._reading)
-        self._writing = _stopped(self._writing)
+        """Forget the clocks, and tell the request that runs: uvicorn tells the last one, of several in a row another one."""
+        self._reading.stop()
+        self._writing.stop()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -87,14 +118,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._bytes_since_body > self.most_head_bytes and not self.transport.is_closing():
             self._refuse_head()
-        elif self._reading is None and self._is_idle():
+        elif self._is_idle() and not self._reading.is_running:
             self._expect_head()  # less than a line of it
 
     def on_message_begin(self) -> None:
         """Begin a head."""
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
-        if self._reading is None:
+        if not self._reading.is_running:
             self._expect_head()
 
     def on_url(self, url: bytes) -> None:
@@ -113,8 +144,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head, self._in_body, self._head_bytes = False, True, 0
         self._bytes_since_body = 0
         app = self.app
-        if len(self.connections) > self.most_connections:
-            self.app = _TOO_BUSY  # type: ignore[assignment]  # Starlette and uvicorn type ASGI differently
+        if self._is_one_too_many:
+            self.app = _TOO_BUSY
         try:
             super().on_headers_complete()
         finally:
@@ -132,13 +163,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """End the body: from now on it is our turn."""
         self._in_body = False
         self._bytes_since_body = 0
-        self._reading = _stopped(self._reading)
+        self._reading.stop()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Read on for a moment where the answer came before the whole body."""
         super().on_response_complete()
-        if self._in_body:
+        if self._in_body and self.cycle.response_complete:
             self._watch(self.linger_seconds, self._end)
 
     def pause_writing(self) -> None:
@@ -148,7 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         """The client took it."""
-        self._writing = _stopped(self._writing)
+        self._writing.stop()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -157,6 +188,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse_head()
         else:
             self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -197,11 +232,10 @@ class BoundedProtocol(HttpToolsProtocol):
                 _log.warning("a client took its answer too slowly and was cut off")
                 self.transport.abort()
 
-        self._writing = self.loop.call_later(self.window_seconds, look)
+        self._writing.set(self.loop, self.window_seconds, look)
 
     def _watch(self, seconds: float, end: Callable[[], None]) -> None:
-        _stopped(self._reading)
-        self._reading = self.loop.call_later(seconds, end)
+        self._reading.set(self.loop, seconds, end)
 
     def _refuse_head(self) -> None:
         most = self.most_head_bytes
@@ -220,11 +254,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def _end(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
-
-
-def _stopped(clock: asyncio.TimerHandle | None) -> None:
-    if clock is not None:
-        clock.cancel()
 
 
 def _raw_problem(status: HTTPStatus, detail: str) -> bytes:

@@ -62,7 +62,12 @@ a { color: var(--accent); }
 
 
 def sign_in_page(
-    way_back: str, *, email: str = "", wrong: str = "", status: int = 200, headers: dict[str, str] | None = None
+    way_back: str,
+    *,
+    email: str = "",
+    wrong: str = "",
+    status: int = 200,
+    headers: dict[str, str] | None = None,
 ) -> HTMLResponse:
     """Return the page that asks for e-mail and password.
 

@@ -13,7 +13,7 @@ from fastapi import Request
 UI_PATH = "/dagster"
 
 _OWN_SITES = ("same-origin", "none")  # none: typed in, or a bookmark
-_PATH_AND_QUERY = re.compile(r"/dagster(/[\w.~!$&'()*+,;=:@%/-]*)?(\?[\w.~!$&'()*+,;=:@%/?-]*)?", re.ASCII)
+_PATH_AND_QUERY = re.compile(r"/dagster(/[\w.~!$&'()*+,;=:@%/-]*)?(\?[\w.~!$&'()*+,;=:@%/?[\]-]*)?", re.ASCII)
 _LONGEST = 2000
 
 

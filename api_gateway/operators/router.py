@@ -20,6 +20,7 @@ from api_gateway.operators.requests import UI_PATH, is_of_our_pages, loads_a_pag
 from reportgen_dagster.errors import AuthenticationError, ForbiddenError, TooManyError
 from reportgen_dagster.services import operators
 from reportgen_dagster.services.accounts import Client
+from reportgen_dagster.services.context import Context
 
 COOKIE = "__Secure-reportgen-operator"
 
@@ -54,7 +55,9 @@ def sign_in_form(request: Request) -> Response:
 
 
 @router.post("/sign-in", dependencies=_of_our_pages)
-def sign_in(form: Annotated[dict[str, str], Depends(_form)], request: Request, context: ContextDep) -> Response:
+def sign_in(
+    form: Annotated[dict[str, str], Depends(_form)], request: Request, context: ContextDep
+) -> Response:
     """Sign in, and go on to the Dagster UI."""
     email, going_to = form.get("email", ""), way_back(form.get("next"))
     try:
@@ -83,9 +86,7 @@ def check(request: Request, context: ContextDep) -> Response:
     What a page of another origin caused counts as if nobody were signed in.
     """
     try:
-        if not is_of_our_pages(request):
-            raise AuthenticationError("The request was sent by a page of another origin.")
-        operators.operator_of(context, _token(request))
+        _admit(request, context)
     except AuthenticationError:
         if not loads_a_page(request):
             raise
@@ -116,6 +117,12 @@ def sign_out(request: Request, context: ContextDep) -> Response:
 def style() -> Response:
     """Return how the pages look."""
     return Response(STYLE, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
+
+
+def _admit(request: Request, context: Context) -> None:
+    if not is_of_our_pages(request):
+        raise AuthenticationError("The request was sent by a page of another origin.")
+    operators.operator_of(context, _token(request))
 
 
 def _token(request: Request) -> str:

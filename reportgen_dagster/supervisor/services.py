@@ -79,6 +79,7 @@ GATEWAY = Service(
     "gateway",
     (
         *("uvicorn", "--factory", "api_gateway.main:create_app", "--host", "{host}", "--port", "{port}"),
+        *("--http", "api_gateway.connections:BoundedProtocol", "--ws", "none", "--timeout-keep-alive", "30"),
         *("--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "5"),
     ),
     (*SHARED, "SECRET_KEY", "DAGSTER_URL", "DAGSTER_PUBLIC_URL"),
