@@ -150,6 +150,8 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
         finally:
             self.app = app
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False  # we speak nothing else, and the parser reads no further
         self._expect_body()
 
     def on_body(self, body: bytes) -> None:

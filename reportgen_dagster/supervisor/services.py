@@ -125,7 +125,10 @@ def fill(service: Service, settings: Settings, *, listen: str, host: str, worksp
         "code_server_port": code_server_port(settings, service.shard),
         "workers": settings.workers,
     }
-    return [word.format_map(values) for word in service.command]
+    words = [word.format_map(values) for word in service.command]
+    if service is WEBSERVER and settings.dagster_path:
+        words += ["--path-prefix", settings.dagster_path]
+    return words
 
 
 def local_command(service: Service, settings: Settings) -> list[str]:

@@ -14,7 +14,8 @@ from tests.stack import Stack
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service that is ready; it must end cleanly, too."""
     to_this_process = {"REPORTGEN_WEBHOOK_HOSTS": "127.0.0.1", "REPORTGEN_SECRET_PARTNER": SECRET}
-    service = Stack(tmp_path_factory.mktemp("service"), **to_this_process)
+    behind_the_proxy = {"REPORTGEN_DAGSTER_PATH": "/dagster"}  # of test_edge.py
+    service = Stack(tmp_path_factory.mktemp("service"), **to_this_process, **behind_the_proxy)
     service.start()
     yield service
     service.stop()

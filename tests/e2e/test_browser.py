@@ -21,6 +21,7 @@ ARGUMENTS = (
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--window-size=1600,1200",
+    "--ignore-certificate-errors",  # of Caddy's own authority
 )
 
 

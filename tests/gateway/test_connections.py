@@ -211,6 +211,13 @@ def test_trailers_are_no_headers(connection: socket.socket) -> None:
     assert b"from-a-trailer" not in answer
 
 
+def test_an_upgrade_is_declined_and_ends_the_connection(connection: socket.socket) -> None:
+    connection.sendall(GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    answer = _answer(connection)
+    assert _status(answer) == 200
+    assert b"connection: close" in answer.lower()
+
+
 def test_too_many_connections_are_answered_and_many_more_closed(hasty: tuple[str, int]) -> None:
     opened = [socket.create_connection(hasty, LONGEST_SECONDS) for _ in range(2 * MOST_CONNECTIONS + 4)]
     try:
