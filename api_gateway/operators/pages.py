@@ -80,13 +80,14 @@ def sign_in_page(
     """
     alert = f'<p class="wrong" id="wrong" role="alert">{escape(wrong)}</p>\n' if wrong else ""
     described = ' aria-describedby="wrong"' if wrong else ""
+    first, second = ("", " autofocus") if email else (" autofocus", "")
     body = f"""<h1>Sign in to the Dagster UI</h1>
 {alert}<form method="post" action="{SIGN_IN_PATH}">
 <input type="hidden" name="next" value="{escape(way_back)}">
 <label for="email">E-mail</label>
-<input id="email" name="email" type="email" value="{escape(email)}" autocomplete="username" required autofocus{described}>
+<input id="email" name="email" type="email" value="{escape(email)}" autocomplete="username" required{first}{described}>
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
+<input id="password" name="password" type="password" autocomplete="current-password" required{second}{described}>
 <button type="submit">Sign in</button>
 </form>
 <p class="further">For admins of this installation. Signed in already? <a href="{escape(way_back)}">Go on</a>.</p>"""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from selenium.webdriver.remote.webdriver import WebDriver
 
+from tests.e2e.browsing import open_browser
 from tests.services.delivering import SECRET
 from tests.stack import Stack
 
@@ -19,3 +21,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     service.start()
     yield service
     service.stop()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[WebDriver]:
+    driver = open_browser()
+    yield driver
+    driver.quit()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx2
+import psutil
 import psycopg
 import pytest
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from api_gateway.operators.router import COOKIE
-from tests.e2e.test_browser import _shows, browser  # noqa: F401 - the fixture
+from tests.e2e.browsing import shows
 from tests.edge import Edge, caddy
 from tests.stack import Stack
 
@@ -218,25 +220,38 @@ def test_all_else_is_the_gateways(anybody: httpx2.Client, admin: str, edge: Edge
     assert login.json()["access"] not in edge.log.read_text()
 
 
-def test_a_person_signs_in_sees_dagster_and_signs_out(
-    edge: Edge, admin: str, browser, tmp_path: Path
-) -> None:  # noqa: F811
+def test_a_person_signs_in_sees_dagster_and_signs_out(edge: Edge, admin: str, browser: WebDriver) -> None:
     browser.get(f"{edge.url}/dagster/overview/activity")
-    assert _shows(browser, "Sign in to the Dagster UI")
-    browser.save_screenshot(str(tmp_path / "sign-in.png"))
+    assert shows(browser, "Sign in to the Dagster UI")
     browser.find_element(By.NAME, "email").send_keys(admin)
     browser.find_element(By.NAME, "password").send_keys("wrong")
     browser.find_element(By.TAG_NAME, "button").click()
-    assert _shows(browser, "E-mail or password is wrong.")
-    browser.save_screenshot(str(tmp_path / "wrong.png"))
+    assert shows(browser, "E-mail or password is wrong.")
     browser.find_element(By.NAME, "password").send_keys(PASSWORD)
     browser.find_element(By.TAG_NAME, "button").click()
-    assert _shows(browser, "Runs", "Catalog")
-    browser.save_screenshot(str(tmp_path / "dagster.png"))
+    assert shows(browser, "Runs", "Catalog")
     assert browser.current_url.startswith(f"{edge.url}/dagster/")
     assert browser.execute_script("return document.cookie") == ""
     browser.get(f"{edge.url}/dagster/sign-out")
     browser.find_element(By.TAG_NAME, "button").click()
-    assert _shows(browser, "Sign in to the Dagster UI")
+    assert shows(browser, "Sign in to the Dagster UI")
     browser.get(f"{edge.url}/dagster/runs")
-    assert _shows(browser, "Sign in to the Dagster UI")
+    assert shows(browser, "Sign in to the Dagster UI")
+
+
+def test_no_server_of_the_service_listens_beyond_this_machine(stack: Stack) -> None:
+    ids = [int(told.split()[0]) for told in stack.processes()]
+    listening = {
+        connection.laddr.ip
+        for process in ids
+        for connection in _connections(process)
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def _connections(process: int) -> list[Any]:
+    try:
+        return psutil.Process(process).net_connections("inet")
+    except psutil.NoSuchProcess:  # of those that make reports some come and go
+        return []
