@@ -15,7 +15,7 @@ SIGN_OUT_PATH = "/dagster/sign-out"  # below the UI's path, where the browser se
 STYLE_PATH = "/operators/style.css"
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "same-origin",  # with `no-referrer` browsers would send `Origin: null` with the form
 }

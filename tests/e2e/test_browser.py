@@ -9,6 +9,7 @@ from tests.e2e.client import Client
 
 
 def test_the_documentation_lists_the_calls_and_asks_no_other_host(stack, browser: WebDriver) -> None:
+    browser.get_log("browser")  # of pages before
     browser.get(f"{stack.url}/docs")
     assert shows(browser, "/api/generate-report", "/api/auth/register", "/api/v1/schedules")
     severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]

@@ -237,12 +237,14 @@ def test_a_person_signs_in_sees_dagster_and_signs_out(edge: Edge, admin: str, br
     assert shows(browser, "Sign in to the Dagster UI")
     browser.get(f"{edge.url}/dagster/runs")
     assert shows(browser, "Sign in to the Dagster UI")
+    refused = [entry["message"] for entry in browser.get_log("browser") if entry["source"] == "security"]
+    assert refused == []
 
 
 def test_no_server_of_the_service_listens_beyond_this_machine(stack: Stack) -> None:
     ids = [int(told.split()[0]) for told in stack.processes()]
     listening = {
-        connection.laddr.ip
+        connection.laddr.ip.removeprefix("::ffff:")
         for process in ids
         for connection in _connections(process)
         if connection.status == psutil.CONN_LISTEN
