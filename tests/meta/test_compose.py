@@ -5,7 +5,9 @@ No container engine may be there to run it, so the file is read.
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from importlib.metadata import version
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -204,6 +206,14 @@ def test_our_own_run_without_rights_on_a_read_only_root(service: Service) -> Non
     assert composed["volumes"] == ["home:/var/lib/reportgen", "inbox:/var/lib/reportgen/inbox"]
     assert "user" not in composed, "the image's user counts"
     assert re.search(r"^USER reportgen$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_what_our_own_write_is_for_nobody_else() -> None:
+    (line,) = re.findall(r"^ENTRYPOINT (.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    show = ["sh", "-c", 'umask; echo "$1"', "sh", "two words"]
+    done = subprocess.run([*json.loads(line), *show], capture_output=True, text=True, check=True)
+    assert done.stdout == "0077\ntwo words\n"
+    assert "entrypoint" not in str(COMPOSED)
 
 
 def test_nothing_starts_before_what_it_needs() -> None:
