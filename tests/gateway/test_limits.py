@@ -63,3 +63,10 @@ def test_a_body_is_bounded_whatever_it_claims_to_be(
 ) -> None:
     answer = anybody.post(path, content=b"x" * 200_000, headers={"Content-Type": media_type})
     assert_problem(answer, 413, "65,536")
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "GET"])
+def test_pages_of_other_origins_are_not_let_in(ann: User, method: str) -> None:
+    headers = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"}
+    answer = ann.http.request(method, "/api/v1/runs", headers=headers)
+    assert [name for name in answer.headers if name.lower().startswith("access-control-")] == []
