@@ -22,4 +22,6 @@ ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECOD
     REPORTGEN_HOME=/var/lib/reportgen DAGSTER_HOME=/var/lib/reportgen/dagster
 WORKDIR /app
 USER reportgen
+# What is written is for nobody else.
+ENTRYPOINT ["/bin/sh", "-c", "umask 077 && exec \"$0\" \"$@\""]
 CMD ["reportgen", "--help"]

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ON_EVERY_CORE := --numprocesses logical --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup setup-dev run test lint coverage bench mutants docs lock clean
+.PHONY: setup setup-dev run test lint coverage bench mutants docs lock sbom audit clean
 
 setup: $(VENV)/.users  ## install what `make run` needs
 setup-dev: $(VENV)/.developers  ## install what `make test` needs beside it
@@ -54,6 +54,13 @@ lock: setup-dev  ## compile the lock files anew
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/users.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra telemetry --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/developers.txt
 	$(BIN)/uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/build.txt
+
+sbom: setup-dev  ## write what an installation is made of to dist/reportgen.cdx.json
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements/users.txt --pyproject pyproject.toml --output-reproducible -o dist/reportgen.cdx.json
+
+audit: setup-dev  ## ask whether a locked package has a known weakness; needs the network
+	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes --requirement requirements/users.txt
 
 clean:  ## remove what the verbs made, but not .reportgen
 	rm -rf $(VENV) htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .bench mutants dist

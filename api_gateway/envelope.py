@@ -65,7 +65,11 @@ class Envelope:
     """The outermost layer of the app."""
 
     def __init__(
-        self, app: ASGIApp, *, on_crash: Callable[[Scope], Response], watch: Callable[[Seen], None]
+        self,
+        app: ASGIApp,
+        *,
+        on_crash: Callable[[Scope], Response],
+        watch: Callable[[Seen], None] = lambda _seen: None,
     ) -> None:
         """Wrap an app.
 

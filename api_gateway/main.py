@@ -20,6 +20,7 @@ import api_gateway.language.router
 import api_gateway.me.router
 import api_gateway.metrics.router
 import api_gateway.named_reports.router
+import api_gateway.operators.router
 import api_gateway.preview.router
 import api_gateway.reports.router
 import api_gateway.resumable.router
@@ -81,6 +82,7 @@ _ROUTERS = (
     api_gateway.audit.router.router,
     api_gateway.health.router.router,
     api_gateway.metrics.router.router,
+    api_gateway.operators.router.router,
 )
 _LOGGED = (*logs.PACKAGES, "uvicorn")
 _log = logging.getLogger(__name__)

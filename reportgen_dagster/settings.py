@@ -22,6 +22,7 @@ BUCKET = "s3://"
 SECRET_PREFIX = "REPORTGEN_SECRET_"  # noqa: S105 - of variables that hold the secrets of deliveries
 COPY_SCHEMES = ("s3", "gs", "file")
 SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_PATH = re.compile(r"(/[A-Za-z0-9_-]+)*")
 _HOST_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*(?![0-9]+$)[a-z0-9_-]{1,63}")
 FOLDER = "file://"
 STORES = (FOLDER, BUCKET, "gs://")
@@ -136,6 +137,13 @@ def _storage(url: str) -> str:
     return url
 
 
+def _path(text: str) -> str:
+    """Refuse what is no path of plain names, and a slash at its end."""
+    if not _PATH.fullmatch(text):
+        raise ValueError("must be as /dagster")
+    return text
+
+
 ByteSize = Annotated[str, AfterValidator(_byte_size)]
 
 
@@ -150,6 +158,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port of the gateway.")
     dagster_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI, on loopback only.")
+    dagster_path: Annotated[str, AfterValidator(_path)] = Field(
+        "", description="Path that the Dagster UI lies under, as /dagster behind a proxy; empty: none."
+    )
     code_server_port: int = Field(
         4266,
         ge=1,
@@ -168,7 +179,7 @@ class Settings(BaseSettings):
     )
     shard: int = Field(0, ge=0, le=15, description="Which of them this code server is, from 0.")
     dagster_url: str = Field(
-        "", description="Address of the Dagster webserver; empty: loopback and DAGSTER_PORT."
+        "", description="Address of the Dagster webserver; empty: loopback, DAGSTER_PORT and DAGSTER_PATH."
     )
     public_url: str = Field(
         "", description="Address of the API as its users reach it, for links; empty: links are paths."
@@ -372,14 +383,16 @@ class Settings(BaseSettings):
     @property
     def dagster_graphql_url(self) -> str:
         """Where the gateway asks Dagster."""
-        return f"{(self.dagster_url or f'http://127.0.0.1:{self.dagster_port}').rstrip('/')}/graphql"
+        return f"{(self.dagster_url or self._local_dagster_url).rstrip('/')}/graphql"
 
     @property
     def dagster_ui_url(self) -> str:
         """Where links into the Dagster UI lead."""
-        return (
-            self.dagster_public_url or self.dagster_url or f"http://127.0.0.1:{self.dagster_port}"
-        ).rstrip("/")
+        return (self.dagster_public_url or self.dagster_url or self._local_dagster_url).rstrip("/")
+
+    @property
+    def _local_dagster_url(self) -> str:
+        return f"http://127.0.0.1:{self.dagster_port}{self.dagster_path}"
 
     @property
     def catalog_url(self) -> str:

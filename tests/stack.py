@@ -46,7 +46,7 @@ class Stack:
         shards = int(settings.get("REPORTGEN_SHARDS", "1"))
         code_server = _free_ports_in_a_row(shards, but={gateway, dagster})
         self.url = f"http://127.0.0.1:{gateway}"
-        self.dagster_url = f"http://127.0.0.1:{dagster}"
+        self.dagster_url = f"http://127.0.0.1:{dagster}{settings.get('REPORTGEN_DAGSTER_PATH', '')}"
         self.environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith("REPORTGEN_")},
             "REPORTGEN_HOME": str(home),

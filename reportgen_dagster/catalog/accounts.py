@@ -213,5 +213,14 @@ def _revoke(transaction: Transaction, reason: str, *which: ColumnElement[bool]) 
     return len(ended.all())
 
 
+def shorten_session(transaction: Transaction, session_id: str, lifetime: timedelta) -> None:
+    """Let a session end after `lifetime`, counted from now, if it would not end earlier."""
+    transaction.execute(
+        update(Session)
+        .where(Session.id == session_id)
+        .values(expires_at=func.least(Session.expires_at, func.now() + lifetime))
+    )
+
+
 def _live() -> tuple[ColumnElement[bool], ...]:
     return Session.revoked_at.is_(None), Session.expires_at > func.now()

@@ -6,7 +6,6 @@ nothing where all is there. The tables themselves belong to `catalog/`.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 from reportgen_dagster.catalog.session import migrate
 from reportgen_dagster.errors import ServiceError, UnavailableError
-from reportgen_dagster.identity import locations
+from reportgen_dagster.identity import locations, new_id
 from reportgen_dagster.settings import Settings
 from reportgen_dagster.storage.inbox_folder import make_inbox
 from reportgen_dagster.supervisor.services import PROJECT, code_server_port, workspace_path
@@ -40,8 +39,8 @@ def prepare(settings: Settings) -> None:
     """
     dagster_home = settings.home.absolute() / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    shutil.copyfile(PROJECT / "dagster.yaml", dagster_home / "dagster.yaml")
-    workspace_path(settings).write_text(yaml.safe_dump(_workspace(settings)))
+    _write(dagster_home / "dagster.yaml", (PROJECT / "dagster.yaml").read_text())
+    _write(workspace_path(settings), yaml.safe_dump(_workspace(settings)))
     if not settings.inbox_bucket:
         make_inbox(settings.inbox_path)
     catalog = _plain(settings.catalog_url)
@@ -52,6 +51,13 @@ def prepare(settings: Settings) -> None:
         making = pool.submit(_make_dagster_storage, settings, dagster, dagster_home / "version")
         migrate(settings.catalog_url)
         making.result()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole: another start that reads it at this moment sees the old or the new one."""
+    new = path.with_name(f"{path.name}.{new_id()}")
+    new.write_text(text)
+    new.replace(path)
 
 
 def _workspace(settings: Settings) -> dict[str, object]:

@@ -94,6 +94,7 @@ GATEWAY = Service(
     "gateway",
     (
         *("uvicorn", "--factory", "api_gateway.main:create_app", "--host", "{host}", "--port", "{port}"),
+        *("--http", "api_gateway.connections:BoundedProtocol", "--ws", "none", "--timeout-keep-alive", "30"),
         *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-graceful-shutdown", "5"),
     ),
     (
@@ -143,7 +144,10 @@ def fill(service: Service, settings: Settings, *, listen: str, host: str, worksp
         "workers": settings.workers,
         "dagster_log_format": "json" if settings.log_format == "json" else "colored",
     }
-    return [word.format_map(values) for word in service.command]
+    words = [word.format_map(values) for word in service.command]
+    if service is WEBSERVER and settings.dagster_path:
+        words += ["--path-prefix", settings.dagster_path]
+    return words
 
 
 def local_command(service: Service, settings: Settings) -> list[str]:

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from api_gateway.connections import BoundedProtocol
 from api_gateway.main import create_app
 from reportgen_dagster.services import attempts
 from reportgen_dagster.services.attempts import NewArtifact
@@ -86,10 +87,13 @@ class _ToldServer(uvicorn.Server):
         self.settled.set()
 
 
-def serve(app: FastAPI) -> Iterator[str]:
+def serve(app: FastAPI, protocol: type[BoundedProtocol] = BoundedProtocol) -> Iterator[str]:
     """Serve an app from a thread on a free port; yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = _ToldServer(uvicorn.Config(app, log_level="warning", lifespan="on", proxy_headers=False))
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="on", proxy_headers=False, http=protocol, ws="none"
+    )
+    server = _ToldServer(config)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:

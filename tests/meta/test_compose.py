@@ -5,7 +5,9 @@ No container engine may be there to run it, so the file is read.
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from importlib.metadata import version
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from api_gateway.operators import requests as operators
 from reportgen_dagster.settings import Settings
 from reportgen_dagster.supervisor.postgres import MAJOR_VERSION, EmbeddedPostgres
 from reportgen_dagster.supervisor.services import (
@@ -37,7 +40,8 @@ FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 COMPOSED: dict[str, Any] = FILE["services"]
 SERVICES = all_services(Settings(home=Path("unused"), shards=1))
 OURS = (PREPARE, *SERVICES)
-SERVERS = ("postgres", "valkey")
+SERVERS = ("postgres", "valkey", "caddy")
+UI_PATH = "/dagster"
 SECRETS = {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "REPORTGEN_SECRET_KEY"}
 # A variable that Dagster's YAML file reads; everything else is a field of Settings.
 OF_DAGSTER = {"DAGSTER_DATABASE_URL"}
@@ -71,7 +75,7 @@ def test_the_command_is_that_of_up(service: Service) -> None:
 
 
 def _command(service: Service) -> list[str]:
-    settings = Settings(home=Path(HOME), log_format="json")
+    settings = Settings(home=Path(HOME), dagster_path=UI_PATH, log_format="json")
     workspace = str(workspace_path(settings))
     return fill(service, settings, listen=EVERYWHERE, host=EVERYWHERE, workspace=workspace)
 
@@ -104,7 +108,11 @@ def test_the_settings_are_valid_and_agree_with_each_other() -> None:
     prepare = _environment("prepare")
     assert prepare["REPORTGEN_CODE_SERVER_HOST"] in COMPOSED
     assert prepare["REPORTGEN_CODE_SERVER_PORT"] == str(settings.code_server_port)
-    assert _environment("gateway")["REPORTGEN_DAGSTER_URL"] == f"http://webserver:{settings.dagster_port}"
+    dagster = f"http://webserver:{settings.dagster_port}{UI_PATH}"
+    assert _environment("gateway")["REPORTGEN_DAGSTER_URL"] == dagster
+    assert f"{dagster}/server_info".replace("webserver", "127.0.0.1") in str(
+        COMPOSED["webserver"]["healthcheck"]
+    )
 
 
 def test_what_runs_users_rules_starts_without_the_secrets_of_deliveries(
@@ -141,10 +149,34 @@ def test_the_second_code_server_of_the_documentation_is_the_one_that_up_starts()
     assert documented[1]["command"][-1] in str(documented[1]["healthcheck"])
 
 
-def test_only_the_gateway_is_published_and_the_dagster_ui_on_loopback() -> None:
+def test_only_the_door_is_published() -> None:
     published = {name: service["ports"] for name, service in COMPOSED.items() if "ports" in service}
-    assert published == {"gateway": ["8000:8000"], "webserver": ["127.0.0.1:3000:3000"]}
+    assert published == {"caddy": ["${HTTP_PORT:-80}:80", "${HTTPS_PORT:-443}:443"]}
     assert not any("network_mode" in service for service in COMPOSED.values())
+    assert not any("/var/run" in volume for service in COMPOSED.values() for volume in service["volumes"])
+
+
+def test_the_door_leads_where_the_services_listen() -> None:
+    caddyfile = (ROOT / "deploy" / "Caddyfile").read_text()
+    told = dict(re.findall(r"\{\$(\w+):([^}]+)\}", caddyfile))
+    settings = Settings(home=Path(HOME))
+    assert told == {
+        "SITE": "localhost",
+        "HTTP_PORT": "80",
+        "HTTPS_PORT": "443",
+        "GATEWAY": f"gateway:{settings.port}",
+        "WEBSERVER": f"webserver:{settings.dagster_port}",
+    }
+    assert set(COMPOSED["caddy"]["environment"]) == {"SITE"}
+    assert f"@ui path {UI_PATH} {UI_PATH}/*" in caddyfile
+    assert operators.UI_PATH == UI_PATH
+    mounted = [volume.split(":") for volume in COMPOSED["caddy"]["volumes"]]
+    assert ["./deploy/Caddyfile", "/etc/caddy/Caddyfile", "ro"] in mounted
+
+
+def test_the_door_has_no_rights_but_its_ports() -> None:
+    caddy = COMPOSED["caddy"]
+    assert (caddy["cap_drop"], caddy["cap_add"], caddy["read_only"]) == (["ALL"], ["NET_BIND_SERVICE"], True)
 
 
 def test_secrets_come_from_the_environment_and_have_no_default() -> None:
@@ -176,6 +208,14 @@ def test_our_own_run_without_rights_on_a_read_only_root(service: Service) -> Non
     assert re.search(r"^USER reportgen$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
 
+def test_what_our_own_write_is_for_nobody_else() -> None:
+    (line,) = re.findall(r"^ENTRYPOINT (.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    show = ["sh", "-c", 'umask; echo "$1"', "sh", "two words"]
+    done = subprocess.run([*json.loads(line), *show], capture_output=True, text=True, check=True)
+    assert done.stdout == "0077\ntwo words\n"
+    assert "entrypoint" not in str(COMPOSED)
+
+
 def test_nothing_starts_before_what_it_needs() -> None:
     needs = {name: set(service.get("depends_on", {})) for name, service in COMPOSED.items()}
     assert needs["prepare"] == {"postgres"}
@@ -204,7 +244,7 @@ def test_the_servers_are_set_up_alike(tmp_path: Path) -> None:
 
 def test_volumes_are_named() -> None:
     mounted = {volume.split(":")[0] for service in COMPOSED.values() for volume in service["volumes"]}
-    assert mounted == set(FILE["volumes"])
+    assert {name for name in mounted if not name.startswith("./deploy/")} == set(FILE["volumes"])
 
 
 def test_the_image_installs_from_the_hashed_locks() -> None:

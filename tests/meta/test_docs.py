@@ -34,6 +34,19 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+def test_the_security_page_names_files_that_exist() -> None:
+    lines = (ROOT / "docs" / "security.md").read_text().splitlines()
+    told = [
+        (line, name)
+        for line in lines
+        for name in re.findall(r"`((?:tests|api_gateway|reportgen_dagster|deploy)/[\w/.]+)`", line)
+    ]
+    assert len(told) > 100
+    assert [name for line, name in told if "(to come)" not in line and not (ROOT / name).exists()] == []
+    rows = [line.split("|")[1].strip() for line in lines if re.match(r"\| [GWD]\d+ \|", line)]
+    assert len(rows) == len(set(rows)) == 38
+
+
 def test_the_readme_names_every_command() -> None:
     named = re.findall(r"^## `reportgen (\w+)", BUILDER.commands_page(), re.MULTILINE)
     assert len(set(named)) >= 12

@@ -1,0 +1,1 @@
+"""The door to the Dagster UI: sign-in for operators, and what the proxy in front asks."""
