@@ -22,6 +22,7 @@ class Client:
 
     Attributes:
         url: Address of the service.
+        tokens: Where the tokens of the session are kept.
         datasets: Named files with versions.
         rulesets: Named rules with versions.
         reports: Named reports: rules over datasets.
@@ -46,12 +47,8 @@ class Client:
             patience: Seconds that a call is tried again while the service is away or busy; 0: never.
         """
         self.url = url
-        self._connection = Connection(
-            url,
-            tokens or TokensInMemory(Tokens(token) if token else None),
-            timeout_seconds=timeout,
-            patience_seconds=patience,
-        )
+        self.tokens = tokens or TokensInMemory(Tokens(token) if token else None)
+        self._connection = Connection(url, self.tokens, timeout_seconds=timeout, patience_seconds=patience)
         self.datasets = Datasets(self._connection, "datasets")
         self.rulesets = Rulesets(self._connection, "rulesets")
         self.reports = Reports(self._connection, "reports")
@@ -87,18 +84,20 @@ class Client:
     def logout(self) -> None:
         """End the session: its tokens are refused from now on, everywhere."""
         self._connection.send(Call("POST", "/api/auth/logout/"))
-        self._connection.store.write(None)
+        with self.tokens.exclusive():
+            self.tokens.write(None)
 
     def refresh(self) -> None:
         """Buy a new pair of tokens now. Calls do so by themselves when they need to."""
-        tokens = self._connection.store.read()
+        tokens = self.tokens.read()
         if tokens and tokens.refresh:
             self._connection.renew(tokens)
 
     def _sign_in(self, how: str, body: Mapping[str, str]) -> dict[str, Any]:
         answer = self._connection.send(Call("POST", f"/api/auth/{how}/", json=dict(body), is_open=True))
         session = answer.json()
-        self._connection.store.write(Tokens.of_pair(session["access"], session["refresh"]))
+        with self.tokens.exclusive():
+            self.tokens.write(Tokens.of_pair(session["access"], session["refresh"]))
         user: dict[str, Any] = session["user"]
         return user
 

@@ -171,7 +171,7 @@ class Connection:
     def _once(self, call: Call) -> httpx2.Response:
         """Send a call, with new tokens if the old ones are used up."""
         tokens = None if call.is_open else self.store.read()
-        if tokens and tokens.renew_at <= time.time():
+        if tokens and tokens.renew_at is not None and tokens.renew_at <= time.time():
             tokens = self.renew(tokens)
         answer = self._try(call, tokens)
         if answer.status_code == HTTPStatus.UNAUTHORIZED and tokens and tokens.refresh:

@@ -71,10 +71,14 @@ class Run:
         """Why it failed, in words to act on."""
         return self.facts.get("error")
 
+    @property
+    def problem(self) -> dict[str, Any] | None:
+        """Why it failed, as data: `code`, `fault` (`request`, `data` or `service`), `detail`, `hint` and `problems`."""
+        return self.facts.get("problem")
+
     def refresh(self) -> Run:
-        """Ask how far it is; return itself."""
-        status = self._connection.send(Call("GET", f"/api/task-status/{self.id}/")).json()
-        self.facts = {**self.facts, **status}
+        """Ask how it is now; return itself."""
+        self.facts = self._connection.send(Call("GET", f"{RUNS}/{self.id}")).json()
         return self
 
     def wait(self, timeout: float | None = None, on_progress: Callable[[Run], None] | None = None) -> Run:
@@ -90,7 +94,7 @@ class Run:
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = _FIRST_LOOK_SECONDS
         seen: tuple[str, str, int] | None = None
-        while not self.refresh().is_final:
+        while not self._look():
             if on_progress is not None and seen != (seen := (self.status, self.stage, self.progress)):
                 on_progress(self)
             if deadline is not None and time.monotonic() + pause > deadline:
@@ -99,7 +103,13 @@ class Run:
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
         if on_progress is not None:
             on_progress(self)
-        return self
+        return self.refresh()
+
+    def _look(self) -> bool:
+        """Ask how far it is, and nothing else; return whether it ended."""
+        status = self._connection.send(Call("GET", f"/api/task-status/{self.id}/")).json()
+        self.facts = {**self.facts, **status}
+        return self.is_final
 
     def cancel(self) -> Run:
         """Cancel it; nothing of it is published from now on. Return itself.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import threading
 import time
 from contextlib import AbstractContextManager
@@ -28,17 +27,18 @@ class Tokens:
     Attributes:
         access: Goes with every call.
         refresh: Buys a new pair, once; empty for an API token, which lasts until it is revoked.
-        renew_at: Seconds since 1970, by this machine's clock, from which on a new pair is bought before a call.
+        renew_at: Seconds since 1970, by this machine's clock, from which on a new pair is bought before a call; None: never.
     """
 
     access: str
     refresh: str = ""
-    renew_at: float = math.inf
+    renew_at: float | None = None
 
     @classmethod
     def of_pair(cls, access: str, refresh: str) -> Tokens:
         """Return a pair that was issued just now."""
-        return cls(access, refresh, time.time() + _lifetime_seconds(access) * _USED_UP)
+        lifetime = _lifetime_seconds(access)
+        return cls(access, refresh, None if lifetime is None else time.time() + lifetime * _USED_UP)
 
 
 class TokenStore(Protocol):
@@ -75,8 +75,8 @@ class TokensInMemory:
         return self._lock
 
 
-def _lifetime_seconds(access: str) -> float:
-    """Return how long a token lives by its own account; for ever if it does not say.
+def _lifetime_seconds(access: str) -> float | None:
+    """Return how long a token lives by its own account; None if it does not say.
 
     The difference of its two times counts, so it does not matter whether this machine's clock is right.
     """
@@ -85,4 +85,4 @@ def _lifetime_seconds(access: str) -> float:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return float(claims["exp"]) - float(claims["iat"])
     except (IndexError, ValueError, KeyError, TypeError):
-        return math.inf
+        return None

@@ -49,6 +49,12 @@ def list_runs(
     )
 
 
+@router.get("/{run_id}", response_description="The run.", responses=problems(401, 404, 503))
+def get_run(run_id: str, caller: ReaderDep, context: ContextDep) -> RunItem:
+    """Show a run: how far it is, how it ended, and why."""
+    return run_item(runs.find_run(context, caller.user_id, run_id), context.settings)
+
+
 @router.post(
     "/{run_id}/cancel",
     response_description="The run, cancelled.",

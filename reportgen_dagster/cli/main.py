@@ -20,11 +20,14 @@ from reportgen_dagster.cli.check import check_command
 from reportgen_dagster.cli.explain import explain_command
 from reportgen_dagster.cli.fsck import fsck_command
 from reportgen_dagster.cli.functions import functions_command
+from reportgen_dagster.cli.generate import download_command, generate_command
 from reportgen_dagster.cli.infer import infer_command
 from reportgen_dagster.cli.lazy_groups import lazy_group
+from reportgen_dagster.cli.login import login_command, logout_command
 from reportgen_dagster.cli.preview import preview_command
 from reportgen_dagster.cli.run import run_command
 from reportgen_dagster.cli.up import up_command
+from reportgen_dagster.cli.upload import upload_command
 from reportgen_dagster.cli.users import users_command
 from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, ServiceError
 
@@ -56,6 +59,12 @@ app.add_typer(lazy_group("schedules", "When reports run by themselves."))
 app.add_typer(
     lazy_group("deliveries", "E-mails, webhooks and copies of reports: what is on its way, and what is dead.")
 )
+app.command("login")(login_command)
+app.command("logout")(logout_command)
+app.command("upload")(upload_command)
+app.command("generate")(generate_command)
+app.command("download")(download_command)
+app.add_typer(lazy_group("runs", "Runs on the service that you signed in to."))
 app.add_typer(lazy_group("storage", "Where the files of an installation are kept."))
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from reportgen_client import Client, DownloadError, ReportgenApiError, Run, ServiceUnreachableError
-from tests.client.conftest import PASSWORD
+from tests.client.conftest import PASSWORD, REPORT
 from tests.client.cutting import cutting
 from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server
 
-REPORT = b"double,name\n2,one\n4,two\n"
 LARGE_REPORT = b"double,name\n" + b"2,one\n" * 200_000
 Finish = Callable[..., None]
 
@@ -33,7 +32,7 @@ def run_of(client: Client) -> Run:
 
 def behind(proxy_url: str, client: Client) -> Client:
     """The same account by another way to the service."""
-    return Client(proxy_url, tokens=client._connection.store, patience=10)
+    return Client(proxy_url, tokens=client.tokens, patience=10)
 
 
 def test_upload_generate_wait_download(client: Client, files: Path, finish: Finish) -> None:
@@ -169,10 +168,12 @@ def test_a_file_that_is_damaged_in_storage_is_not_taken(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_service_that_is_not_there(tmp_path: Path) -> None:
-    with Client("http://127.0.0.1:9", patience=0.2) as nobody:
-        with pytest.raises(ServiceUnreachableError, match=r"127\.0\.0\.1:9 does not answer"):
-            nobody.login("ann@example.com", PASSWORD)
+def test_a_service_that_is_not_there() -> None:
+    with (
+        Client("http://127.0.0.1:9", patience=0.2) as nobody,
+        pytest.raises(ServiceUnreachableError, match=r"127\.0\.0\.1:9 does not answer"),
+    ):
+        nobody.login("ann@example.com", PASSWORD)
 
 
 def test_many_threads_share_a_client(client: Client) -> None:
