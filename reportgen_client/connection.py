@@ -30,6 +30,7 @@ KEY_HEADER = "Idempotency-Key"
 _REPEATABLE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_CONNECT_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -49,6 +50,8 @@ class Call:
         files: Files of a multipart body.
         on_progress: Is told how many bytes of the files have been sent.
         is_open: Whether it goes without a token.
+        is_repeated: Whether it is tried again.
+        silence_seconds: How long the service may be silent; None: as long as in all calls.
     """
 
     method: str
@@ -61,6 +64,8 @@ class Call:
     files: Mapping[str, Source] = field(default_factory=dict)
     on_progress: Progress | None = None
     is_open: bool = False
+    is_repeated: bool = True
+    silence_seconds: float | None = None
 
     def making(self, key: str | None = None) -> Call:
         """Return the call with an Idempotency-Key, so that it makes its thing once however often it is sent.
@@ -93,7 +98,8 @@ class Connection:
         self.url = url.rstrip("/")
         self.store = store
         self._patience_seconds = patience_seconds
-        self._http = httpx2.Client(timeout=httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, 10)))
+        self._timeout_seconds = timeout_seconds
+        self._http = httpx2.Client()
         self._document: dict[str, Any] | None = None
 
     def close(self) -> None:
@@ -142,7 +148,7 @@ class Connection:
             call = Call("GET", page["next"])
 
     def _answer(self, call: Call, *, is_whole: bool) -> httpx2.Response:
-        deadline = time.monotonic() + self._patience_seconds
+        deadline = time.monotonic() + (self._patience_seconds if call.is_repeated else 0)
         pause = _FIRST_PAUSE_SECONDS
         was_cut = False
         while True:
@@ -195,8 +201,13 @@ class Connection:
                 json=call.json,
                 content=call.content,
                 files=parts or None,
+                timeout=self._timeout(call),
             )
             return self._http.send(request, stream=True)
+
+    def _timeout(self, call: Call) -> httpx2.Timeout:
+        silence = self._timeout_seconds if call.silence_seconds is None else call.silence_seconds
+        return httpx2.Timeout(silence, connect=min(silence, _CONNECT_SECONDS))
 
     def renew(self, used: Tokens) -> Tokens:
         """Return new tokens for those that are used up. One at a time; who waited takes what the other one got.

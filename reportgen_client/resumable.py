@@ -38,7 +38,7 @@ def is_offered(connection: Connection) -> bool:
 def upload(
     connection: Connection, source: Source, metadata: Mapping[str, str], on_progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Upload a file and return what the service says that it became.
+    """Upload a file and return the version that it became: `dataset`, `version`, `digest`, `columns`, `size_bytes`, `filename`.
 
     Args:
         connection: The way to the service.
@@ -64,8 +64,8 @@ def upload(
         offset = reached
         if on_progress is not None:
             on_progress(offset, source.size_bytes)
-    became: dict[str, Any] = connection.send(Call("GET", path)).json()
-    return became
+    item = connection.send(Call("GET", path)).json()
+    return {**item["became"], "size_bytes": item["size_bytes"], "filename": item["filename"]}
 
 
 def _continue(connection: Connection, path: str, source: Source, offset: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,10 @@ from typing import Any
 from reportgen_client.connection import Call, Connection
 from reportgen_client.downloads import pieces, save
 from reportgen_client.errors import ReportgenApiError
+from reportgen_client.following import FINAL, follow
 from reportgen_client.sources import Progress
 
-FINAL = ("succeeded", "failed", "cancelled")
 RUNS = "/api/v1/runs"
-_FIRST_LOOK_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 2.0
 
 
 class Run:
@@ -91,25 +88,12 @@ class Run:
         Raises:
             TimeoutError: If it did not end in time. It goes on all the same.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = _FIRST_LOOK_SECONDS
-        seen: tuple[str, str, int] | None = None
-        while not self._look():
+        seen: tuple[Any, ...] = ()
+        for told in follow(self._connection, self.id, timeout):
+            self.facts = {**self.facts, **told}
             if on_progress is not None and seen != (seen := (self.status, self.stage, self.progress)):
                 on_progress(self)
-            if deadline is not None and time.monotonic() + pause > deadline:
-                raise TimeoutError(f"run {self.id} did not end within {timeout} s; it is {self.status}")
-            time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-        if on_progress is not None:
-            on_progress(self)
         return self.refresh()
-
-    def _look(self) -> bool:
-        """Ask how far it is, and nothing else; return whether it ended."""
-        status = self._connection.send(Call("GET", f"/api/task-status/{self.id}/")).json()
-        self.facts = {**self.facts, **status}
-        return self.is_final
 
     def cancel(self) -> Run:
         """Cancel it; nothing of it is published from now on. Return itself.
