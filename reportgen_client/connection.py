@@ -51,6 +51,7 @@ class Call:
         on_progress: Is told how many bytes of the files have been sent.
         is_open: Whether it goes without a token.
         is_repeated: Whether it is tried again.
+        is_harmless: Whether it may come twice although its method says otherwise.
         silence_seconds: How long the service may be silent; None: as long as in all calls.
     """
 
@@ -65,6 +66,7 @@ class Call:
     on_progress: Progress | None = None
     is_open: bool = False
     is_repeated: bool = True
+    is_harmless: bool = False
     silence_seconds: float | None = None
 
     def making(self, key: str | None = None) -> Call:
@@ -229,7 +231,8 @@ class Connection:
             return fresh
 
     def _may_come_twice(self, call: Call) -> bool:
-        return call.method in _REPEATABLE or (bool(call.key) and self._takes_key(call))
+        is_harmless = call.is_harmless or call.method in _REPEATABLE
+        return is_harmless or (bool(call.key) and self._takes_key(call))
 
     def _takes_key(self, call: Call) -> bool:
         """Tell whether the service makes a thing once although the call comes twice, by its API document."""

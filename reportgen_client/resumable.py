@@ -53,7 +53,8 @@ def upload(
     told = {"filename": source.name, **metadata}
     pairs = ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in told.items())
     headers = {**_TUS, "Upload-Length": str(source.size_bytes), "Upload-Metadata": pairs}
-    made = connection.send(Call("POST", UPLOADS, headers=headers).making())
+    # Begun twice, one of the two is never gone on with and expires.
+    made = connection.send(Call("POST", UPLOADS, headers=headers, is_harmless=True).making())
     path = urlsplit(made.headers["Location"]).path
     offset, failures = 0, 0
     while offset < source.size_bytes:

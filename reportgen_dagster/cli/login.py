@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,7 +58,7 @@ def login_command(
             account = _signed_in(client, email, register=register)
         else:
             account = ""
-            next(client.runs(limit=1), None)  # refused if the token is none
+            _judge(client)
         tokens = client.tokens.read()
     Credentials().put(name, SignedIn(address, account, tokens) if tokens else None)
     if as_json:
@@ -77,7 +78,7 @@ def logout_command(context: ContextOption = None, as_json: JsonOption = False) -
             if tokens and tokens.refresh:
                 client.logout()
         except ReportgenApiError as error:
-            if error.status != 401:  # that it is over already is as good
+            if error.status != HTTPStatus.UNAUTHORIZED:  # that it is over already is as good
                 raise
         finally:
             Credentials().put(name, None)
@@ -85,6 +86,17 @@ def logout_command(context: ContextOption = None, as_json: JsonOption = False) -
         print_json({"signed_out": name})
     else:
         say("Signed out.")
+
+
+def _judge(client: Client) -> None:
+    """Ask the service whether a token is one, whatever it is good for."""
+    from reportgen_client import ReportgenApiError
+
+    try:
+        next(client.runs(limit=1), None)
+    except ReportgenApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
 
 
 def _signed_in(client: Client, email: str | None, *, register: bool) -> str:
