@@ -138,23 +138,18 @@ class Client:
         """
         sources = _sources({"input": input, "reference": reference})
         progress = SharedProgress(sources, on_progress)
-        large = {name: source for name, source in sources.items() if source.size_bytes >= RESUMABLE_BYTES}
+        large = [name for name, source in sources.items() if source.size_bytes >= RESUMABLE_BYTES]
         if large and not resumable.is_offered(self._connection):
-            large = {}
-        small = {name: source for name, source in sources.items() if name not in large}
+            large = []
         kept: dict[str, Any] = {}
-        for name, source in large.items():
-            tell = progress.of(name)
+        for name in large:
             kept[name] = resumable.upload(
-                self._connection, source, {"role": name}, lambda sent, _, tell=tell: tell(sent)
+                self._connection, sources.pop(name), {"role": name}, progress.of(name)
             )
-        if small or not large:
-            call = Call(
-                "POST", "/api/upload-files/", files=small, on_progress=on_progress if not large else None
-            )
-            kept |= {
-                name: facts for name, facts in _body(self._connection, call.making()).items() if name in small
-            }
+        if sources or not large:
+            call = Call("POST", "/api/upload-files/", files=sources, progress=progress)
+            answer = _body(self._connection, call.making())
+            kept |= {name: answer[name] for name in sources}
         return kept
 
     # Reports and their runs
@@ -186,14 +181,14 @@ class Client:
         Raises:
             ReportgenApiError: If something is missing, or rules and files do not fit; `errors` has it all.
         """
-        given = {"input": input, "reference": reference, "rules": rules, **(references or {})}
+        sources = _sources({"input": input, "reference": reference, "rules": rules, **(references or {})})
         call = Call(
             "POST",
             "/api/generate-report/",
             params={"formats": ",".join(formats) if formats else None},
             fields={"parameters": json.dumps(dict(parameters), default=str)} if parameters else {},
-            files=_sources(given),
-            on_progress=on_progress,
+            files=sources,
+            progress=SharedProgress(sources, on_progress),
         )
         return Run(self._connection, _body(self._connection, call.making(idempotency_key)))
 

@@ -23,7 +23,7 @@ from uuid import uuid4
 import httpx2
 
 from reportgen_client.errors import ServiceUnreachableError, error_of, retry_seconds
-from reportgen_client.sources import Progress, SharedProgress, Source
+from reportgen_client.sources import SharedProgress, Source
 from reportgen_client.tokens import Tokens, TokenStore
 
 KEY_HEADER = "Idempotency-Key"
@@ -48,7 +48,7 @@ class Call:
         content: The body as bytes, if it has such.
         fields: Short texts of a multipart body.
         files: Files of a multipart body.
-        on_progress: Is told how many bytes of the files have been sent.
+        progress: Is told how much of the files has been sent.
         is_open: Whether it goes without a token.
         is_repeated: Whether it is tried again.
         is_harmless: Whether it may come twice although its method says otherwise.
@@ -63,7 +63,7 @@ class Call:
     content: bytes | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Source] = field(default_factory=dict)
-    on_progress: Progress | None = None
+    progress: SharedProgress | None = None
     is_open: bool = False
     is_repeated: bool = True
     is_harmless: bool = False
@@ -189,7 +189,7 @@ class Connection:
 
     def _try(self, call: Call, tokens: Tokens | None) -> httpx2.Response:
         headers = {**call.headers, **({"Authorization": f"Bearer {tokens.access}"} if tokens else {})}
-        progress = SharedProgress(dict(call.files), call.on_progress)
+        progress = call.progress or SharedProgress(call.files, None)
         with ExitStack() as stack:
             # A part without a file's name is a short text; with any of the two the body is multipart.
             parts: dict[str, Any] = {name: (None, text.encode()) for name, text in call.fields.items()}

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from reportgen_client import resumable
 from reportgen_client.connection import Call, Connection
 from reportgen_client.runs import Run
-from reportgen_client.sources import File, Progress, Source
+from reportgen_client.sources import File, Progress, SharedProgress, Source
 
 RESUMABLE_BYTES = 64 * 1024 * 1024  # from here on a file is uploaded so that it survives a broken connection
 
@@ -85,9 +85,11 @@ class Datasets(Versioned):
             on_progress: Is told how many bytes have been sent, and how many there are.
         """
         source = Source(file, name=f"{name}.csv")
+        progress = SharedProgress({"file": source}, on_progress)
         if source.size_bytes >= RESUMABLE_BYTES and resumable.is_offered(self._connection):
-            return Item(resumable.upload(self._connection, source, {"dataset": name}, on_progress))
-        call = Call("POST", self._path(name, "versions"), files={"file": source}, on_progress=on_progress)
+            became = resumable.upload(self._connection, source, {"dataset": name}, progress.of("file"))
+            return Item(became)
+        call = Call("POST", self._path(name, "versions"), files={"file": source}, progress=progress)
         return self._item(call.making())
 
 

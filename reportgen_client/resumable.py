@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 from reportgen_client.connection import Call, Connection
 from reportgen_client.errors import ReportgenApiError, ServiceUnreachableError
-from reportgen_client.sources import Progress, Source
+from reportgen_client.sources import Source
 
 UPLOADS = "/api/v1/uploads"
 PIECE_BYTES = 16 * 1024 * 1024
@@ -36,7 +36,7 @@ def is_offered(connection: Connection) -> bool:
 
 
 def upload(
-    connection: Connection, source: Source, metadata: Mapping[str, str], on_progress: Progress | None = None
+    connection: Connection, source: Source, metadata: Mapping[str, str], on_sent: Callable[[int], None]
 ) -> dict[str, Any]:
     """Upload a file and return the version that it became: `dataset`, `version`, `digest`, `columns`, `size_bytes`, `filename`.
 
@@ -44,7 +44,7 @@ def upload(
         connection: The way to the service.
         source: The file.
         metadata: What it is for: `dataset`, or `role`; its name is added.
-        on_progress: Is told how many bytes have been sent, and how many there are.
+        on_sent: Is told how many bytes the service has, after each piece.
 
     Raises:
         ReportgenApiError: If the service refuses it.
@@ -63,8 +63,7 @@ def upload(
         if failures >= _FAILURES:
             raise ServiceUnreachableError("The upload breaks off again and again.")
         offset = reached
-        if on_progress is not None:
-            on_progress(offset, source.size_bytes)
+        on_sent(offset)
     item = connection.send(Call("GET", path)).json()
     return {**item["became"], "size_bytes": item["size_bytes"], "filename": item["filename"]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 File = str | os.PathLike[str] | bytes
@@ -53,7 +53,7 @@ class _Counted(io.BufferedReader):
     """Tells how far it was read."""
 
     def __init__(self, raw: io.BytesIO | io.FileIO, on_read: Callable[[int], None]) -> None:
-        super().__init__(raw)  # type: ignore[arg-type]  # a BytesIO has all that is needed
+        super().__init__(raw)
         self._on_read = on_read
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -66,7 +66,7 @@ class _Counted(io.BufferedReader):
 class SharedProgress:
     """Adds up how far the files of one call are."""
 
-    def __init__(self, sources: dict[str, Source], on_progress: Progress | None) -> None:
+    def __init__(self, sources: Mapping[str, Source], on_progress: Progress | None) -> None:
         """Begin with nothing sent of the files of a call."""
         self._total = sum(source.size_bytes for source in sources.values())
         self._sent = dict.fromkeys(sources, 0)
