@@ -8,9 +8,10 @@ RUN /opt/venv/bin/pip install --require-hashes -r requirements/users.txt -r requ
 COPY pyproject.toml README.md LICENSE dagster.yaml workspace.yaml ./
 COPY reportgen_dagster reportgen_dagster
 COPY api_gateway api_gateway
+COPY reportgen_client reportgen_client
 COPY rules rules
 RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --editable . \
-    && /opt/venv/bin/python -m compileall -q reportgen_dagster api_gateway
+    && /opt/venv/bin/python -m compileall -q reportgen_dagster api_gateway reportgen_client
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin reportgen \

@@ -170,6 +170,8 @@ def commands_page() -> str:
         " run them as the account that runs the service,\nfor they write into its storage."
         " `storage` and `fsck` work\non the servers that `REPORTGEN_DATABASE_URL` names, else on those of the running"
         " `reportgen up`; run them as the account that runs the service,\nfor they write into its storage."
+        "\n\n`login`, `logout`, `upload`, `generate`, `download` and `runs` ask a service over its API, wherever it is;"
+        " `schedules --server` does, too.\n[client.md](client.md) tells how they know which, and as whom."
     ]
     sections.extend(
         _command(words, command) for words, command in _commands(get_command(app), ("reportgen",))

@@ -1,4 +1,7 @@
-"""Environment variables for a library that reads them itself while it is loaded. What the service reads is settings.py's."""
+"""Environment variables beside settings: for a library that reads them itself while it is loaded, and those of the client.
+
+What the service reads is settings.py's, whose libraries the client's commands would load for nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,3 +23,8 @@ def environment_variables(variables: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def service_variables() -> tuple[str | None, str | None]:
+    """Return REPORTGEN_URL and REPORTGEN_TOKEN: which service the client's commands ask, and by which token."""
+    return os.environ.get("REPORTGEN_URL") or None, os.environ.get("REPORTGEN_TOKEN") or None

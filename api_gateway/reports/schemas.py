@@ -71,6 +71,9 @@ class RunItem(TaskStatus):
     accepted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    problem: dict[str, Any] | None = Field(
+        description="Why it failed, as data: code, fault (request, data or service), detail, hint, problems."
+    )
 
 
 class ScheduleAccepted(BaseModel):
@@ -142,4 +145,5 @@ def run_item(run: RunView, settings: Settings) -> RunItem:
         accepted_at=run.accepted_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
+        problem=run.error,
     )

@@ -23,11 +23,14 @@ from reportgen_dagster.cli.doctor import doctor_command
 from reportgen_dagster.cli.explain import explain_command
 from reportgen_dagster.cli.fsck import fsck_command
 from reportgen_dagster.cli.functions import functions_command
+from reportgen_dagster.cli.generate import download_command, generate_command
 from reportgen_dagster.cli.infer import infer_command
 from reportgen_dagster.cli.lazy_groups import lazy_group
+from reportgen_dagster.cli.login import login_command, logout_command
 from reportgen_dagster.cli.preview import preview_command
 from reportgen_dagster.cli.run import run_command
 from reportgen_dagster.cli.up import up_command
+from reportgen_dagster.cli.upload import upload_command
 from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, ServiceError
 
 # Modules make many objects that stay. Looking for garbage among them every 700 objects, as Python does by itself, takes a
@@ -62,6 +65,12 @@ app.add_typer(
     lazy_group("deliveries", "E-mails, webhooks and copies of reports: what is on its way, and what is dead.")
 )
 app.add_typer(lazy_group("secrets", "Who may sign webhooks with which secret."))
+app.command("login")(login_command)
+app.command("logout")(logout_command)
+app.command("upload")(upload_command)
+app.command("generate")(generate_command)
+app.command("download")(download_command)
+app.add_typer(lazy_group("runs", "Runs on the service that you signed in to."))
 app.add_typer(lazy_group("storage", "Where the files of an installation are kept."))
 app.add_typer(lazy_group("users", "Who uses an installation: roles, shares in the queue, keeping out."))
 app.add_typer(lazy_group("keys", "The keys that tokens are signed with."))

@@ -130,7 +130,7 @@ def reference_paths(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, 
     known = ", ".join(f"`{name}`" for name in ruleset.reference_names)
     paths: dict[str, Path] = {}
     for text in given or ():
-        name, file = _named(text, ruleset.reference_names)
+        name, file = named_file(text, ruleset.reference_names)
         if name not in ruleset.reference_names:
             if ruleset.problems:  # which may be why they do not name it
                 continue
@@ -147,8 +147,13 @@ def reference_paths(ruleset: Ruleset, given: Sequence[str] | None) -> dict[str, 
     return paths
 
 
-def _named(text: str, known: Iterable[str]) -> tuple[str, str]:
-    """Split `NAME=FILE`; a file whose own name has a `=` is the default reference."""
+def named_file(text: str, known: Iterable[str] = ()) -> tuple[str, str]:
+    """Split `NAME=FILE`; a file whose own name has a `=` is the default reference.
+
+    Args:
+        text: What was given.
+        known: Names that are meant even where there is such a file.
+    """
     name, separator, file = text.partition("=")
     if separator and (name in known or (name.isidentifier() and not Path(text).exists())):
         return name, file
