@@ -15,8 +15,11 @@ ID = "3f2b8c5a9d1e4f70a6b2c4d8e0f19375"
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _BY_FORMAT = {"date-time": "2026-01-31T06:00:00Z", "date": "2026-01-31"}
 _BY_TYPE = {"boolean": True, "integer": 1, "number": 1.5, "null": None}
+_RULES = "- {output: gross, formula: price * quantity}\n"
 _BY_NAME: dict[str, Any] = {
     "access": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIzZjJiIn0.c2lnbmF0dXJl",
+    "artifacts": f"/api/v1/runs/{ID}/artifacts",
+    "checks": f"/api/v1/runs/{ID}/checks",
     "code": "rules-invalid",
     "columns": ["refkey1", "field1"],
     "cron": "0 6 * * mon-fri",
@@ -27,11 +30,17 @@ _BY_NAME: dict[str, Any] = {
     "digest": DIGEST,
     "download": f"/api/download-report/{ID}/",
     "email": "ann@example.com",
+    "error": "input:3:2  price  'abc' is no number",
+    "events": f"/api/v1/runs/{ID}/events",
     "filename": "trades.csv",
     "formats": ["csv", "xlsx"],
     "instance": "/api/upload-rules",
+    "made_at": "2026-01-31T06:00:00Z",
+    "manifest": f"/api/v1/runs/{ID}/manifest",
+    "markdown": "| gross |\n| --- |\n| 12.5 |",
     "message": "Stored.",
     "name": "trades",
+    "note": "",
     "parameters": {"desk": "FX"},
     "path": "steps[2].derive.gross",
     "rejects": f"/api/v1/runs/{ID}/rejects",
@@ -40,8 +49,10 @@ _BY_NAME: dict[str, Any] = {
     "refresh": "rg_rt_8Jx0b1mZ3w7vQpXk",
     "report": "trades",
     "report_name": "trades",
+    "rules": _RULES,
     "ruleset": "trades",
     "source": "rules.yaml",
+    "text": _RULES,
     "timezone": "Europe/Berlin",
     "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIzZjJiIn0.c2lnbmF0dXJl",
     "words": "At 06:00 AM, Monday through Friday",
@@ -126,13 +137,14 @@ def _of_choices(choices: list[Mapping[str, Any]], schemas: Mapping[str, Any], na
 
 def _of_type(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str, depth: int) -> Any:
     kind = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object" and "properties" in schema:
         return {
             part: compose(described, schemas, part, depth + 1)
             for part, described in schema["properties"].items()
         }
     known = _known(name)
-    if known is not None and kind in (None, _json_type(known)):
+    if known is not None and _is_of(known, kind, schema):
         return known
     if kind == "array":
         return [compose(schema.get("items", {}), schemas, name.removesuffix("s"), depth + 1)]
@@ -153,6 +165,12 @@ def _known(name: str) -> Any:
     return (
         ID if name == "id" else next((value for end, value in _BY_ENDING.items() if name.endswith(end)), None)
     )
+
+
+def _is_of(value: Any, kind: str | None, schema: Mapping[str, Any]) -> bool:
+    if isinstance(value, list) and schema.get("items", {}).get("type") != "string":
+        return False
+    return kind in (None, _json_type(value))
 
 
 def _json_type(value: Any) -> str:
