@@ -150,7 +150,9 @@ def test_the_profile_of_a_version_is_shown_once_there_is_one(world: World, termi
     show = ("datasets", "show", "trades")
     assert "rows:" not in terminal.told(*show)
     column = ColumnProfile("price", "integer", nulls=0, distinct=2, least="1", greatest="2")
-    profile = Profile(2, 1, distinct_is_estimated=False, columns=(column,), preview="", decisions=())
+    profile = Profile(
+        2, 1, distinct_is_estimated=False, columns=(column,), preview="", first_rows=(), decisions=()
+    )
     profiled(world, profile.to_json())
     assert "  rows: 2, 1 unreadable\n" in terminal.told(*show)
     assert "  price   integer  0      2         1     2\n" in terminal.told(*show)
@@ -233,9 +235,10 @@ def test_a_report_follows_or_pins_and_tells_when_it_runs(world: World, terminal:
 
 
 def test_secrets_are_granted_and_taken_back(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REPORTGEN_SECRET_PARTNER", SECRET)
+    environment = {**terminal._environment, "REPORTGEN_SECRET_PARTNER": SECRET}
+    monkeypatch.setattr(terminal, "_environment", environment)
+    email = "ann@example.com"
     assert "Nobody" in terminal.told("secrets", "list")
-    email = terminal.email
     assert "may sign with partner" in terminal.told("secrets", "grant", "partner", email)
     terminal.told("secrets", "grant", "partner", email)
     assert terminal.data("secrets", "list") == {"grants": [{"name": "partner", "email": email}]}

@@ -129,10 +129,10 @@ def test_an_unknown_path_is_404(ann: User, path: str) -> None:
         if "{" in call[1] and call[0] != "HEAD" and call[1] not in OF_ADMINS and call not in MAKING
     ],
 )
-@pytest.mark.parametrize("name", ["0" * 32, "x", "%00", "..%2f..", "é"])
-def test_an_unknown_id_is_404(ann: User, method: str, path: str, name: str) -> None:
-    named = re.sub(r"\{\w+\}", name, path.replace("{version}", "1"))
-    assert_problem(ann.http.request(method, named, headers=NEEDED), 404)
+def test_an_unknown_id_is_404(ann: User, method: str, path: str) -> None:
+    for name in ("0" * 32, "x", "%00", "..%2f..", "é"):
+        named = re.sub(r"\{\w+\}", name, path.replace("{version}", "1"))
+        assert_problem(ann.http.request(method, named, headers=NEEDED), 404)
 
 
 def test_a_clients_request_id_is_kept_and_a_bad_one_replaced(anybody: httpx2.Client) -> None:
@@ -247,12 +247,13 @@ with TestClient(create_app()) as client:
     files = {"input": ("i.csv", b"k,b\\n1,2\\n"), "reference": ("r.csv", b"k,c\\n1,2\\n")}
     assert client.post("/api/upload-files/", files=files).status_code == 200
     assert client.post("/api/generate-report/").status_code == 202
-    assert client.post("/api/v1/datasets/d/versions", files={"file": b"k,b\\n1,2\\n"}).status_code == 201
+    for name in ("input", "reference"):
+        assert client.post(f"/api/v1/datasets/{name}/versions", files={"file": files[name]}).status_code == 201
     text = {"Content-Type": "application/json"}
     rules = b'[{"output": "a", "formula": "b"}]'
     assert client.put("/api/v1/rulesets/r", content=rules, headers=text).status_code == 201
     assert client.get("/api/v1/rulesets/r/explain").status_code == 200
-    report = {"ruleset": {"name": "r"}, "inputs": {"input": {"dataset": "d"}}}
+    report = {"ruleset": {"name": "r"}, "inputs": {name: {"dataset": name} for name in files}}
     assert client.put("/api/v1/reports/p", json=report).status_code == 201
     assert client.post("/api/v1/preview", json=report).status_code == 200
     client.get("/readyz")
