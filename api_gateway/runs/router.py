@@ -96,7 +96,7 @@ def get_run(run_id: str, caller: ReaderDep, context: ContextDep) -> RunShown:
     response_description="The files of the report; none before the run succeeded.",
     responses=problems(401, 404, 503, status_404="No such run, or its files were old and removed."),
 )
-def list_artifacts(run_id: str, caller: ReaderDep, context: ContextDep) -> Page[ArtifactItem]:
+def list_run_artifacts(run_id: str, caller: ReaderDep, context: ContextDep) -> Page[ArtifactItem]:
     """List the files that a run made, the main one first, each with its digest and where it can be downloaded."""
     found = run_details.list_artifacts(context, caller.user_id, run_id)
     return Page(items=[artifact_item(run_id, one) for one in found])
@@ -107,7 +107,7 @@ def list_artifacts(run_id: str, caller: ReaderDep, context: ContextDep) -> Page[
     response_description="The checks; none before the run ended, and none of a cancelled one.",
     responses=problems(401, 404, 503),
 )
-def list_checks(run_id: str, caller: ReaderDep, context: ContextDep) -> Page[CheckItem]:
+def list_run_checks(run_id: str, caller: ReaderDep, context: ContextDep) -> Page[CheckItem]:
     """List what was checked of a run: the contract of each file and of the report, and that nothing was rejected."""
     found = run_details.list_checks(context, caller.user_id, run_id)
     return Page(items=[check_item(one) for one in found])
@@ -125,7 +125,7 @@ def list_checks(run_id: str, caller: ReaderDep, context: ContextDep) -> Page[Che
         status_409="The run has no report: it is not finished, failed or was cancelled.",
     ),
 )
-def get_manifest(run_id: str, caller: ReaderDep, context: ContextDep) -> Manifest:
+def get_run_manifest(run_id: str, caller: ReaderDep, context: ContextDep) -> Manifest:
     """Return all that a run's files follow from, and their digests: the same bytes can be made of it again elsewhere.
 
     `reportgen run --manifest manifest.json --input trades.csv` does so, and tells whether they are the same.
