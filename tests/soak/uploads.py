@@ -110,7 +110,7 @@ def served(app: str, *words: str, environment: dict[str, str]) -> Iterator[Serve
     process = psutil.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server = Server(process, port)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while True:
             try:
                 server.request("GET", "/healthz")
