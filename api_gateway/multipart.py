@@ -283,14 +283,15 @@ class _FormReader:
 
     def feed(self, data: bytes) -> None:
         """Parse more of the body."""
-        if self._complete or not self._parts:
-            self._outside += len(data)
+        was_complete = self._complete
         try:
             self._parser.write(data)
         except FormParserError as error:
             raise BadRequestError(f"The body is not valid multipart/form-data: {error}") from None
-        if self._outside > MAX_OUTSIDE_BYTES and (self._complete or not self._parts):
-            raise BadRequestError("Too much stands before the first part of the form or behind the last.")
+        if was_complete or not self._parts:
+            self._outside += len(data)
+            if self._outside > MAX_OUTSIDE_BYTES:
+                raise BadRequestError("Too much stands before the first part of the form or behind the last.")
 
     def finish(self) -> Form:
         """Make all files durable."""
