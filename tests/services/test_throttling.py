@@ -26,9 +26,7 @@ def ann(context: Context) -> str:
     return accounts.register(context, email=ANN, name="Ann", password=PASSWORD, client=HOME).user.id
 
 
-def attempt(
-    context: Context, *, email: str = ANN, client: Client = ELSEWHERE, password: str = "wrong"
-) -> str:
+def attempt(context: Context, *, email: str = ANN, client: Client = ELSEWHERE, password: str = WRONG) -> str:
     """Try to sign in and return how it ends."""
     try:
         accounts.login(context, email=email, password=password, client=client)
