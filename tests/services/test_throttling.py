@@ -73,7 +73,7 @@ def test_after_five_failures_the_pause_doubles(context: Context) -> None:
     assert pauses == [1, 2, 4, 8, 16]
 
 
-@pytest.mark.parametrize("email", ["nobody@example.com", "no address"])
+@pytest.mark.parametrize("email", ["nobody@example.com", "no address", "\ud800\0"])
 def test_an_unknown_email_is_throttled_like_a_known_one(context: Context, ann: str, email: str) -> None:
     assert ann
     told = [(attempt(context), attempt(context, email=email)) for _ in range(7)]
