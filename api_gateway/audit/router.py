@@ -14,6 +14,7 @@ from api_gateway.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
 from reportgen_dagster.services import audit
 
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+_FILTERS = ("user_id", "action", "since", "until")
 
 
 @router.get("", response_description="A page of events.", responses=problems(400, 503))
@@ -37,6 +38,3 @@ def list_audit(
         items=[AuditItem.of(event) for event in found],
         next=next_link(request.scope["path"], limit, cursor, **filters),
     )
-
-
-_FILTERS = ("user_id", "action", "since", "until")
