@@ -41,11 +41,11 @@ class OriginLayer:
 
 
 def client_address(scope: Scope, proxies: Networks) -> str:
-    """Return the address of the client that a request comes from; empty if it cannot be told."""
+    """Return the address of the client that a request comes from; `unknown` if it cannot be told, which counts as one."""
     client = scope.get("client")
     nearest = _address(client[0]) if client else None
     if nearest is None:
-        return ""
+        return "unknown"
     told = Headers(scope=scope).getlist("x-forwarded-for")
     hops = [hop.strip() for line in told for hop in line.split(",")]
     while hops and any(nearest in network for network in proxies):

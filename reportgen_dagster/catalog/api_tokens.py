@@ -75,7 +75,7 @@ def remove_all(session: Session, user_id: str) -> None:
     session.execute(delete(ApiToken).where(ApiToken.user_id == user_id))
 
 
-def _good() -> Select[tuple[ApiToken, User]]:
+def _good() -> Select[ApiToken, User]:
     return (
         select(ApiToken, User)
         .join(User, ApiToken.user_id == User.id)

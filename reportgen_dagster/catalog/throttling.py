@@ -6,8 +6,8 @@ Everything goes by the database's clock, so that all gateways count alike.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
@@ -16,7 +16,8 @@ from reportgen_dagster.catalog.tables import ThrottledAttempt
 from reportgen_dagster.identity import new_id
 
 
-class Counted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Counted:
     """The attempts at one thing within a window.
 
     Attributes:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from reportgen_dagster.catalog import audit
 from reportgen_dagster.catalog.tables import AuditEvent
 from reportgen_dagster.errors import BadRequestError
+from reportgen_dagster.identity import ID_PATTERN
 from reportgen_dagster.services import cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.origin import present_origin
@@ -111,9 +112,11 @@ def list_events(
         cursor: Where the page begins, as the page before gave it.
 
     Raises:
-        BadRequestError: If action, a time, limit or cursor cannot be used.
+        BadRequestError: If user_id, action, a time, limit or cursor cannot be used.
     """
     cursors.check_limit(limit)
+    if user_id is not None and not ID_PATTERN.fullmatch(user_id):
+        raise BadRequestError("user_id: this is not the id of a user.")
     if action is not None and action not in ACTIONS:
         raise BadRequestError(f"action: there are {', '.join(ACTIONS)}.")
     if any(moment is not None and moment.tzinfo is None for moment in (since, until)):

@@ -82,7 +82,8 @@ class Counter:
     @property
     def key(self) -> str:
         """What it is called in the catalog."""
-        return digest_text(f"{self.limit.name} {self.of}")
+        text = f"{self.limit.name} {self.of}"
+        return digest_text(text.encode(errors="backslashreplace").decode())
 
 
 def by_address(limit: Limit, address: str) -> list[Counter]:

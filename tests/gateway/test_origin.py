@@ -36,8 +36,8 @@ def scope(peer: str | None, *forwarded: str) -> dict[str, Any]:
         ("10.0.0.1", ("",), "10.0.0.1"),
         ("fd00::1", ("2001:db8::1",), "2001:db8::1"),
         ("::ffff:10.0.0.1", ("::ffff:198.51.100.1",), "198.51.100.1"),
-        (None, ("198.51.100.1",), ""),
-        ("a socket", (), ""),
+        (None, ("198.51.100.1",), "unknown"),
+        ("a socket", (), "unknown"),
     ],
 )
 def test_the_last_address_that_is_not_ours_counts(

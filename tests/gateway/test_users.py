@@ -127,6 +127,7 @@ def test_the_audit_is_read_page_by_page_with_its_filters(admin: User, ann: User)
     assert events(admin, user_id=ann.id, since=times[1], until=times[0]) == [made[1]]
     assert_problem(admin.http.get(AUDIT, params={"since": "2026-01-01T00:00:00"}), 400, "since")
     assert_problem(admin.http.get(AUDIT, params={"action": "x"}), 400, "action")
+    assert_problem(admin.http.get(AUDIT, params={"user_id": "\0"}), 400, "user_id")
 
 
 def test_deleting_is_in_the_audit(admin: User, ann: User) -> None:

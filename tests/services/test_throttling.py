@@ -26,9 +26,7 @@ def ann(context: Context) -> str:
     return accounts.register(context, email=ANN, name="Ann", password=PASSWORD, client=HOME).user.id
 
 
-def attempt(
-    context: Context, *, email: str = ANN, client: Client = ELSEWHERE, password: str = "wrong"
-) -> str:
+def attempt(context: Context, *, email: str = ANN, client: Client = ELSEWHERE, password: str = WRONG) -> str:
     """Try to sign in and return how it ends."""
     try:
         accounts.login(context, email=email, password=password, client=client)
@@ -75,7 +73,7 @@ def test_after_five_failures_the_pause_doubles(context: Context) -> None:
     assert pauses == [1, 2, 4, 8, 16]
 
 
-@pytest.mark.parametrize("email", ["nobody@example.com", "no address"])
+@pytest.mark.parametrize("email", ["nobody@example.com", "no address", "\ud800\0"])
 def test_an_unknown_email_is_throttled_like_a_known_one(context: Context, ann: str, email: str) -> None:
     assert ann
     told = [(attempt(context), attempt(context, email=email)) for _ in range(7)]
