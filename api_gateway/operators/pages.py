@@ -41,7 +41,8 @@ main {
   border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 8px 30px rgb(0 0 0 / 8%);
 }
 .brand { margin: 0 0 .25rem; color: var(--quiet); font-size: .9rem; letter-spacing: .02em; }
-h1 { margin: 0 0 1.5rem; font-size: 1.4rem; line-height: 1.25; font-weight: 650; }
+h1 { margin: 0 0 1.5rem; font-size: 1.4rem; line-height: 1.25; font-weight: 650; text-wrap: balance; }
+p { overflow-wrap: anywhere; }
 label { display: block; margin: 0 0 .3rem; font-size: .9rem; font-weight: 550; }
 input {
   width: 100%; margin: 0 0 1.1rem; padding: .6rem .7rem; font: inherit; color: inherit;
