@@ -213,7 +213,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._end()
 
     def _expect_body(self) -> None:
-        self._window_bytes, self._was_paused = 0, False
+        self._window_bytes, self._was_paused = 0, self.flow.read_paused
         self._watch(self.window_seconds, self._on_window)
 
     def _on_window(self) -> None:

@@ -22,12 +22,12 @@ _HEADERS = {
 
 STYLE = """:root {
   color-scheme: light dark;
-  --ground: #f4f5f7; --card: #fff; --text: #1c2230; --quiet: #5b6474; --line: #c9ced8;
+  --ground: #f4f5f7; --card: #fff; --text: #1c2230; --quiet: #5b6474; --line: #d9dde5; --edge: #868fa1;
   --accent: #2f55d4; --on-accent: #fff; --wrong: #a3161f; --wrong-ground: #fdecec;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --ground: #12151c; --card: #1b202b; --text: #e8ebf2; --quiet: #a0a9ba; --line: #3b4354;
+    --ground: #12151c; --card: #1b202b; --text: #e8ebf2; --quiet: #a0a9ba; --line: #323a49; --edge: #78839a;
     --accent: #8ea8ff; --on-accent: #10131a; --wrong: #ffb3b3; --wrong-ground: #3a1c20;
   }
 }
@@ -41,11 +41,12 @@ main {
   border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 8px 30px rgb(0 0 0 / 8%);
 }
 .brand { margin: 0 0 .25rem; color: var(--quiet); font-size: .9rem; letter-spacing: .02em; }
-h1 { margin: 0 0 1.5rem; font-size: 1.4rem; line-height: 1.25; font-weight: 650; }
+h1 { margin: 0 0 1.5rem; font-size: 1.4rem; line-height: 1.25; font-weight: 650; text-wrap: balance; }
+p { overflow-wrap: anywhere; }
 label { display: block; margin: 0 0 .3rem; font-size: .9rem; font-weight: 550; }
 input {
   width: 100%; margin: 0 0 1.1rem; padding: .6rem .7rem; font: inherit; color: inherit;
-  background: transparent; border: 1px solid var(--line); border-radius: 8px;
+  background: transparent; border: 1px solid var(--edge); border-radius: 8px;
 }
 button {
   width: 100%; margin: .4rem 0 0; padding: .65rem 1rem; font: inherit; font-weight: 600; cursor: pointer;
