@@ -66,14 +66,17 @@ POOL = Metric(
     "Connections to the database, by `use`: `busy`, `idle`, and `most` that there may be.",
     ("use",),
 )
-RUNS = Metric("reportgen_runs", "gauge", "Runs by their state.", ("state",))
+RUNS = Metric("reportgen_runs", "gauge", "Runs that are `accepted` or `running`.", ("state",))
+FINISHED = Metric(
+    "reportgen_runs_last_hour", "gauge", "Runs that came to a final state in the last hour.", ("state",)
+)
 QUEUE_AGE = Metric(
     "reportgen_queue_oldest_seconds",
     "gauge",
     "For how long the accepted run that waits the longest has waited; 0 if none does.",
 )
-ROWS = Metric("reportgen_report_rows", "gauge", "Rows of all reports that were made.")
-REJECTS = Metric("reportgen_rejected_rows", "gauge", "Rows that runs diverted.")
+ROWS = Metric("reportgen_report_rows_last_hour", "gauge", "Rows of the reports made in the last hour.")
+REJECTS = Metric("reportgen_rejected_rows_last_hour", "gauge", "Rows that runs of the last hour diverted.")
 SLOTS = Metric(
     "reportgen_worker_slots",
     "gauge",
@@ -104,5 +107,5 @@ RELOAD_FAILED = Metric(
 
 METRICS = (
     *(REQUESTS, DURATION, UPLOADS, UPLOAD_BYTES, SIGN_INS_REFUSED, POOL),
-    *(RUNS, QUEUE_AGE, ROWS, REJECTS, SLOTS, LEASES, DELIVERIES, RELOAD, RELOAD_FAILED),
+    *(RUNS, FINISHED, QUEUE_AGE, ROWS, REJECTS, SLOTS, LEASES, DELIVERIES, RELOAD, RELOAD_FAILED),
 )

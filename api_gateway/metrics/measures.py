@@ -94,7 +94,8 @@ class _Looked(Collector):
         lives = {"live": figures.attempts, "silent": figures.silent_attempts}
         slots = {"used": figures.attempts, "free": max(0, workers - figures.attempts)}
         yield _gauge(described.POOL, self._context.catalog.connections())
-        yield _gauge(described.RUNS, figures.runs)
+        yield _gauge(described.RUNS, figures.unfinished)
+        yield _gauge(described.FINISHED, figures.finished)
         yield _gauge(described.QUEUE_AGE, {"": figures.oldest_seconds})
         yield _gauge(described.ROWS, {"": figures.row_count})
         yield _gauge(described.REJECTS, {"": figures.reject_count})

@@ -414,7 +414,7 @@ class Run(Base):
     launched_at: Mapped[datetime | None]  # when Dagster was last asked to run it
     launches: Mapped[int] = mapped_column(default=0)  # how often it was asked since it was last claimed
     started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None] = mapped_column(index=True)
     reported_at: Mapped[datetime | None]  # when Dagster got the events of a success
     expired_at: Mapped[datetime | None]  # when its files were removed, as they were old
 

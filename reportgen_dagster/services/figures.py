@@ -9,7 +9,7 @@ from reportgen_dagster.catalog import figures as catalog
 from reportgen_dagster.catalog.tables import FINAL_STATES
 from reportgen_dagster.services.context import Context
 
-STATES = ("accepted", "running", *FINAL_STATES)
+UNFINISHED_STATES = ("accepted", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,10 @@ class Figures:
     """What the catalog says at a moment.
 
     Attributes:
-        runs: How many runs are in each state.
-        row_count: Rows of all reports that were made.
-        reject_count: Rows that were diverted.
+        unfinished: How many runs are `accepted`, and how many `running`.
+        finished: How many runs came to each final state in the last hour.
+        row_count: Rows of the reports that were made in the last hour.
+        reject_count: Rows that were diverted in the last hour.
         oldest_seconds: For how long the run that waits the longest has waited; 0 if none does.
         attempts: Attempts that are alive: each has a worker's slot.
         silent_attempts: Those that never ended but give no sign of life.
@@ -28,7 +29,8 @@ class Figures:
         failed_locations: For each code location, whether its last reload failed.
     """
 
-    runs: Mapping[str, int]
+    unfinished: Mapping[str, int]
+    finished: Mapping[str, int]
     row_count: int
     reject_count: int
     oldest_seconds: float
@@ -46,13 +48,15 @@ def look(context: Context) -> Figures:
         UnavailableError: If the database is away.
     """
     with context.catalog.transaction() as session:
-        runs = {row.state: row for row in catalog.runs(session)}
+        unfinished = catalog.unfinished(session)
+        finished = {row.state: row for row in catalog.finished_lately(session)}
         alive, silent = catalog.attempts(session)
         locations = catalog.locations(session)
         return Figures(
-            runs={state: runs[state].runs if state in runs else 0 for state in STATES},
-            row_count=sum(int(row.row_count) for row in runs.values()),
-            reject_count=sum(int(row.reject_count) for row in runs.values()),
+            unfinished={state: unfinished.get(state, 0) for state in UNFINISHED_STATES},
+            finished={state: finished[state].runs if state in finished else 0 for state in FINAL_STATES},
+            row_count=sum(int(row.row_count) for row in finished.values()),
+            reject_count=sum(int(row.reject_count) for row in finished.values()),
             oldest_seconds=catalog.oldest_accepted_seconds(session),
             attempts=alive,
             silent_attempts=silent,

@@ -20,7 +20,7 @@ from reportgen_dagster.settings import Settings
 
 # A file may lie in storage for so long before the catalog knows of it: longer than any upload or report takes.
 UNKNOWN_SECONDS = 24 * 3600.0
-REMOVAL_LOCK = 7_301_005  # key of the advisory lock that a sweep holds, and a backup
+REMOVAL_LOCK = 7_301_015  # key of the advisory lock that a sweep holds, and a backup
 MAX_DAYS = 36_500
 
 

@@ -15,7 +15,9 @@ from dagster import (
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from reportgen_dagster import tracing
 from reportgen_dagster.defs.failures import telling_failures
 from reportgen_dagster.defs.jobs import generate_report, run_config
 from reportgen_dagster.defs.keys import (
@@ -50,6 +52,21 @@ def test_an_accepted_run_becomes_a_report(ann: Ann, instance: DagsterInstance) -
     assert (run.state, run.stage, run.progress) == ("succeeded", "done", 100)
     assert run.input_count == run.row_count + run.reject_count
     assert ann.report(run_id) == (EXAMPLE / "expected.csv").read_text()
+
+
+def test_each_stage_of_a_run_is_a_span(ann: Ann, instance: DagsterInstance) -> None:
+    exporter = InMemorySpanExporter()
+    tracing.start("test", exporter)
+    try:
+        assert _execute(ann.accept(), instance).success
+    finally:
+        tracing.stop()
+    assert [span.name for span in exporter.get_finished_spans()] == [
+        "ingest",
+        "validate",
+        "transform",
+        "publish",
+    ]
 
 
 def test_dagster_sees_counts_columns_lineage_and_a_preview(ann: Ann, instance: DagsterInstance) -> None:

@@ -6,8 +6,10 @@ import re
 
 import httpx2
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import exc, text
 
+from reportgen_dagster import tracing
 from tests.gateway.conftest import Server, User
 
 CANARY = "canary-0b7e55"
@@ -46,6 +48,22 @@ def test_no_line_has_a_secret_or_data(
     assert CANARY not in told
     assert ann.session["access"] not in told
     assert ann.session["refresh"] not in told
+
+
+def test_a_request_is_a_span_named_by_its_call(ann: User, capsys: pytest.CaptureFixture[str]) -> None:
+    exporter = InMemorySpanExporter()
+    tracing.start("test", exporter)
+    try:
+        ann.http.get(f"/api/task-status/{CANARY}/", headers={"X-Request-Id": "traced-1"})
+    finally:
+        tracing.stop()
+    (span,) = exporter.get_finished_spans()
+    assert span.name == "GET /api/task-status/{task_id}"
+    assert span.attributes is not None
+    assert span.attributes["http.response.status_code"] == 404
+    assert CANARY not in str(span.to_json())
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "[traced-1]" in line]
+    assert f"trace_id={span.context.trace_id:032x}" in line
 
 
 def test_a_failing_statement_does_not_tell_what_it_was_given(server: Server) -> None:

@@ -27,6 +27,7 @@ from reportgen_dagster.supervisor.services import (
     Service,
     all_services,
     code_server,
+    code_server_port,
     fill,
     local_command,
     local_environment,
@@ -146,8 +147,7 @@ def test_the_second_code_server_of_the_documentation_is_the_one_that_up_starts()
     assert documented[1]["command"] == _command(service)
     assert documented[1]["environment"] == {"REPORTGEN_SHARD": str(service.shard)}
     assert documented[1]["network_mode"] == "service:code-server", "where webserver and daemon look for it"
-    port = documented[1]["command"][documented[1]["command"].index("-p") + 1]
-    assert port in str(documented[1]["healthcheck"])
+    assert str(code_server_port(Settings(), service.shard)) in str(documented[1]["healthcheck"])
 
 
 def test_only_the_door_is_published() -> None:
