@@ -24,11 +24,14 @@ from api_gateway.datasets.schemas import (
 from api_gateway.dependencies import ContextDep, ReaderDep, WriterDep
 from api_gateway.documentation import multipart_body, problems
 from api_gateway.downloads import file_response
+from api_gateway.idempotency import PROBLEMS as KEY_PROBLEMS
+from api_gateway.idempotency import IdempotencyDep
 from api_gateway.multipart import FormShape, read_form
 from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
 from api_gateway.paths import NamePath, VersionPath, path_of
 from reportgen_dagster.errors import MissingInputError
 from reportgen_dagster.services import datasets
+from reportgen_dagster.services.datasets import VersionView
 from reportgen_dagster.services.fitting import judge_for_any_rules
 from reportgen_dagster.services.names import checked_name
 
@@ -75,14 +78,22 @@ def delete_dataset(name: NamePath, caller: WriterDep, context: ContextDep) -> No
     response_description="The file is durable, and the latest version.",
     responses={
         200: {"description": "The latest version has these bytes already.", "model": VersionAdded},
-        **problems(400, 401, 413, 415, 503, status_400="The file cannot be used, or none was sent."),
+        **problems(
+            400, 401, 408, 413, 415, 429, 503, 507, status_400="The file cannot be used, or none was sent."
+        ),
+        **KEY_PROBLEMS,
     },
     openapi_extra=multipart_body(
         {"file": "The CSV; perhaps compressed by gzip or zstd."}, required=("file",)
     ),
 )
 async def add_dataset_version(
-    name: NamePath, request: Request, response: Response, caller: WriterDep, context: ContextDep
+    name: NamePath,
+    request: Request,
+    response: Response,
+    caller: WriterDep,
+    context: ContextDep,
+    idempotency: IdempotencyDep,
 ) -> VersionAdded:
     """Make a file the latest version of a dataset, which is made if there is none.
 
@@ -94,12 +105,20 @@ async def add_dataset_version(
     form = await read_form(request, context, caller.user_id, VERSION_SHAPE, judge=judge_for_any_rules(notes))
     if "file" not in form.files:
         raise MissingInputError("Send the file as the part `file`.")
+
+    def show(version: VersionView) -> VersionAdded:
+        return version_added(plain, version, notes[0] if notes else None)
+
+    def headers(version: VersionView) -> dict[str, str]:
+        return {"Location": path_of("datasets", plain, "versions", version.number)}
+
+    once = await idempotency.once(caller, form, show, headers)
     version = await run_in_threadpool(
-        datasets.add_version, context, caller.user_id, plain, form.files["file"]
+        datasets.add_version, context, caller.user_id, plain, form.files["file"], once=once
     )
     response.status_code = 201 if version.received_at == version.created_at else 200
-    response.headers["Location"] = path_of("datasets", plain, "versions", version.number)
-    return version_added(plain, version, notes[0] if notes else None)
+    response.headers.update(headers(version))
+    return show(version)
 
 
 @router.get(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
 
 from api_gateway.auth.schemas import MessageView
 from api_gateway.bodies import json_body
 from api_gateway.dependencies import ContextDep, ReaderDep, SessionDep
 from api_gateway.documentation import problems
+from api_gateway.idempotency import IdempotencyDep
 from api_gateway.me.schemas import (
     ApiTokenItem,
     ApiTokenMade,
@@ -21,6 +23,7 @@ from api_gateway.me.schemas import (
     SessionsEnded,
 )
 from reportgen_dagster.services import api_tokens, me
+from reportgen_dagster.services.api_tokens import ApiTokenView
 
 router = APIRouter(prefix="/api/v1/me", tags=["me"])
 
@@ -95,17 +98,34 @@ def revoke_all_sessions(caller: SessionDep, context: ContextDep) -> SessionsEnde
         409,
         413,
         415,
+        422,
         503,
-        status_400="A name, scopes or days that cannot be used.",
-        status_409="There is one of this name, or there are as many as there may be.",
+        status_400="A name, scopes, days or an Idempotency-Key that cannot be used.",
+        status_409="There is one of this name, or as many as there may be, or the same request is just being carried out.",
     ),
 )
-def make_token(body: NewApiToken, caller: SessionDep, context: ContextDep) -> ApiTokenMade:
+async def make_token(
+    body: NewApiToken, caller: SessionDep, context: ContextDep, idempotency: IdempotencyDep
+) -> ApiTokenMade:
     """Make an API token for a program: good for its scopes, until it expires or is deleted.
 
-    It is sent like an access token, and is not taken by the calls on accounts, sessions and tokens.
+    It is sent like an access token, and is not taken by the calls on accounts, sessions and tokens. A repetition with the same
+    Idempotency-Key makes none, and does not show the text again: delete the token whose text was lost, and make another.
     """
-    token, text = api_tokens.make_token(context, caller, name=body.name, scopes=body.scopes, days=body.days)
+    once = await idempotency.once(caller, body, _made)
+    token, text = await run_in_threadpool(
+        api_tokens.make_token,
+        context,
+        caller,
+        name=body.name,
+        scopes=body.scopes,
+        days=body.days,
+        once=once,
+    )
+    return _made(token, text)
+
+
+def _made(token: ApiTokenView, text: str | None = None) -> ApiTokenMade:
     return ApiTokenMade(**ApiTokenItem.of(token).model_dump(), token=text)
 
 

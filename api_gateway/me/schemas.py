@@ -112,4 +112,7 @@ class ApiTokens(BaseModel):
 class ApiTokenMade(ApiTokenItem):
     """An API token with its text, which is shown this once."""
 
-    token: str = Field(description="For the header Authorization: Bearer. Begins with rg_pat_.")
+    token: str | None = Field(
+        description="For the header Authorization: Bearer. Begins with rg_pat_. Null where a request is repeated.",
+        examples=["rg_pat_5Jx0b1mZ3w7vQpXkR2tYc9LdN4sGhA6e"],
+    )

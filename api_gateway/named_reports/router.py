@@ -10,6 +10,8 @@ from api_gateway.bodies import json_body
 from api_gateway.conditions import NOT_MODIFIED, IfMatchDep, PreconditionDep, shown, tagged
 from api_gateway.dependencies import ContextDep, LauncherDep, ReaderDep, RunnerDep, WriterDep
 from api_gateway.documentation import problems
+from api_gateway.idempotency import PROBLEMS as KEY_PROBLEMS
+from api_gateway.idempotency import IdempotencyDep
 from api_gateway.named_reports.schemas import (
     ReportDefinition,
     ReportItem,
@@ -22,6 +24,7 @@ from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, pag
 from api_gateway.paths import NamePath, path_of
 from api_gateway.reports.schemas import RunItem, run_item
 from reportgen_dagster.services import reports
+from reportgen_dagster.services.runs import RunView
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"])
 
@@ -131,13 +134,14 @@ def resume_report(name: NamePath, response: Response, caller: WriterDep, context
     status_code=202,
     response_description="Accepted: the report will be made.",
     dependencies=json_body,
-    responses=problems(400, 401, 404, 413, 415, 503),
+    responses={**problems(400, 401, 404, 413, 415, 429, 503), **KEY_PROBLEMS},
 )
 async def run_report(
     name: NamePath,
     caller: RunnerDep,
     context: ContextDep,
     launcher: LauncherDep,
+    idempotency: IdempotencyDep,
     response: Response,
     body: RunWish | None = None,
 ) -> RunItem:
@@ -145,12 +149,21 @@ async def run_report(
 
     202 means that it will be made, even if everything is killed a moment later.
     """
+
+    def show(run: RunView) -> RunItem:
+        return run_item(run, context.settings)
+
+    def headers(run: RunView) -> dict[str, str]:
+        return {"Location": show(run).links.self}
+
+    once = await idempotency.once(caller, body, show, headers)
     run_date = body.run_date if body else None
-    run = await run_in_threadpool(reports.run_report, context, caller.user_id, name, run_date=run_date)
+    run = await run_in_threadpool(
+        reports.run_report, context, caller.user_id, name, run_date=run_date, once=once
+    )
     launcher.launch_soon(run.id)
-    item = run_item(run, context.settings)
-    response.headers["Location"] = item.links.self
-    return item
+    response.headers.update(headers(run))
+    return show(run)
 
 
 @router.get("/{name}/runs", response_description="A page of runs.", responses=problems(400, 401, 404, 503))

@@ -21,6 +21,7 @@ from reportgen_dagster.errors import AuthenticationError, ForbiddenError, TooMan
 from reportgen_dagster.services import operators
 from reportgen_dagster.services.accounts import Client
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.origin import present_origin
 
 COOKIE = "__Secure-reportgen-operator"
 
@@ -130,7 +131,4 @@ def _token(request: Request) -> str:
 
 
 def _client(request: Request) -> Client:
-    return Client(
-        user_agent=request.headers.get("user-agent", ""),
-        address=request.client.host if request.client else "",
-    )
+    return Client(user_agent=request.headers.get("user-agent", ""), address=present_origin().address)

@@ -12,6 +12,8 @@ from starlette.requests import ClientDisconnect
 from api_gateway.dependencies import ContextDep, ReaderDep, WriterDep
 from api_gateway.documentation import problems
 from api_gateway.errors import MediaTypeError, StalledError
+from api_gateway.idempotency import PROBLEMS as KEY_PROBLEMS
+from api_gateway.idempotency import IdempotencyDep
 from api_gateway.resumable.protocol import (
     MEDIA_TYPE,
     PATH,
@@ -64,6 +66,7 @@ def show_upload_protocol(context: ContextDep) -> Response:
     responses={
         201: {"headers": _told("Location", "Upload-Offset", "Upload-Expires")},
         **problems(400, 408, 412, 413, 429, 460, 503, 507, status_412="Another version of tus."),
+        **KEY_PROBLEMS,
     },
     openapi_extra={"requestBody": {"required": False, "content": {MEDIA_TYPE: _BYTES}}},
 )
@@ -71,6 +74,7 @@ async def begin_upload(
     request: Request,
     caller: WriterDep,
     context: ContextDep,
+    idempotency: IdempotencyDep,
     upload_length: Annotated[int, Header(ge=0, description="Bytes of the file.", examples=[1_000_000])],
     upload_metadata: Annotated[
         str,
@@ -87,6 +91,12 @@ async def begin_upload(
     The first bytes may come along, as `application/offset+octet-stream`.
     """
     checksum = read_checksum(upload_checksum)
+
+    def headers_at(upload_id: str) -> dict[str, str]:
+        return {"Location": f"{context.settings.public_url.rstrip('/')}{PATH}/{upload_id}"}
+
+    asked = {"length": upload_length, "metadata": upload_metadata}
+    once = await idempotency.once(caller, asked, lambda _: None, headers_at)
     upload = await run_in_threadpool(
         resumable.begin,
         context,
@@ -94,12 +104,12 @@ async def begin_upload(
         size_bytes=upload_length,
         metadata=read_metadata(upload_metadata),
         told=upload_metadata,
+        once=once,
     )
     headers = headers_of(upload)
     if request.headers.get("content-type") == MEDIA_TYPE:
         headers = await _append(request, context, caller, upload.id, 0, checksum)
-    location = f"{context.settings.public_url.rstrip('/')}{PATH}/{upload.id}"
-    return Response(status_code=201, headers={**headers, "Location": location})
+    return Response(status_code=201, headers={**headers, **headers_at(upload.id)})
 
 
 @router.head(

@@ -20,9 +20,10 @@ from reportgen_dagster.errors import (
     Problem,
 )
 from reportgen_dagster.identity import ID_PATTERN, digest_text
-from reportgen_dagster.services import audit
+from reportgen_dagster.services import audit, idempotency
 from reportgen_dagster.services.accounts import SCOPES, Caller
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.opaque_tokens import new_api_token
 
 DEFAULT_DAYS = 90
@@ -53,7 +54,13 @@ class ApiTokenView:
 
 
 def make_token(
-    context: Context, caller: Caller, *, name: str, scopes: Collection[str], days: int = DEFAULT_DAYS
+    context: Context,
+    caller: Caller,
+    *,
+    name: str,
+    scopes: Collection[str],
+    days: int = DEFAULT_DAYS,
+    once: Once | None = None,
 ) -> tuple[ApiTokenView, str]:
     """Make a token for a program of the caller's.
 
@@ -63,6 +70,7 @@ def make_token(
         name: What he calls it, different from his others.
         scopes: What it is good for; he must have them himself.
         days: For how long.
+        once: The request that it is made for, if that may come again; its answer is kept without the text.
 
     Returns:
         The token, and its text, which is shown this once.
@@ -95,6 +103,7 @@ def make_token(
         if token is None:
             raise ConflictError(f"You have a token called {plain} already.")
         audit.note(session, "token-made", caller.user_id, f"token/{token.id}")
+        idempotency.note(session, once, _view(token))
         return _view(token), text
 
 

@@ -16,9 +16,10 @@ from reportgen_dagster.catalog import accounts, datasets
 from reportgen_dagster.catalog import reports as definitions
 from reportgen_dagster.catalog.tables import CSV_TYPE, Dataset, DatasetVersion
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
-from reportgen_dagster.services import audit, cursors
+from reportgen_dagster.services import audit, cursors, idempotency
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron
+from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, may_exist, nearest_name
 from reportgen_dagster.services.preconditions import WHATEVER, Precondition, fingerprint
 from reportgen_dagster.services.runs import FileView, file_view
@@ -89,16 +90,28 @@ class DatasetView:
     expected: ExpectationView | None
 
 
-def add_version(context: Context, owner_id: str, name: str, upload: Upload) -> VersionView:
+def add_version(
+    context: Context, owner_id: str, name: str, upload: Upload, *, once: Once | None = None
+) -> VersionView:
     """Make a stored file the latest version of a dataset, made if there is none; the same bytes again are no new version.
 
+    Args:
+        context: The installation.
+        owner_id: Whose dataset.
+        name: What it is called.
+        upload: The file.
+        once: The request that it is added for, if that may come again.
+
     Raises:
+        RepeatedRequest: If the request was carried out before.
         BadRequestError: If the name cannot be used.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     plain = checked_name(name, "dataset")
     with context.catalog.transaction() as session:
-        return _version(datasets.add_version(session, owner_id, plain, new_version(upload)))
+        version = _version(datasets.add_version(session, owner_id, plain, new_version(upload)))
+        idempotency.note(session, once, version)
+        return version
 
 
 def list_datasets(context: Context, owner_id: str) -> list[DatasetView]:

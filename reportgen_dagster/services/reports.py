@@ -23,9 +23,10 @@ from reportgen_dagster.catalog.runs import RunFilter
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, RulesetVersion, Run, Schedule
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from reportgen_dagster.identity import ID_PATTERN, utc_now
-from reportgen_dagster.services import audit, cursors, datasets, destinations, quotas, rulesets
+from reportgen_dagster.services import audit, cursors, datasets, destinations, idempotency, quotas, rulesets
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, files_to_take
+from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.names import RESERVED, checked_name, may_exist, nearest_name
 from reportgen_dagster.services.preconditions import WHATEVER, Precondition, fingerprint
 from reportgen_dagster.services.rerunning import accept_copy
@@ -471,7 +472,9 @@ def delete_report(context: Context, owner_id: str, name: str, *, expected: Preco
         audit.note(session, "report-deleted", owner_id, f"report/{name}")
 
 
-def run_report(context: Context, owner_id: str, name: str, *, run_date: date | None = None) -> RunView:
+def run_report(
+    context: Context, owner_id: str, name: str, *, run_date: date | None = None, once: Once | None = None
+) -> RunView:
     """Accept a run of a report of the caller's, paused or not. Once this returns, it will be made, whatever is killed next.
 
     Args:
@@ -479,17 +482,20 @@ def run_report(context: Context, owner_id: str, name: str, *, run_date: date | N
         owner_id: Who asks.
         name: Which report.
         run_date: What `today()` is; the present date in UTC if left out.
+        once: The request that it is accepted for, if that may come again.
 
     Raises:
         NotFoundError: If there is none of that name.
         TooManyError: If too many runs of the caller's wait already.
+        RepeatedRequest: If the request was carried out before.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     with context.catalog.transaction() as session:
         report = find_own(session, owner_id, name)
         quotas.check_queue(context, session, owner_id)
-        run_id = accept(session, report, trigger="api", run_date=run_date)
-        return accepted_view(session, run_id)
+        run = accepted_view(session, accept(session, report, trigger="api", run_date=run_date))
+        idempotency.note(session, once, run)
+        return run
 
 
 def accept_from_dagster(context: Context, report_id: str, dagster_run_id: str) -> str:

@@ -32,9 +32,10 @@ from reportgen_dagster.errors import (
     TooLargeError,
 )
 from reportgen_dagster.identity import ID_PATTERN
-from reportgen_dagster.services import quotas
+from reportgen_dagster.services import idempotency, quotas
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import judge_as_text, judge_by_last_rules
+from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.names import checked_name
 from reportgen_dagster.services.uploads import (
     DEFAULT,
@@ -116,7 +117,13 @@ class ResumableView:
 
 
 def begin(
-    context: Context, owner_id: str, *, size_bytes: int, metadata: Mapping[str, str], told: str = ""
+    context: Context,
+    owner_id: str,
+    *,
+    size_bytes: int,
+    metadata: Mapping[str, str],
+    told: str = "",
+    once: Once | None = None,
 ) -> ResumableView:
     """Begin an upload.
 
@@ -126,8 +133,10 @@ def begin(
         size_bytes: How many bytes will come.
         metadata: `dataset`, or `role` of a last upload, and `filename` if there is one; others are only kept.
         told: The metadata as the client wrote it.
+        once: The request that begins it, if that may come again.
 
     Raises:
+        RepeatedRequest: If the request was carried out before.
         BadRequestError: If the metadata does not say what the file becomes.
         FileRefusedError: If it is to be empty.
         TooLargeError: If it is larger than MAX_UPLOAD_BYTES, or than what the user may still store.
@@ -154,6 +163,7 @@ def begin(
             size_bytes=size_bytes,
             life=LIFE,
         )
+        idempotency.note(session, once, upload_id)
     return find(context, owner_id, upload_id)
 
 

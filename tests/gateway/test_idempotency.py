@@ -202,3 +202,53 @@ def test_the_document_shows_the_header_and_what_it_can_lead_to(anybody: httpx2.C
             parameter["name"] for parameter in call["parameters"] if parameter["in"] == "header"
         ]
         assert {"409", "422"} <= set(call["responses"])
+
+
+def _made_by(ann: User, call: str, key: str, wish: str) -> httpx2.Response:
+    headers = {"Idempotency-Key": key}
+    if call == "datasets":
+        files = {"file": ("trades.csv", f"key,price\nA,{wish}\n".encode())}
+        return ann.http.post("/api/v1/datasets/trades/versions", files=files, headers=headers)
+    if call == "tokens":
+        body = {"name": f"program {wish}", "scopes": ["read"]}
+        return ann.http.post("/api/v1/me/tokens", json=body, headers=headers)
+    if call == "runs":
+        return ann.http.post(
+            "/api/v1/reports/daily/runs", json={"run_date": f"2026-01-0{wish}"}, headers=headers
+        )
+    told = {"Upload-Length": wish, "Upload-Metadata": "dataset dHJhZGVz", "Tus-Resumable": "1.0.0"}
+    return ann.http.post("/api/v1/uploads", headers=headers | told)
+
+
+def _count_of(ann: User, call: str) -> int:
+    if call == "uploads":
+        return ann.http.get("/api/v1/me/usage").json()["open_uploads"]["used"]
+    path = {
+        "datasets": "/api/v1/datasets/trades/versions",
+        "tokens": "/api/v1/me/tokens",
+        "runs": "/api/v1/reports/daily/runs",
+    }[call]
+    return len(ann.http.get(path).json()["items"])
+
+
+@pytest.mark.parametrize("call", ["datasets", "tokens", "runs", "uploads"])
+def test_every_call_that_makes_something_makes_it_once(ann: User, call: str) -> None:
+    if call == "runs":
+        for name, rows in (("input", INPUT), ("reference", REFERENCE)):
+            ann.http.post(f"/api/v1/datasets/{name}/versions", files={"file": (f"{name}.csv", rows)})
+        ann.http.put("/api/v1/rulesets/double", content=RULES, headers={"Content-Type": "application/yaml"})
+        inputs = {name: {"dataset": name} for name in ("input", "reference")}
+        put = ann.http.put("/api/v1/reports/daily", json={"ruleset": {"name": "double"}, "inputs": inputs})
+        assert put.status_code == 201, put.text
+    first = _made_by(ann, call, "one", "1")
+    assert first.status_code in (201, 202), first.text
+    again = _made_by(ann, call, "one", "1")
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (first.status_code, "true")
+    assert again.headers.get("Location") == first.headers.get("Location")
+    if call == "tokens":
+        assert again.json() == first.json() | {"token": None}, "what is secret is kept nowhere"
+    else:
+        assert again.text == first.text
+    assert _count_of(ann, call) == 1
+    assert_problem(_made_by(ann, call, "one", "2"), 422)
+    assert _count_of(ann, call) == 1
