@@ -24,7 +24,7 @@ def backup_command(
     ] = False,
     key: Annotated[
         bool,
-        typer.Option("--key", help="The home's secret_key too; who has the backup can then sign tokens."),
+        typer.Option("--key", help="The keys of the home too; who has the backup can then sign tokens."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,9 +55,9 @@ def backup_command(
         )
         say("  with Dagster's history" if made.has_dagster else "  without Dagster's history (--dagster)")
         say(
-            "  with secret_key: keep it where nobody else can read it"
+            "  with the home's keys: keep it where nobody else can read it"
             if made.has_key
-            else "  without secret_key (--key)"
+            else "  without the home's keys (--key)"
         )
         say(*(f"  lacking: {one}" for one in made.lacking))
     raise typer.Exit(code=1 if made.lacking else 0)

@@ -27,13 +27,14 @@ from reportgen_dagster.errors import (
     Problem,
 )
 from reportgen_dagster.identity import utc_now
+from reportgen_dagster.services import keys
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fsck import fsck
 from reportgen_dagster.services.retention import REMOVAL_LOCK
 from reportgen_dagster.storage.backup_files import BackupReader, BackupWriter, digest_of, reading, writing
 
 FORMAT = 1
-CATALOG, DAGSTER, FILES, KEY = "catalog.dump", "dagster.dump", "files.txt", "secret_key"
+CATALOG, DAGSTER, FILES = "catalog.dump", "dagster.dump", "files.txt"
 
 Progress = Callable[[float], None]  # the fraction of the files that is done
 
@@ -100,7 +101,7 @@ def back_up(
         context: The installation.
         path: Where to.
         with_dagster: Dagster's database too: the history of its runs, ticks and assets.
-        with_key: HOME/secret_key too, with which anybody can sign tokens.
+        with_key: The keys of the home too, with which anybody can sign tokens.
         progress: Is told how far it is.
 
     Raises:
@@ -109,9 +110,10 @@ def back_up(
         UnavailableError: If database or storage is away.
         ServiceError: If a dump cannot be made or the disk takes no more.
     """
-    key = context.settings.home / KEY
-    if with_key and not key.is_file():
-        raise BadRequestError("There is no secret_key in the home; REPORTGEN_SECRET_KEY is yours to keep.")
+    kept = {name: context.settings.home / name for name in keys.FILES if with_key}
+    key_files = {name: place for name, place in kept.items() if place.is_file()}
+    if with_key and not key_files:
+        raise BadRequestError("There is no key in the home; REPORTGEN_SECRET_KEY is yours to keep.")
     began = utc_now()
     made = Made(str(path), has_dagster=with_dagster, has_key=with_key)
     environment = context.settings.environment()
@@ -127,7 +129,7 @@ def back_up(
             dumps.dump(context.settings.dagster_database_url, work / DAGSTER, environment)
         (work / FILES).write_text("".join(f"{digest}\n" for digest, _, _ in files))
         parts = [CATALOG, FILES, *([DAGSTER] if with_dagster else [])]
-        places = {name: work / name for name in parts} | ({KEY: key} if with_key else {})
+        places = {name: work / name for name in parts} | key_files
         for name, place in places.items():
             backup.add_part(name, place)
         _copy_files(context, backup, files, made, progress)
@@ -236,9 +238,10 @@ def _restored(context: Context, backup: BackupReader, work: Path, progress: Prog
     if DAGSTER in parts:
         dumps.restore(settings.dagster_database_url, parts[DAGSTER], environment)
         done.has_dagster = True
-    if KEY in parts and settings.secret_key is None:
-        _put_key(settings.home / KEY, parts[KEY].read_text())
-        done.has_key = True
+    if settings.secret_key is None:
+        for name in parts.keys() & set(keys.FILES):
+            _put_key(settings.home / name, parts[name].read_text())
+            done.has_key = True
     dumps.restore(settings.catalog_url, parts[CATALOG], environment)
     migrate(settings.catalog_url)
     with context.catalog.transaction() as session:
@@ -299,7 +302,7 @@ def _put_files(
 def _put_key(path: Path, key: str) -> None:
     if path.exists():
         raise ConflictError(
-            "The home has a secret_key already.", hint="Remove it to take that of the backup."
+            f"The home has a {path.name} already.", hint="Remove it to take that of the backup."
         )
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(key)

@@ -30,6 +30,7 @@ ALGORITHM = "HS256"
 ACCESS = "access token"
 SPREAD = timedelta(seconds=10)  # a new key signs only after it had time to reach every gateway's file system
 OVERLAP = timedelta(days=1)  # for so long the old one is believed: longer than any token of ours lives
+SECRET, SEVERAL = FILES = ("secret_key", "signing_keys.json")  # in the home
 _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 _log = logging.getLogger(__name__)
 
@@ -159,11 +160,11 @@ def _changing(settings: Settings) -> Iterator[Path]:
 
 
 def _kept(home: Path) -> Sequence[SigningKey]:
-    path = home / "signing_keys.json"
+    path = home / SEVERAL
     try:
         state = path.stat()
     except FileNotFoundError:
-        return [SigningKey(_kept_secret(home / "secret_key"), _ALWAYS)]
+        return [SigningKey(_kept_secret(home / SECRET), _ALWAYS)]
     return _read(path, state.st_ino, state.st_mtime_ns)
 
 
@@ -197,7 +198,7 @@ def _write(home: Path, keys: Sequence[SigningKey]) -> None:
         }
         for key in keys
     ]
-    path = home / "signing_keys.json"
+    path = home / SEVERAL
     _new_file(path, json.dumps({"keys": told}, indent=2)).replace(path)
 
 

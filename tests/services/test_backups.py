@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 
 from reportgen_dagster.errors import AuthenticationError, BadRequestError, ConflictError
 from reportgen_dagster.identity import utc_now
-from reportgen_dagster.services import accounts, attempts, datasets, reports, runs, schedules, ticks
+from reportgen_dagster.services import accounts, attempts, datasets, keys, reports, runs, schedules, ticks
 from reportgen_dagster.services.backups import Restored, back_up, check, restore
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.supervisor.prepare import make_database
@@ -225,6 +225,7 @@ def test_key_and_history_come_along_if_asked_for_and_nobody_is_signed_in_any_mor
     settings = world.context.settings.model_copy(update={"secret_key": None})
     context = replace(world.context, settings=settings)
     session = accounts.register(context, email="eve@example.com", name="Eve", password="pass123")
+    keys.rotate(context)
     back_up(context, tmp_path / "without")
     assert {path.name for path in (tmp_path / "without" / "sets").glob("*/*")} == {
         "catalog.dump",
@@ -237,9 +238,9 @@ def test_key_and_history_come_along_if_asked_for_and_nobody_is_signed_in_any_mor
     make_database(there.settings.dagster_database_url)
     done = whole(restore(there, tmp_path / "with"))
     assert (done.has_dagster, done.has_key) == (True, True)
-    key = there.settings.home / "secret_key"
-    assert key.stat().st_mode & 0o777 == 0o600
-    assert accounts.signing_key(there.settings) == accounts.signing_key(settings)
+    modes = {name: (there.settings.home / name).stat().st_mode & 0o777 for name in keys.FILES}
+    assert modes == dict.fromkeys(keys.FILES, 0o600)
+    assert keys.list_keys(there.settings) == keys.list_keys(settings)
     with pytest.raises(AuthenticationError, match="session is over"):
         accounts.authenticate(there, session.access)
     with pytest.raises(AuthenticationError, match="not valid"):

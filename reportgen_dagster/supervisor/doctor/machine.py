@@ -15,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 
 from reportgen_dagster.errors import ConflictError
 from reportgen_dagster.services import isolation
+from reportgen_dagster.services.keys import FILES
 from reportgen_dagster.settings import MINIMUM_SECRET_BYTES, Settings
 from reportgen_dagster.supervisor.doctor.findings import Finding, fine, not_running, problem, warning
 from reportgen_dagster.supervisor.home import Home
@@ -77,14 +78,18 @@ def home(settings: Settings) -> Iterator[Finding]:
 
 def secrets(settings: Settings) -> Iterator[Finding]:
     """Look whether the key of tokens and the secrets of deliveries are there and private."""
-    key = settings.home.absolute() / "secret_key"
+    key, several = (settings.home.absolute() / name for name in FILES)
     folder = settings.home.absolute() / "secrets"
-    files = [path for path in (key, *(folder.iterdir() if folder.is_dir() else ())) if path.is_file()]
+    files = [
+        path for path in (key, several, *(folder.iterdir() if folder.is_dir() else ())) if path.is_file()
+    ]
     for path in files:
         if path.stat().st_mode & _OF_OTHERS:
             yield problem("secrets", f"others may read {path}", f"chmod 600 {path}")
     if settings.secret_key is not None:
         yield fine("secrets", "tokens are signed with REPORTGEN_SECRET_KEY")
+    elif several.exists():
+        yield fine("secrets", "tokens are signed with the newest of the home's signing_keys.json")
     elif not key.exists():
         yield fine("secrets", "secret_key is made at the first start")
     elif _is_short(key):
