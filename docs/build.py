@@ -165,7 +165,7 @@ def commands_page() -> str:
 
     sections = [
         f"# Commands\n\n{NOTICE}\n\n`reportgen COMMAND --help` tells the same. `datasets`, `rulesets`, `reports`, `schedules`,"
-        " `deliveries` and `fsck` work on the servers that\n`REPORTGEN_DATABASE_URL` names,"
+        " `deliveries`, `secrets` and `fsck` work on the servers that\n`REPORTGEN_DATABASE_URL` names,"
         " else on those of the running `reportgen up`;"
         " run them as the account that runs the service,\nfor they write into its storage."
         " `storage` and `fsck` work\non the servers that `REPORTGEN_DATABASE_URL` names, else on those of the running"
