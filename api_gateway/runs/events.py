@@ -39,7 +39,7 @@ data: {"task_id":"0123456789abcdef0123456789abcdef","status":"running","stage":"
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The events, as they happen.",
-        "content": {"text/event-stream": {"example": _EXAMPLE}},
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
     },
     **problems(
         400,
@@ -93,7 +93,12 @@ async def _watched(
 async def watch_run(
     watched: Annotated[WatchedRun, Depends(_watched)],
     last_event_id: Annotated[
-        int, Header(ge=0, description="The id of the last event that arrived; those after it are told.")
+        int,
+        Header(
+            ge=0,
+            alias="Last-Event-ID",
+            description="The id of the last event that arrived; those after it are told.",
+        ),
     ] = 0,
 ) -> AsyncIterable[ServerSentEvent]:
     """Watch a run: server-sent events `accepted`, `stage`, `progress`, and at last `succeeded`, `failed` or `cancelled`.

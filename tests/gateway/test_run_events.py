@@ -171,3 +171,11 @@ def test_a_client_that_goes_away_leaves_its_place(ann: User, monkeypatch: pytest
     for _ in range(6):
         with ann.http.stream("GET", f"/api/v1/runs/{task}/events") as answer:
             assert answer.status_code == 200
+
+
+def test_the_document_shows_a_stream_in_words_that_openapi_knows(anybody: httpx2.Client) -> None:
+    document = anybody.get("/openapi.json").json()
+    assert "itemSchema" not in str(document)  # a word of OpenAPI 3.2; the document is of 3.1
+    answers = document["paths"]["/api/v1/runs/{run_id}/events"]["get"]["responses"]
+    assert "event: progress" in answers["200"]["content"]["text/event-stream"]["example"]
+    assert {"400", "401", "403", "404", "429", "503"} <= set(answers)
