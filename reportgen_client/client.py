@@ -94,8 +94,7 @@ class Client:
             self._connection.renew(tokens)
 
     def _sign_in(self, how: str, body: Mapping[str, str]) -> dict[str, Any]:
-        answer = self._connection.send(Call("POST", f"/api/auth/{how}/", json=dict(body), is_open=True))
-        session = answer.json()
+        session = self._connection.ask(Call("POST", f"/api/auth/{how}/", json=dict(body), is_open=True))
         with self.tokens.exclusive():
             self.tokens.write(Tokens.of_pair(session["access"], session["refresh"]))
         user: dict[str, Any] = session["user"]
@@ -279,5 +278,5 @@ def _sources(files: Mapping[str, File | None]) -> dict[str, Source]:
 
 
 def _body(connection: Connection, call: Call) -> dict[str, Any]:
-    body: dict[str, Any] = connection.send(call).json()
+    body: dict[str, Any] = connection.ask(call)
     return body

@@ -101,7 +101,8 @@ class Connection:
         self.store = store
         self._patience_seconds = patience_seconds
         self._timeout_seconds = timeout_seconds
-        self._http = httpx2.Client()
+        # Loading certificates takes a tenth of a second, which an address without TLS does without.
+        self._http = httpx2.Client(verify=self.url.startswith("https:"))
         self._document: dict[str, Any] | None = None
 
     def close(self) -> None:
@@ -116,9 +117,18 @@ class Connection:
             ServiceUnreachableError: If there is none.
         """
         answer = self._answer(call, is_whole=True)
-        if answer.is_error:
+        if not answer.is_success:
             raise error_of(answer)
         return answer
+
+    def ask(self, call: Call) -> Any:
+        """Send a call, again if need be, and return the JSON that it is answered with.
+
+        Raises:
+            ReportgenApiError: If the answer is an error.
+            ServiceUnreachableError: If there is none, or none of this service.
+        """
+        return json_of(self.send(call))
 
     @contextmanager
     def stream(self, call: Call) -> Iterator[httpx2.Response]:
@@ -130,7 +140,7 @@ class Connection:
         """
         answer = self._answer(call, is_whole=False)
         try:
-            if answer.is_error:
+            if not answer.is_success:
                 answer.read()
                 raise error_of(answer)
             yield answer
@@ -143,7 +153,7 @@ class Connection:
         """Yield the items of a list, page after page; the next page is asked for when it is needed."""
         call = Call("GET", path, params=params or {})
         while True:
-            page = self.send(call).json()
+            page = self.ask(call)
             yield from page["items"]
             if not page.get("next"):
                 return
@@ -222,10 +232,7 @@ class Connection:
             now = self.store.read()
             if now is None or now.access != used.access:
                 return now or used
-            answer = self.send(
-                Call("POST", "/api/auth/refresh/", json={"refresh": used.refresh}, is_open=True)
-            )
-            pair = answer.json()
+            pair = self.ask(Call("POST", "/api/auth/refresh/", json={"refresh": used.refresh}, is_open=True))
             fresh = Tokens.of_pair(pair["access"], pair["refresh"])
             self.store.write(fresh)
             return fresh
@@ -237,7 +244,7 @@ class Connection:
     def _takes_key(self, call: Call) -> bool:
         """Tell whether the service makes a thing once although the call comes twice, by its API document."""
         if self._document is None:
-            self._document = self.send(Call("GET", "/openapi.json", is_open=True)).json()
+            self._document = self.ask(Call("GET", "/openapi.json", is_open=True))
         for template, operations in self._document["paths"].items():
             if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), call.path.rstrip("/")):
                 parameters = operations.get(call.method.lower(), {}).get("parameters", ())
@@ -245,6 +252,18 @@ class Connection:
                     parameter.get("name", "").lower() == KEY_HEADER.lower() for parameter in parameters
                 )
         return False
+
+
+def json_of(answer: httpx2.Response) -> Any:
+    """Return the JSON of an answer.
+
+    Raises:
+        ServiceUnreachableError: If it has none, so that something else answered than this service.
+    """
+    try:
+        return answer.json()
+    except ValueError:
+        raise ServiceUnreachableError(f"{answer.url} answers, but not as this service does.") from None
 
 
 def _words(error: httpx2.TransportError) -> str:

@@ -68,6 +68,8 @@ def error_of(answer: httpx2.Response) -> ReportgenApiError:
     except ValueError:
         body = {}
     problem = body if isinstance(body, dict) else {}
+    if answer.has_redirect_location:
+        problem = {"detail": f"The service says that it is at {answer.headers['Location']}"}
     request_id = answer.headers.get("X-Request-Id", "")
     return ReportgenApiError(
         answer.status_code, problem, request_id=request_id, retry_seconds=retry_seconds(answer)

@@ -74,7 +74,7 @@ class _Following:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             call = Call("GET", f"/api/task-status/{self._run_id}/")
-            facts: dict[str, Any] = self._connection.send(call).json()
+            facts: dict[str, Any] = self._connection.ask(call)
             yield facts
             if facts["status"] in FINAL:
                 return

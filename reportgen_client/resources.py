@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reportgen_client import resumable
-from reportgen_client.connection import Call, Connection
+from reportgen_client.connection import Call, Connection, json_of
 from reportgen_client.runs import Run
 from reportgen_client.sources import File, Progress, SharedProgress, Source
 
@@ -60,7 +60,7 @@ class Resource:
 
     def _item(self, call: Call) -> Item:
         answer = self._connection.send(call)
-        return Item(answer.json(), answer.headers.get("ETag", ""))
+        return Item(json_of(answer), answer.headers.get("ETag", ""))
 
 
 class Versioned(Resource):
@@ -127,8 +127,7 @@ class Reports(Resource):
 
     def run(self, name: str) -> Run:
         """Accept a run of a report, and return it."""
-        answer = self._connection.send(Call("POST", self._path(name, "runs")).making())
-        return Run(self._connection, answer.json())
+        return Run(self._connection, self._connection.ask(Call("POST", self._path(name, "runs")).making()))
 
     def runs(self, name: str) -> Iterator[Run]:
         """Yield the runs of a report, the latest first."""

@@ -64,7 +64,7 @@ def upload(
             raise ServiceUnreachableError("The upload breaks off again and again.")
         offset = reached
         on_sent(offset)
-    item = connection.send(Call("GET", path)).json()
+    item = connection.ask(Call("GET", path))
     return {**item["became"], "size_bytes": item["size_bytes"], "filename": item["filename"]}
 
 

@@ -75,7 +75,7 @@ class Run:
 
     def refresh(self) -> Run:
         """Ask how it is now; return itself."""
-        self.facts = self._connection.send(Call("GET", f"{RUNS}/{self.id}")).json()
+        self.facts = self._connection.ask(Call("GET", f"{RUNS}/{self.id}"))
         return self
 
     def wait(self, timeout: float | None = None, on_progress: Callable[[Run], None] | None = None) -> Run:
@@ -101,13 +101,13 @@ class Run:
         Raises:
             ReportgenApiError: If it ended before (status 409).
         """
-        self.facts = self._connection.send(Call("POST", f"{RUNS}/{self.id}/cancel")).json()
+        self.facts = self._connection.ask(Call("POST", f"{RUNS}/{self.id}/cancel"))
         return self
 
     def rerun(self) -> Run:
         """Make the same report anew, of the same files, rules and parameters, and return the new run."""
-        answer = self._connection.send(Call("POST", f"{RUNS}/{self.id}/rerun").making())
-        return Run(self._connection, answer.json())
+        call = Call("POST", f"{RUNS}/{self.id}/rerun")
+        return Run(self._connection, self._connection.ask(call.making()))
 
     def download(
         self,

@@ -231,9 +231,16 @@ class TooManyError(BadRequestError):
     code = "too-many"
     title = "Too many"
 
-    def __init__(self, detail: str = "", *, retry_seconds: int = 60, hint: str = "") -> None:
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        problems: Iterable[Problem] = (),
+        hint: str = "",
+        retry_seconds: int = 60,
+    ) -> None:
         """Describe one case; `retry_seconds` is for the caller's program."""
-        super().__init__(detail, hint=hint)
+        super().__init__(detail, problems=problems, hint=hint)
         self.retry_seconds = retry_seconds
 
 

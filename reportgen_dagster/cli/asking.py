@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reportgen_client import Client, ReportgenApiError
     from reportgen_dagster.cli.credentials import SignedIn
 
-PATIENCE_SECONDS = 10.0  # somebody waits, who may have mistyped the address
+PATIENCE_SECONDS = 30.0  # a service that is restarted is back by then
 SIGN_IN = "Sign in with `reportgen login`, or set REPORTGEN_URL and REPORTGEN_TOKEN."
 
 ContextOption = Annotated[

@@ -76,7 +76,8 @@ def generate_command(
                 on_progress=progress,
             )
         if wait or output is not None:
-            sys.stderr.write("" if as_json else f"run {run.id} is accepted\n")
+            if not as_json:
+                sys.stderr.write(f"run {run.id} is accepted\n")
             awaited(run, as_json=as_json)
             raise_if_failed(run)
         if output is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reportgen_dagster.cli.asking import PATIENCE_SECONDS, ContextOption, asking, told
+from reportgen_dagster.cli.asking import ContextOption, asking, told
 from reportgen_dagster.cli.credentials import DEFAULT_CONTEXT, Credentials, SignedIn
 from reportgen_dagster.cli.output import JsonOption, print_json
 from reportgen_dagster.cli.showing import say
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reportgen_client import Client
 
 LOCAL_URL = "http://127.0.0.1:8000"
+PATIENCE_SECONDS = 3.0  # the address may be mistyped
 
 
 def login_command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,34 @@ def test_a_service_that_is_not_there() -> None:
         pytest.raises(ServiceUnreachableError, match=r"127\.0\.0\.1:9 does not answer"),
     ):
         nobody.login("ann@example.com", PASSWORD)
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """Answers as something else than this service."""
+
+    def do_GET(self) -> None:
+        is_moved = self.path.startswith("/api/v1/schedules")
+        self.send_response(308 if is_moved else 200)
+        self.send_header("Location", "https://reports.example.com/")
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_something_else_answers() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Elsewhere) as other:
+        threading.Thread(target=other.serve_forever).start()
+        try:
+            with Client(f"http://127.0.0.1:{other.server_port}", token="rg_pat_x") as client:
+                with pytest.raises(ServiceUnreachableError, match="not as this service does"):
+                    list(client.runs())
+                with pytest.raises(ReportgenApiError, match=r"it is at https://reports\.example\.com/"):
+                    list(client.schedules())
+        finally:
+            other.shutdown()
 
 
 def test_many_threads_share_a_client(client: Client) -> None:

@@ -20,10 +20,11 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from reportgen_client import Client
+from reportgen_client import Client, ReportgenApiError
+from reportgen_dagster.cli.asking import error_of
 from reportgen_dagster.cli.credentials import ContextTokens, Credentials
 from reportgen_dagster.cli.main import app, main
-from reportgen_dagster.errors import AuthenticationError, ContractError
+from reportgen_dagster.errors import AuthenticationError, ContractError, TooManyError
 from reportgen_dagster.services import attempts
 from tests.client.conftest import PASSWORD, REPORT
 from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server, claim_run
@@ -189,6 +190,15 @@ def test_a_service_that_is_away_exits_with_1(stranger: Person) -> None:
     away = {"REPORTGEN_URL": stranger.url, "REPORTGEN_TOKEN": "rg_pat_none"}
     with patch("reportgen_dagster.cli.asking.PATIENCE_SECONDS", 0):
         assert "does not answer" in stranger.refused("runs", "list", code=1, **away)
+
+
+def test_errors_of_the_service_are_those_of_all_commands() -> None:
+    late = ReportgenApiError(429, {"code": "too-many", "detail": "Too many tries.", "hint": "Wait a minute."})
+    unknown = ReportgenApiError(418, {"detail": "I am a teapot."})
+    broken = ReportgenApiError(502, {})
+    assert isinstance(error_of(late), TooManyError)
+    assert [error_of(one).exit_code for one in (late, unknown, broken)] == [2, 2, 1]
+    assert error_of(late).to_json()["hint"] == "Wait a minute."
 
 
 def test_runs_are_listed_shown_and_cancelled(ann: Person) -> None:
