@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ON_EVERY_CORE := --numprocesses logical --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup setup-dev run test lint coverage bench mutants docs lock sbom audit clean
+.PHONY: setup setup-dev run test lint coverage bench soak mutants docs lock sbom audit clean
 
 setup: $(VENV)/.users  ## install what `make run` needs
 setup-dev: $(VENV)/.developers  ## install what `make test` needs beside it
@@ -39,6 +39,10 @@ coverage: setup-dev  ## what the tests without servers reach of the code; takes 
 
 bench: setup-dev  ## ratios against hand-written peers
 	$(BIN)/python -m tests.bench $(BENCH)
+
+soak: setup-dev  ## the rigs that CI has no time for: thousands of questions, cut uploads, races, outages; over an hour
+	tests/install-debian-packages
+	$(BIN)/python -m tests.soak
 
 mutants: setup-dev  ## change the gate of expressions in small ways; tests must notice 90 % of them
 	rm -rf mutants && mkdir mutants

@@ -17,7 +17,9 @@ from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.figures import Figures
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-_FILES = frozenset(("multipart/form-data", "application/offset+octet-stream"))
+_FILES = frozenset(
+    ("multipart/form-data", "application/offset+octet-stream", "application/octet-stream", "text/csv")
+)
 _SIGN_INS = frozenset(("/api/auth/login", "/api/auth/refresh"))
 _REFUSED = frozenset((HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS))
 

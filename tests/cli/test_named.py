@@ -200,6 +200,10 @@ def test_a_report_follows_or_pins_and_tells_when_it_runs(world: World, terminal:
         "xlsx",
         "--format",
         "csv",
+        "--keep-days",
+        "7",
+        "--keep-runs",
+        "3",
     )
     put = terminal.data("reports", "put", "daily", *made_of, *by_itself)
     assert put["ruleset"] == {"name": "doubled", "version": None}
@@ -210,12 +214,14 @@ def test_a_report_follows_or_pins_and_tells_when_it_runs(world: World, terminal:
     assert (put["on_new_data"], put["settle_seconds"], put["fresh_within_seconds"]) == (True, 300, 86_400)
 
     assert put["formats"] == ["xlsx", "csv"]
+    assert (put["retention_days"], put["keep_runs"]) == (7, 3)
 
     night = ("--name", "night", "--cron", "30 6 * * *", "--timezone", "Europe/Berlin")
     terminal.told("schedules", "add", "daily", *night, "--missed", "all", "--unchanged", "skip")
     shown = terminal.told("reports", "show", "daily")
     assert "input: trades@1\n  reference: products\n" in shown
     assert "  makes xlsx, csv\n" in shown
+    assert "  keeps files for 7 days, those of its last 3 successes longer\n" in shown
     assert "daily/night: At 06:30, Europe/Berlin (30 6 * * *)" in shown
     assert "missed times: all; unchanged data: skip" in shown
     (schedule,) = terminal.data("reports", "show", "daily")["schedules"]

@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from typer.testing import CliRunner
 
+from reportgen_dagster.cli.main import app
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import datasets, reports, retention, rulesets, runs, uploads, users
@@ -205,3 +207,14 @@ def test_nothing_is_removed_while_a_backup_holds_the_lock(keeping: World) -> Non
     with keeping.context.catalog.exclusive(retention.REMOVAL_LOCK):
         assert remove(keeping) == (0, 0, 0)
     assert remove(keeping) == (1, 0, 3)
+
+
+def test_whoever_runs_the_service_sets_a_users_days(keeping: World) -> None:
+    environment = keeping.context.settings.environment()
+    words = ["users", "bob@example.com", "--keep-days", "9"]
+    told = CliRunner().invoke(app, words, env=environment)
+    assert (told.exit_code, "files kept for 9 days" in told.stdout) == (0, True), told.output
+    told = CliRunner().invoke(app, [*words[:3], "0"], env=environment)
+    assert (told.exit_code, "kept" in told.stdout) == (0, False), told.output
+    with pytest.raises(BadRequestError, match="are possible"):
+        users.change_user(keeping.context, "bob@example.com", retention_days=-1)
