@@ -65,7 +65,7 @@ def show_upload_protocol(context: ContextDep) -> Response:
     response_description="The upload has begun; `Location` says where its bytes go.",
     responses={
         201: {"headers": _told("Location", "Upload-Offset", "Upload-Expires")},
-        **problems(400, 408, 412, 413, 429, 460, 503, 507, status_412="Another version of tus."),
+        **problems(400, 412, 413, 429, 460, 503, 507, status_412="Another version of tus."),
         **KEY_PROBLEMS,
     },
     openapi_extra={"requestBody": {"required": False, "content": {MEDIA_TYPE: _BYTES}}},
