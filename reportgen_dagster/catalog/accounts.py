@@ -145,13 +145,9 @@ def use_refresh_token(transaction: Transaction, digest: str) -> str | None:
     return session_id
 
 
-def session_of_used_token(transaction: Transaction, digest: str) -> str | None:
-    """Return the session whose refresh token this is, if the token was used before."""
-    return transaction.scalars(
-        select(RefreshToken.session_id).where(
-            RefreshToken.digest == digest, RefreshToken.used_at.is_not(None)
-        )
-    ).one_or_none()
+def find_refresh_token(transaction: Transaction, digest: str) -> RefreshToken | None:
+    """Return the refresh token with this digest, good or not."""
+    return transaction.get(RefreshToken, digest)
 
 
 def user_of_session(transaction: Transaction, session_id: str) -> User | None:

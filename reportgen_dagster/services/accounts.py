@@ -165,14 +165,19 @@ def refresh(context: Context, token: str, *, client: Client | None = None) -> Si
         user = catalog.user_of_session(transaction, session_id) if session_id else None
         if session_id and user:
             return _issue(context, transaction, user, session_id, parent_digest=digest)
-        stolen = catalog.session_of_used_token(transaction, digest)
-        if stolen and catalog.revoke_session(transaction, stolen, "refresh token used twice"):
-            audit.note(transaction, "refresh-reused", None, f"session/{stolen}")
-            _log.warning("a refresh token was used twice; session %s ended", stolen)
-    if not stolen:
+        known = catalog.find_refresh_token(transaction, digest)
+        if known and known.used_at:
+            _end_stolen(transaction, known.session_id)
+    if known is None:
         come_from = client or Client()
         throttling.admit(context, throttling.by_address(throttling.REFRESH, come_from.address))
     raise AuthenticationError("The refresh token is not valid; sign in again.")
+
+
+def _end_stolen(transaction: Transaction, session_id: str) -> None:
+    if catalog.revoke_session(transaction, session_id, "refresh token used twice"):
+        audit.note(transaction, "refresh-reused", None, f"session/{session_id}")
+        _log.warning("a refresh token was used twice; session %s ended", session_id)
 
 
 def logout(context: Context, session_id: str) -> None:

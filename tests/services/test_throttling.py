@@ -176,7 +176,10 @@ def test_unknown_refresh_tokens_are_throttled_and_good_ones_are_not(context: Con
     for error in (AuthenticationError, TooManyError):
         with pytest.raises(error):
             accounts.refresh(context, "rg_rt_x", client=HOME)
-    assert accounts.refresh(context, good.refresh, client=HOME).access
+    second = accounts.refresh(context, good.refresh, client=HOME)
+    accounts.logout(context, accounts.authenticate(context, second.access).session_id)
+    with pytest.raises(AuthenticationError):  # known, though not good any more: no guess
+        accounts.refresh(context, second.refresh, client=HOME)
 
 
 def test_old_attempts_are_removed(context: Context) -> None:
