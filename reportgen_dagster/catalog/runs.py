@@ -197,7 +197,7 @@ def claim(session: Session, run_id: str, dagster_run_id: str) -> int | None:
         .where(Run.id == run_id, Run.state == "accepted", ~given_up)
         .values(
             state="running",
-            stage="waiting",
+            stage="ingest",
             progress=0,
             fence=Run.fence + 1,
             launches=0,

@@ -171,6 +171,7 @@ def publish(context: Context, produced: Produced, note: Note = _silent) -> bool:
     Returns:
         False if the claim is no longer ours; nothing is published then.
     """
+    attempts.enter_stage(context, produced.claim, "publish", PUBLISH)
     artifacts = [
         attempts.NewArtifact.of(name, path.name, context.store.put_file(path))
         for name, path in produced.files.items()
