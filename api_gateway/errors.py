@@ -85,6 +85,14 @@ class StalledError(BadRequestError):
     title = "The body stopped coming"
 
 
+class VersionError(PreconditionError):
+    """A client of resumable uploads speaks another version of their protocol."""
+
+    code = "tus-version"
+    title = "This version of tus is not spoken here"
+    hint = "Speak tus 1.0.0."
+
+
 class RangeError(BadRequestError):
     """A byte range lies outside of the file."""
 

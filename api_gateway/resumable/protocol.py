@@ -16,8 +16,8 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_gateway.errors import problem_response
-from reportgen_dagster.errors import BadRequestError, PreconditionError
+from api_gateway.errors import VersionError, problem_response
+from reportgen_dagster.errors import BadRequestError
 from reportgen_dagster.services.resumable import CHECKSUMS, Checksum, ResumableView
 
 PATH = "/api/v1/uploads"
@@ -25,14 +25,6 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
 MEDIA_TYPE = "application/offset+octet-stream"
 MAX_METADATA_CHARACTERS = 4096
-
-
-class VersionError(PreconditionError):
-    """A client speaks another version of tus."""
-
-    code = "tus-version"
-    title = "This version of tus is not spoken here"
-    hint = f"Tus-Resumable: {VERSION}"
 
 
 class TusLayer:
