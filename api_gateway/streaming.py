@@ -40,7 +40,7 @@ async def pour(
     try:
         async for batch in _batches(request, idle_seconds):
             await writing
-            writing = asyncio.ensure_future(run_in_threadpool(take, batch))
+            writing = asyncio.ensure_future(run_in_threadpool(_take_all, take, batch))
         await writing
     finally:
         # The thread must be through with the files before they are closed.
@@ -49,7 +49,13 @@ async def pour(
             writing.exception()  # raised above, or less telling than what was
 
 
-async def _batches(request: Request, idle_seconds: float) -> AsyncIterator[bytes]:
+def _take_all(take: Callable[[bytes], None], batch: list[bytes]) -> None:
+    for chunk in batch:
+        take(chunk)
+
+
+async def _batches(request: Request, idle_seconds: float) -> AsyncIterator[list[bytes]]:
+    """Go through the body in lists of pieces as they came: joining them would copy every byte once more."""
     chunks: list[bytes] = []
     size = 0
     stream = aiter(request.stream())
@@ -69,8 +75,8 @@ async def _batches(request: Request, idle_seconds: float) -> AsyncIterator[bytes
         chunks.append(chunk)
         size += len(chunk)
         if size >= BATCH_BYTES:
-            yield b"".join(chunks)
+            yield chunks
             chunks, size = [], 0
-    yield b"".join(chunks)
+    yield chunks
     if end is not None:
         raise end

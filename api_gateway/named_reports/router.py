@@ -23,7 +23,7 @@ from api_gateway.named_reports.schemas import (
 from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
 from api_gateway.paths import NamePath, path_of
 from api_gateway.reports.schemas import RunItem, run_item
-from reportgen_dagster.services import reports
+from reportgen_dagster.services import report_runs, reports
 from reportgen_dagster.services.runs import RunView
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"])
@@ -159,7 +159,7 @@ async def run_report(
     once = await idempotency.once(caller, body, show, headers)
     run_date = body.run_date if body else None
     run = await run_in_threadpool(
-        reports.run_report, context, caller.user_id, name, run_date=run_date, once=once
+        report_runs.run_report, context, caller.user_id, name, run_date=run_date, once=once
     )
     launcher.launch_soon(run.id)
     response.headers.update(headers(run))
@@ -177,5 +177,5 @@ def list_report_runs(
     cursor: CursorQuery = None,
 ) -> Page[RunItem]:
     """List the runs of a report, the last accepted first, whatever started them."""
-    found, cursor = reports.page_of_runs(context, caller.user_id, name, limit=limit, cursor=cursor)
+    found, cursor = report_runs.page_of_runs(context, caller.user_id, name, limit=limit, cursor=cursor)
     return page(request, response, [run_item(run, context.settings) for run in found], cursor)

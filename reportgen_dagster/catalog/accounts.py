@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session as Transaction
 
@@ -216,6 +216,12 @@ def shorten_session(transaction: Transaction, session_id: str, lifetime: timedel
         .where(Session.id == session_id)
         .values(expires_at=func.least(Session.expires_at, func.now() + lifetime))
     )
+
+
+def remove_over(transaction: Transaction, age: timedelta) -> None:
+    """Remove sessions that have been over for so long, with their refresh tokens."""
+    over_since = func.least(Session.expires_at, func.coalesce(Session.revoked_at, Session.expires_at))
+    transaction.execute(delete(Session).where(over_since < func.now() - age))
 
 
 def _live() -> tuple[ColumnElement[bool], ...]:

@@ -75,6 +75,11 @@ def remove_all(session: Session, user_id: str) -> None:
     session.execute(delete(ApiToken).where(ApiToken.user_id == user_id))
 
 
+def remove_expired(session: Session, age: timedelta) -> None:
+    """Remove tokens that expired so long ago."""
+    session.execute(delete(ApiToken).where(ApiToken.expires_at < func.now() - age))
+
+
 def _good() -> Select[ApiToken, User]:
     return (
         select(ApiToken, User)

@@ -184,12 +184,12 @@ def list_command(user: UserOption = None, as_json: JsonOption = False) -> None:
 @app.command("show")
 def show_command(name: NameArgument, user: UserOption = None, as_json: JsonOption = False) -> None:
     """Show a report: rules, datasets, schedules in words with their next ten times, and the last runs."""
-    from reportgen_dagster.services import reports, schedules
+    from reportgen_dagster.services import report_runs, reports, schedules
 
     with acting(user) as (context, owner_id):
         report = reports.get_report(context, owner_id, name)
         its_schedules = schedules.list_schedules(context, owner_id, name)
-        runs = reports.report_runs(context, owner_id, name, limit=SHOWN_RUNS)
+        runs = report_runs.report_runs(context, owner_id, name, limit=SHOWN_RUNS)
     if as_json:
         shown = [schedule_json(one, with_next_runs=True) for one in its_schedules]
         print_json(report_json(report) | {"schedules": shown, "runs": [run_json(run) for run in runs]})
@@ -212,10 +212,10 @@ def run_command(
 
     With --wait the exit code tells how it ended: 0 made, 2 rules wrong or cancelled, 3 the data allows no report, 1 our fault.
     """
-    from reportgen_dagster.services import reports
+    from reportgen_dagster.services import report_runs
 
     with acting(user) as (context, owner_id):
-        run = reports.run_report(context, owner_id, name, run_date=date.date() if date else None)
+        run = report_runs.run_report(context, owner_id, name, run_date=date.date() if date else None)
         if wait:
             if not as_json:
                 sys.stderr.write(f"{name}: run {run.id} is accepted\n")
@@ -236,10 +236,10 @@ def runs_command(
     as_json: JsonOption = False,
 ) -> None:
     """List the runs of a report with their outcome, the latest first."""
-    from reportgen_dagster.services import reports
+    from reportgen_dagster.services import report_runs
 
     with acting(user) as (context, owner_id):
-        found = reports.report_runs(context, owner_id, name, limit=limit)
+        found = report_runs.report_runs(context, owner_id, name, limit=limit)
     if as_json:
         print_json({"runs": [run_json(run) for run in found]})
     else:
@@ -263,10 +263,10 @@ def get_command(
     user: UserOption = None,
 ) -> None:
     """Write the file that a run of a report made."""
-    from reportgen_dagster.services import reports
+    from reportgen_dagster.services import report_runs
 
     with acting(user) as (context, owner_id):
-        write_copy(reports.made_file(context, owner_id, name, run, format_name).chunks(), output)
+        write_copy(report_runs.made_file(context, owner_id, name, run, format_name).chunks(), output)
 
 
 @app.command("pause")

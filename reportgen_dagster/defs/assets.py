@@ -47,7 +47,7 @@ from reportgen_dagster.defs.keys import (
 from reportgen_dagster.defs.service import Service
 from reportgen_dagster.errors import ReportgenError
 from reportgen_dagster.formats import DEFAULT_FORMATS
-from reportgen_dagster.services import attempts, generation, publications, reports
+from reportgen_dagster.services import attempts, generation, publications, report_runs
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition, RulesetDefinition
 from reportgen_dagster.services.launching import REPORT_TAG, RULES_TAG, TRIGGER_TAG
@@ -257,7 +257,7 @@ def _materialize(context: AssetExecutionContext, report: ReportDefinition) -> It
     catalog = service.context
     origin = f"{context.run.run_id}:{report.id}"
     try:
-        run_id = reports.accept_from_dagster(catalog, report.id, origin)
+        run_id = report_runs.accept_from_dagster(catalog, report.id, origin)
         claimed = attempts.claim(catalog, run_id, context.run.run_id)
     except ReportgenError as error:
         raise failure(error) from error

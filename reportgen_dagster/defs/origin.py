@@ -10,7 +10,7 @@ from dagster import OpExecutionContext
 from reportgen_dagster.catalog.tables import FINAL_STATES
 from reportgen_dagster.defs.failures import failure
 from reportgen_dagster.errors import NotFoundError
-from reportgen_dagster.services import reports, runs
+from reportgen_dagster.services import report_runs, runs
 from reportgen_dagster.services.context import Context
 
 
@@ -26,5 +26,5 @@ def accepted_run_id(context: OpExecutionContext, service: Context, run_id: str) 
         unknown = NotFoundError(f"The catalog has no run {run_id!r}.", hint="Launch reports through the API.")
         raise failure(unknown) from error
     if context.run.parent_run_id is not None and state in FINAL_STATES:
-        return reports.accept_again(service, run_id, context.run_id)
+        return report_runs.accept_again(service, run_id, context.run_id)
     return run_id

@@ -27,7 +27,14 @@ from reportgen_dagster.defs import events
 from reportgen_dagster.defs.jobs import generate_report, run_request
 from reportgen_dagster.defs.keys import ARTIFACT_TAG, RUN_ID_TAG, SCHEDULE_PREFIX, report_key
 from reportgen_dagster.defs.process import context_of_process
-from reportgen_dagster.services import attempts, launching, publications, reaper, reports, switches
+from reportgen_dagster.services import (
+    attempts,
+    launching,
+    publications,
+    reaper,
+    report_runs,
+    switches,
+)
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.publications import Reportable
 
@@ -127,7 +134,7 @@ def _note(instance: DagsterInstance, published: Reportable) -> None:
 def run_on_new_data(_context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
     """Accept a run for each report with new data; it is in the catalog before Dagster is asked."""
     service = context_of_process()
-    accepted = reports.accept_on_new_data(service)
+    accepted = report_runs.accept_on_new_data(service)
     if not accepted:
         yield SkipReason("No dataset that a report waits for has a new version.")
     for launch in launching.launches_of(service, accepted):

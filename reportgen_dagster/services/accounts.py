@@ -32,6 +32,7 @@ from reportgen_dagster.services.tokens import MAXIMUM_CHARACTERS, TokenKind
 ACCESS_LIFETIME = timedelta(minutes=10)
 REFRESH_IDLE = timedelta(days=14)
 SESSION_LIFETIME = timedelta(days=60)
+REMEMBERED = timedelta(days=90)  # what is over, so that its owner finds it, and throttling knows his devices
 NAME_MAXIMUM_CHARACTERS = 200
 
 # What a call needs and a token may be good for: look and download; generate and cancel; upload, define, change, delete;
@@ -219,6 +220,13 @@ def _program(context: Context, bearer: str) -> Caller:
 def scopes_of(user: User) -> frozenset[str]:
     """Return what a user may do at most."""
     return frozenset(SCOPES) if user.role == ADMIN else SESSION_SCOPES
+
+
+def remove_old(context: Context) -> None:
+    """Forget sessions and API tokens that have been over for long."""
+    with context.catalog.transaction() as transaction:
+        catalog.remove_over(transaction, REMEMBERED)
+        api_tokens.remove_expired(transaction, REMEMBERED)
 
 
 def account_of(context: Context, email: str | None) -> Account:

@@ -11,10 +11,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from reportgen_dagster.catalog import accounts, consistency, retention
+from reportgen_dagster.catalog import accounts as users
+from reportgen_dagster.catalog import consistency, retention
 from reportgen_dagster.errors import Problem
 from reportgen_dagster.identity import utc_now
-from reportgen_dagster.services import audit, resumable, throttling
+from reportgen_dagster.services import accounts, audit, resumable, throttling
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
 
@@ -33,7 +34,7 @@ def checked_days(days: int | None, path: str) -> list[Problem]:
 
 def retention_bound(session: Session, owner_id: str, settings: Settings) -> int | None:
     """Return for how many days at most files of an owner are kept; None: for ever."""
-    owner = accounts.find_user_by_id(session, owner_id)
+    owner = users.find_user_by_id(session, owner_id)
     own = owner.retention_days if owner else None
     return settings.retention_days if own is None else own
 
@@ -86,6 +87,7 @@ def remove_old(
 
 
 def _removed(context: Context, now: datetime, unknown_seconds: float) -> Removed:
+    accounts.remove_old(context)
     audit.remove_old(context)
     throttling.remove_old(context)
     days = context.settings.retention_days

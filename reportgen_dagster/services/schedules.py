@@ -29,7 +29,8 @@ from reportgen_dagster.services.cron import check_cron, in_words, next_time, tim
 from reportgen_dagster.services.fitting import Check, files_to_take
 from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.names import checked_name, nearest_name
-from reportgen_dagster.services.reports import accept, find_own
+from reportgen_dagster.services.report_runs import accept
+from reportgen_dagster.services.reports import find_own
 from reportgen_dagster.services.runs import (
     RunView,
     accepted_view,

@@ -18,7 +18,7 @@ from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import next_time, times
 from reportgen_dagster.services.freshness import duration
-from reportgen_dagster.services.reports import accept
+from reportgen_dagster.services.report_runs import accept
 
 MOST_AT_ONCE = 100  # times that one tick makes up for; the next tick goes on
 LATE = timedelta(minutes=5)  # a tick that comes later than that was missed

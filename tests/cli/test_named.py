@@ -22,7 +22,7 @@ from reportgen_dagster.catalog.tables import User
 from reportgen_dagster.cli.main import main
 from reportgen_dagster.engine.profile import ColumnProfile, Profile
 from reportgen_dagster.errors import BadDataError
-from reportgen_dagster.services import attempts, reports, schedules
+from reportgen_dagster.services import attempts, report_runs, schedules
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.rulesets import put_ruleset
 from tests.services.conftest import RULES, World, fits
@@ -279,7 +279,7 @@ def test_deliveries_are_put_shown_and_sent_anew(
     assert "is not UTF-8" in terminal.refused(*put, "--deliveries", "-", stdin=b"\xff")
 
     assert "There is no such delivery." in terminal.told("deliveries", "list")
-    run_id = reports.run_report(world.context, world.ann, "daily").id
+    run_id = report_runs.run_report(world.context, world.ann, "daily").id
     attempts.fail(world.context, world.claim(run_id), BadDataError("The last line is cut off."))
     listed = terminal.data("deliveries", "list", "--report", "daily")["deliveries"]
     assert [(one["channel"], one["run_id"], one["state"]) for one in listed].count(
@@ -336,7 +336,7 @@ def waiting_run(process: subprocess.Popen[str], world: World) -> str:
     """Return the id of the run that a waiting command tells."""
     assert process.stderr is not None
     line = process.stderr.readline()
-    (run,) = reports.report_runs(world.context, world.ann, "daily", limit=1)
+    (run,) = report_runs.report_runs(world.context, world.ann, "daily", limit=1)
     assert line == f"daily: run {run.id} is accepted\n"
     return run.id
 

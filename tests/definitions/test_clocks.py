@@ -9,7 +9,7 @@ from reportgen_dagster.definitions import build_definitions
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.clocks import watch_clocks
 from reportgen_dagster.defs.keys import FRESH_CHECK, ON_TIME_CHECK, dataset_key, report_key
-from reportgen_dagster.services import datasets, reports, rulesets, uploads
+from reportgen_dagster.services import datasets, report_runs, reports, rulesets, uploads
 from reportgen_dagster.services.reports import Pick, ReportWish
 from tests.definitions.conftest import EXAMPLE, RULES, Ann
 from tests.definitions.test_generate_report import _execute as generate
@@ -65,7 +65,7 @@ def test_a_stale_report_is_told_once_and_passes_with_the_next_success(
     failed, before = told(instance, key)
     assert (before.passed, failed.passed, failed.severity.name) == (True, False, "WARN")
     assert "2020-01-01 00:00:00 UTC" in failed.description
-    assert generate(reports.run_report(ann.context, ann.id, "daily").id, instance).success
+    assert generate(report_runs.run_report(ann.context, ann.id, "daily").id, instance).success
     assert told(instance, key)[0].passed, "the success itself tells it"
     assert "fresh until" in told(instance, key)[0].description
     count = len(told(instance, key))

@@ -12,7 +12,7 @@ from reportgen_dagster.defs.keys import DELIVERED_CHECK, report_key
 from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.errors import BadDataError
 from reportgen_dagster.identity import new_id
-from reportgen_dagster.services import attempts, datasets, reports, rulesets
+from reportgen_dagster.services import attempts, datasets, report_runs, reports, rulesets
 from reportgen_dagster.services.reports import Pick, ReportWish
 from tests.definitions.conftest import RULES, Ann
 from tests.services.delivering import SECRET, receiving
@@ -32,7 +32,9 @@ def fail(ann: Ann) -> None:
     """Let a run of the report fail."""
     dagster_run_id = new_id()
     assert attempts.begin(ann.context, dagster_run_id, "here:1")
-    claim = attempts.claim(ann.context, reports.run_report(ann.context, ann.id, "daily").id, dagster_run_id)
+    claim = attempts.claim(
+        ann.context, report_runs.run_report(ann.context, ann.id, "daily").id, dagster_run_id
+    )
     assert claim is not None
     assert attempts.fail(ann.context, claim, BadDataError("The last line is cut off."))
 

@@ -13,7 +13,7 @@ from dagster import (
 
 from reportgen_dagster.defs.keys import PROFILE_JOB_NAME, dataset_key, report_key, ruleset_key
 from reportgen_dagster.defs.versions import profile_datasets, report_new_versions
-from reportgen_dagster.services import datasets, reports, rulesets, uploads, versions
+from reportgen_dagster.services import datasets, report_runs, reports, rulesets, uploads, versions
 from reportgen_dagster.services.fsck import fsck
 from reportgen_dagster.services.reports import Pick, ReportWish
 from tests.definitions.conftest import EXAMPLE, RULES, Ann
@@ -105,10 +105,10 @@ def test_a_version_that_a_run_told_of_is_profiled_as_an_observation(
     wish = ReportWish(Pick("margin"), {"input": Pick("input"), "reference": Pick("reference")})
     reports.put_report(ann.context, ann.id, "daily", wish)
     for _ in range(2):
-        assert generate(reports.run_report(ann.context, ann.id, "daily").id, instance).success
+        assert generate(report_runs.run_report(ann.context, ann.id, "daily").id, instance).success
     (request,), _ = tick(instance)
     assert carry_out(instance, request)
-    assert generate(reports.run_report(ann.context, ann.id, "daily").id, instance).success
+    assert generate(report_runs.run_report(ann.context, ann.id, "daily").id, instance).success
     for key in (
         dataset_key(ann.id, "input"),
         dataset_key(ann.id, "reference"),
@@ -133,7 +133,7 @@ def test_a_report_pinned_to_an_old_version_does_not_tell_of_it_again(
     (request,), _ = tick(instance)
     assert carry_out(instance, request)
     for _ in range(2):
-        assert generate(reports.run_report(ann.context, ann.id, "daily").id, instance).success
+        assert generate(report_runs.run_report(ann.context, ann.id, "daily").id, instance).success
     told = materializations(instance, dataset_key(ann.id, "input"))
     assert [one.metadata["version"].value for one in told] == [2, 1]
 

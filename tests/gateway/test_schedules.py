@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reportgen_dagster.catalog.tables import Run
-from reportgen_dagster.services import reports, ticks
+from reportgen_dagster.services import report_runs, ticks
 from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server, User, assert_problem
 
 FILES = {
@@ -53,7 +53,7 @@ def test_its_runs_make_the_formats_that_were_asked_for(server: Server, ann: User
     url = "/api/trigger-scheduled-report/?formats=xlsx,csv"
     answer = ann.http.post(url, files=FILES, data={"cron": "*/5 * * * *", "report_name": "daily"})
     run_id = answer.json()["task_id"]
-    again = reports.run_report(server.context, ann.id, "daily").id
+    again = report_runs.run_report(server.context, ann.id, "daily").id
     with server.context.catalog.transaction() as session:
         assert [session.get_one(Run, one).formats for one in (run_id, again)] == [["xlsx", "csv"]] * 2
     bad = ann.http.post(url + ",docx", files=FILES, data={"cron": "*/5 * * * *"})

@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook
 
 from reportgen_dagster.identity import utc_now
-from reportgen_dagster.services import reports
+from reportgen_dagster.services import report_runs
 from reportgen_dagster.services.context import Context
 from tests.services.conftest import World
 from tests.services.named import make_parts, put_report
@@ -209,7 +209,7 @@ def deliver(world: World, *deliveries: Mapping[str, Any], name: str = "daily", *
 
 def made(world: World, name: str = "daily") -> str:
     """Let a run of a report succeed and return its id."""
-    run_id = reports.run_report(world.context, world.ann, name).id
+    run_id = report_runs.run_report(world.context, world.ann, name).id
     assert world.publish(world.claim(run_id))
     return run_id
 

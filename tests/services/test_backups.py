@@ -19,7 +19,16 @@ from sqlalchemy import make_url
 
 from reportgen_dagster.errors import AuthenticationError, BadRequestError, ConflictError
 from reportgen_dagster.identity import utc_now
-from reportgen_dagster.services import accounts, attempts, datasets, keys, reports, runs, schedules, ticks
+from reportgen_dagster.services import (
+    accounts,
+    attempts,
+    datasets,
+    keys,
+    report_runs,
+    runs,
+    schedules,
+    ticks,
+)
 from reportgen_dagster.services.backups import Restored, back_up, check, restore
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.supervisor.prepare import make_database
@@ -267,7 +276,7 @@ def test_schedules_make_up_for_the_past_only_as_they_are_told(
         name: len(ticks.accept_tick(empty, str(id_), due, now=late).run_ids) for name, id_ in ids.items()
     }
     assert accepted == {"skips": 0, "last": 1}
-    assert reports.report_runs(empty, world.ann, "daily")
+    assert report_runs.report_runs(empty, world.ann, "daily")
     assert datasets.list_versions(empty, world.ann, "trades")
 
 

@@ -11,7 +11,7 @@ from obstore.store import S3Store
 
 from reportgen_dagster.errors import BadRequestError
 from reportgen_dagster.identity import utc_now
-from reportgen_dagster.services import outbox, reports
+from reportgen_dagster.services import outbox, report_runs
 from reportgen_dagster.services.delivery import send_due
 from reportgen_dagster.services.targets import url_problem
 from reportgen_dagster.settings import Settings
@@ -72,7 +72,7 @@ def test_a_bucket_that_is_not_there_is_told_and_tried_again(world: World, server
 def test_a_large_report_is_copied_in_parts(world: World, bucket: S3Store) -> None:
     content = b"total\n" + b"1234567\n" * 3_000_000
     deliver(world, copy_to("s3://reports"))
-    run_id = reports.run_report(world.context, world.ann, "daily").id
+    run_id = report_runs.run_report(world.context, world.ann, "daily").id
     world.publish(world.claim(run_id), content)
     assert send_due(world.context, patience_seconds=60).delivered == 1
     assert bytes(obstore.get(bucket, place(run_id)).bytes()) == content

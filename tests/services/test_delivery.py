@@ -17,7 +17,16 @@ import pytest
 from reportgen_dagster.catalog import deliveries as catalog
 from reportgen_dagster.errors import BadDataError, NotFoundError, ServiceError
 from reportgen_dagster.identity import new_id, utc_now
-from reportgen_dagster.services import attempts, cancelling, delivery, outbox, reaper, reports, retention
+from reportgen_dagster.services import (
+    attempts,
+    cancelling,
+    delivery,
+    outbox,
+    reaper,
+    report_runs,
+    reports,
+    retention,
+)
 from reportgen_dagster.services.delivery import send_due, wait_after
 from tests.services.conftest import World
 from tests.services.delivering import SECRET, Receiver, deliver, hook, let_pass, made, receiving, rows, told
@@ -47,7 +56,7 @@ def sending(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def accepted(world: World, name: str = "daily") -> str:
-    return reports.run_report(world.context, world.ann, name).id
+    return report_runs.run_report(world.context, world.ann, name).id
 
 
 def lose_worker_thrice(world: World, run_id: str) -> None:
@@ -233,7 +242,7 @@ def test_owners_take_turns(sending: World, receiver: Receiver) -> None:
     made(sending)
     make_parts(sending, sending.bob)
     put_report(sending, "bobs", owner_id=sending.bob, deliveries=[hook(receiver)])
-    run_id = reports.run_report(sending.context, sending.bob, "bobs").id
+    run_id = report_runs.run_report(sending.context, sending.bob, "bobs").id
     sending.publish(sending.claim(run_id))
     claims = []
     for _ in range(2):

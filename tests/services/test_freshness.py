@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reportgen_dagster.services import datasets, freshness, reports, rulesets
+from reportgen_dagster.services import datasets, freshness, report_runs, reports, rulesets
 from reportgen_dagster.services.cron import previous_times, times
 from reportgen_dagster.services.freshness import Verdict, duration
 from reportgen_dagster.services.reports import Pick, ReportWish
@@ -158,7 +158,7 @@ def stale(world: World, now: str) -> Verdict:
 def test_a_report_is_stale_when_its_last_success_is_too_old(world: World, report: str) -> None:
     assert stale(world, "2026-03-02 13:00").passed, "it may not have been made yet"
     assert not stale(world, "2026-03-02 13:01").passed
-    run_id = reports.run_report(world.context, world.ann, report).id
+    run_id = report_runs.run_report(world.context, world.ann, report).id
     world.publish(world.claim(run_id))
     world.sql("UPDATE runs SET finished_at = '2026-03-02 13:30+00'")
     assert stale(world, "2026-03-02 14:30").passed
@@ -171,7 +171,7 @@ def test_a_report_is_stale_when_its_last_success_is_too_old(world: World, report
 
 
 def test_a_failed_run_makes_no_report_fresh(world: World, report: str) -> None:
-    world.claim(reports.run_report(world.context, world.ann, report).id)
+    world.claim(report_runs.run_report(world.context, world.ann, report).id)
     world.sql("UPDATE runs SET state = 'failed', finished_at = '2026-03-02 13:30+00', error = '{}'")
     assert not stale(world, "2026-03-02 13:31").passed
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from reportgen_dagster.errors import BadDataError, Problem
 from reportgen_dagster.identity import utc_now
-from reportgen_dagster.services import attempts, outbox, reports
+from reportgen_dagster.services import attempts, outbox, report_runs
 from reportgen_dagster.services.delivery import send_due
 from reportgen_dagster.settings import Settings
 from tests.services.conftest import World
@@ -102,7 +102,7 @@ def test_what_is_too_large_has_a_link(sending: World, box: Mailbox) -> None:
 
 def test_a_failure_tells_why_and_how_to_mend_it(sending: World, box: Mailbox) -> None:
     deliver(sending, mail_to(ANN))
-    run = reports.run_report(sending.context, sending.ann, "daily")
+    run = report_runs.run_report(sending.context, sending.ann, "daily")
     problems = [Problem(f"<b>&{number}", line=number, source="input") for number in range(1, 31)]
     error = BadDataError("Cells are broken.", problems=problems, hint="Mend the file.")
     attempts.fail(sending.context, sending.claim(run.id), error)

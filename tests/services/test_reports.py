@@ -16,7 +16,7 @@ from reportgen_dagster.errors import (
     RulesError,
 )
 from reportgen_dagster.identity import new_id, utc_now
-from reportgen_dagster.services import datasets, reports, rulesets, runs, schedules, ticks
+from reportgen_dagster.services import datasets, report_runs, reports, rulesets, runs, schedules, ticks
 from reportgen_dagster.services.cron import next_time
 from reportgen_dagster.services.reports import Pick, ReportView
 from reportgen_dagster.services.rules_facts import RulesFacts
@@ -34,7 +34,7 @@ def add_trades(world: World, content: bytes = NEWER) -> int:
 
 
 def run_of(world: World, name: str = "daily") -> str:
-    return reports.run_report(world.context, world.ann, name).id
+    return report_runs.run_report(world.context, world.ann, name).id
 
 
 def used(world: World, run_id: str) -> tuple[int, dict[str, int]]:
@@ -167,12 +167,12 @@ def test_what_belongs_to_somebody_else_is_told_like_what_is_not_there(world: Wor
     for name in ("daily", "nosuch", *ODD_NAMES):
         for ask in (
             reports.get_report,
-            reports.report_runs,
-            reports.made_file,
+            report_runs.report_runs,
+            report_runs.made_file,
             reports.pause_report,
             reports.resume_report,
             reports.delete_report,
-            reports.run_report,
+            report_runs.run_report,
         ):
             with pytest.raises(NotFoundError) as refusal:
                 ask(world.context, world.bob, name)
@@ -222,8 +222,8 @@ def test_a_run_is_made_of_what_is_pinned(world: World) -> None:
 
 def test_a_run_has_the_parameters_and_the_date_that_were_asked_for(world: World) -> None:
     make_report(world, parameters={"desk": "FX"})
-    asked = reports.run_report(world.context, world.ann, "daily", run_date=date(2024, 1, 31))
-    plain = reports.run_report(world.context, world.ann, "daily")
+    asked = report_runs.run_report(world.context, world.ann, "daily", run_date=date(2024, 1, 31))
+    plain = report_runs.run_report(world.context, world.ann, "daily")
     assert (asked.parameters, asked.run_date, asked.trigger, asked.state) == (
         {"desk": "FX"},
         date(2024, 1, 31),
@@ -238,12 +238,12 @@ def test_runs_of_a_report_with_their_outcome(world: World) -> None:
     put_report(world, "other")
     first, _, last = run_of(world), run_of(world, "other"), run_of(world)
     world.publish(world.claim(first))
-    found = reports.report_runs(world.context, world.ann, "daily")
+    found = report_runs.report_runs(world.context, world.ann, "daily")
     assert [(run.id, run.state, run.row_count) for run in found] == [
         (last, "accepted", None),
         (first, "succeeded", 2),
     ]
-    assert reports.report_runs(world.context, world.ann, "daily", limit=1) == found[:1]
+    assert report_runs.report_runs(world.context, world.ann, "daily", limit=1) == found[:1]
     listed = {report.name: report.last_run for report in reports.list_reports(world.context, world.ann)}
     assert listed["daily"] == found[0]
 
@@ -252,17 +252,17 @@ def test_what_a_run_made_is_the_last_success_or_that_of_the_run_asked_for(world:
     make_report(world)
     put_report(world, "other")
     with pytest.raises(ConflictError, match="No run of the report daily has made it yet"):
-        reports.made_file(world.context, world.ann, "daily")
+        report_runs.made_file(world.context, world.ann, "daily")
     first, second, waiting, others = run_of(world), run_of(world), run_of(world), run_of(world, "other")
     world.publish(world.claim(first), b"total\n1\n")
     world.publish(world.claim(second), b"total\n2\n")
-    assert reports.made_file(world.context, world.ann, "daily").path.read_bytes() == b"total\n2\n"
-    assert reports.made_file(world.context, world.ann, "daily", first).path.read_bytes() == b"total\n1\n"
+    assert report_runs.made_file(world.context, world.ann, "daily").path.read_bytes() == b"total\n2\n"
+    assert report_runs.made_file(world.context, world.ann, "daily", first).path.read_bytes() == b"total\n1\n"
     with pytest.raises(ConflictError):
-        reports.made_file(world.context, world.ann, "daily", waiting)
+        report_runs.made_file(world.context, world.ann, "daily", waiting)
     for foreign in (others, new_id(), "x"):
         with pytest.raises(NotFoundError):
-            reports.made_file(world.context, world.ann, "daily", foreign)
+            report_runs.made_file(world.context, world.ann, "daily", foreign)
 
 
 def test_deleted_names_can_be_used_again_while_old_runs_still_download(world: World) -> None:
@@ -278,7 +278,7 @@ def test_deleted_names_can_be_used_again_while_old_runs_still_download(world: Wo
     assert used(world, accepted) == (1, {"input": 1, "reference": 1}), "what was accepted is made"
     renewed = make_report(world)
     assert renewed.last_run is None
-    assert reports.report_runs(world.context, world.ann, "daily") == []
+    assert report_runs.report_runs(world.context, world.ann, "daily") == []
     assert runs.report_file(world.context, world.ann, made).path.read_bytes() == b"total\n2\n4\n"
 
 
@@ -294,7 +294,7 @@ def test_a_paused_report_runs_by_hand_only(world: World) -> None:
     due = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
     told = ticks.accept_tick(world.context, schedule.id, due, now=due)
     assert (told.run_ids, told.reason) == ((), "The report is paused.")
-    assert reports.run_report(world.context, world.ann, "daily").state == "accepted"
+    assert report_runs.run_report(world.context, world.ann, "daily").state == "accepted"
     assert not reports.resume_report(world.context, world.ann, "daily").paused
     assert len(ticks.accept_tick(world.context, schedule.id, due, now=due).run_ids) == 1
 
@@ -327,27 +327,27 @@ def test_resuming_what_is_not_paused_forgets_no_missed_time(world: World) -> Non
 
 def test_a_run_that_dagster_starts_is_accepted_once_for_each_origin(world: World) -> None:
     report = make_report(world)
-    first = reports.accept_from_dagster(world.context, report.id, "materialize-1")
+    first = report_runs.accept_from_dagster(world.context, report.id, "materialize-1")
     add_trades(world)
-    assert reports.accept_from_dagster(world.context, report.id, "materialize-1") == first
-    second = reports.accept_from_dagster(world.context, report.id, "materialize-2")
+    assert report_runs.accept_from_dagster(world.context, report.id, "materialize-1") == first
+    second = report_runs.accept_from_dagster(world.context, report.id, "materialize-2")
     assert second != first
     view = runs.find_run(world.context, world.ann, first)
     assert (view.trigger, view.report_name, view.state) == ("dagster", "daily", "accepted")
     assert (used(world, first)[1]["input"], used(world, second)[1]["input"]) == (1, 2)
     reports.delete_report(world.context, world.ann, "daily")
     with pytest.raises(NotFoundError, match="deleted"):
-        reports.accept_from_dagster(world.context, report.id, "materialize-3")
+        report_runs.accept_from_dagster(world.context, report.id, "materialize-3")
 
 
 def test_many_that_tell_the_same_origin_at_once_accept_one_run(world: World) -> None:
     report = make_report(world)
     with ThreadPoolExecutor(8) as pool:
         accepted = pool.map(
-            lambda _: reports.accept_from_dagster(world.context, report.id, "materialize"), range(8)
+            lambda _: report_runs.accept_from_dagster(world.context, report.id, "materialize"), range(8)
         )
     assert len(set(accepted)) == 1
-    assert len(reports.report_runs(world.context, world.ann, "daily")) == 1
+    assert len(report_runs.report_runs(world.context, world.ann, "daily")) == 1
 
 
 # on new data
@@ -367,7 +367,7 @@ def following(world: World, **wishes: Any) -> ReportView:
 
 
 def accepted_on_new_data(world: World) -> list[str]:
-    accepted = reports.accept_on_new_data(world.context)
+    accepted = report_runs.accept_on_new_data(world.context)
     assert set(accepted.values()) <= {world.ann}
     return list(accepted)
 
@@ -446,7 +446,7 @@ def test_many_callers_at_once_accept_one_run_of_each_report(world: World) -> Non
     add_trades(world)
     pass_time(world, 60)
     with ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(lambda _: reports.accept_on_new_data(world.context), range(8)))
+        told = list(pool.map(lambda _: report_runs.accept_on_new_data(world.context), range(8)))
     accepted = [run_id for one in told for run_id in one]
     assert len(accepted) == len(set(accepted)) == 5
     names = {runs.find_run(world.context, world.ann, run_id).report_name for run_id in accepted}
@@ -457,9 +457,9 @@ def test_again_is_a_new_run_of_the_same(world: World) -> None:
     make_report(world)
     first = run_of(world)
     add_trades(world)
-    again = reports.accept_again(world.context, first, "re-execution")
+    again = report_runs.accept_again(world.context, first, "re-execution")
     assert again != first
-    assert reports.accept_again(world.context, first, "re-execution") == again
+    assert report_runs.accept_again(world.context, first, "re-execution") == again
     assert used(world, again) == used(world, first)
     with pytest.raises(NotFoundError):
-        reports.accept_again(world.context, new_id(), "other")
+        report_runs.accept_again(world.context, new_id(), "other")

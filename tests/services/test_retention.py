@@ -8,15 +8,28 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from reportgen_dagster.cli.main import app
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError
 from reportgen_dagster.identity import utc_now
-from reportgen_dagster.services import datasets, reports, retention, rulesets, runs, uploads, users
+from reportgen_dagster.services import (
+    accounts,
+    api_tokens,
+    datasets,
+    report_runs,
+    reports,
+    retention,
+    rulesets,
+    runs,
+    uploads,
+    users,
+)
 from reportgen_dagster.services.fsck import fsck
 from reportgen_dagster.services.reports import Pick, ReportWish
 from reportgen_dagster.services.retention import remove_old
+from reportgen_dagster.services.users import UserChange
 from tests.services.conftest import INPUT, REFERENCE, RULES, World, fits
 
 DAYS = 30
@@ -33,6 +46,10 @@ def keeping(world: World) -> World:
 def remove(world: World, after: timedelta = LATER) -> tuple[int, int, int]:
     removed = remove_old(world.context, now=utc_now() + after, unknown_seconds=0)
     return removed.runs, removed.versions, removed.files
+
+
+def keep_for(world: World, email: str, days: int) -> None:
+    users.change_user(world.context, users.id_of(world.context, email), UserChange(retention_days=days))
 
 
 def finished(world: World) -> str:
@@ -67,7 +84,7 @@ def test_files_of_an_old_run_go_and_the_run_says_so(keeping: World) -> None:
     with pytest.raises(NotFoundError, match="removed on"):
         runs.report_file(keeping.context, keeping.ann, old)
     with pytest.raises(ConflictError, match="gone"):
-        reports.accept_again(keeping.context, old, "d")
+        report_runs.accept_again(keeping.context, old, "d")
     assert contradictions(keeping) == []
     assert remove(keeping) == (0, 0, 0)
 
@@ -92,7 +109,7 @@ def test_replaced_versions_go_unless_a_report_or_a_kept_run_needs_them(keeping: 
     reports.put_report(keeping.context, keeping.ann, "pinned", wish, check=fits)
     follows = replace(wish, inputs={"input": Pick("trades", 3), "reference": Pick("names")})
     reports.put_report(keeping.context, keeping.ann, "other", follows, check=fits)
-    waiting = reports.run_report(keeping.context, keeping.ann, "other").id
+    waiting = report_runs.run_report(keeping.context, keeping.ann, "other").id
     reports.delete_report(keeping.context, keeping.ann, "other")
     assert remove(keeping) == (0, 1, 1)
     kept = datasets.list_versions(keeping.context, keeping.ann, "trades")
@@ -139,13 +156,13 @@ def named(world: World, owner_id: str = "", **wishes: object) -> str:
 
 
 def succeeded(world: World, owner_id: str) -> str:
-    run_id = reports.run_report(world.context, owner_id, "daily").id
+    run_id = report_runs.run_report(world.context, owner_id, "daily").id
     assert world.publish(world.claim(run_id), f"total\n{run_id}\n".encode())
     return run_id
 
 
 def kept(world: World, owner_id: str) -> list[str]:
-    found = reports.report_runs(world.context, owner_id, "daily")
+    found = report_runs.report_runs(world.context, owner_id, "daily")
     ids = world.sql("SELECT id FROM runs WHERE expired_at IS NULL")
     return [run.id for run in found if (run.id,) in ids]
 
@@ -163,8 +180,8 @@ def test_a_report_may_keep_less_but_for_its_last_successes(keeping: World) -> No
 
 
 def test_what_a_user_is_allowed_goes_before_what_all_are(keeping: World) -> None:
-    users.change_user(keeping.context, "bob@example.com", retention_days=90)
-    users.change_user(keeping.context, "ann@example.com", retention_days=1)
+    keep_for(keeping, "bob@example.com", 90)
+    keep_for(keeping, "ann@example.com", 1)
     ann, bob = named(keeping), named(keeping, keeping.bob)
     for owner in (ann, bob):
         succeeded(keeping, owner)
@@ -180,7 +197,7 @@ def test_without_a_setting_a_user_or_report_may_have_one(world: World) -> None:
     succeeded(world, ann)
     assert remove(world, timedelta(days=4))[0] == 0
     assert remove(world, timedelta(days=6))[0] == 1
-    users.change_user(world.context, "ann@example.com", retention_days=9)
+    keep_for(world, "ann@example.com", 9)
     old = finished(world)
     assert remove(world, timedelta(days=10))[0] == 1
     assert (old,) in world.sql("SELECT id FROM runs WHERE expired_at IS NOT NULL")
@@ -211,10 +228,32 @@ def test_nothing_is_removed_while_a_backup_holds_the_lock(keeping: World) -> Non
 
 def test_whoever_runs_the_service_sets_a_users_days(keeping: World) -> None:
     environment = keeping.context.settings.environment()
-    words = ["users", "bob@example.com", "--keep-days", "9"]
+    words = ["users", "set", "bob@example.com", "--keep-days", "9"]
     told = CliRunner().invoke(app, words, env=environment)
     assert (told.exit_code, "files kept for 9 days" in told.stdout) == (0, True), told.output
-    told = CliRunner().invoke(app, [*words[:3], "0"], env=environment)
+    told = CliRunner().invoke(app, [*words[:4], "0"], env=environment)
     assert (told.exit_code, "kept" in told.stdout) == (0, False), told.output
     with pytest.raises(BadRequestError, match="are possible"):
-        users.change_user(keeping.context, "bob@example.com", retention_days=-1)
+        keep_for(keeping, "bob@example.com", -1)
+
+
+def test_sessions_and_tokens_that_have_been_over_for_long_are_forgotten(world: World) -> None:
+    context = world.context
+    here = accounts.register(context, email="eve@example.com", name="Eve", password="pass123")
+    caller = accounts.authenticate(context, here.access)
+    for name in ("old", "new"):
+        api_tokens.make_token(context, caller, name=name, scopes=["read"])
+    there = accounts.login(context, email="eve@example.com", password="pass123")
+    ended = accounts.authenticate(context, there.access).session_id
+    with context.catalog.transaction() as session:
+        session.execute(
+            text("UPDATE api_tokens SET expires_at = now() - interval '91 days' WHERE name = 'old'")
+        )
+        ending = text("UPDATE sessions SET revoked_at = now() - interval '91 days' WHERE id = :id")
+        session.execute(ending, {"id": ended})
+    remove_old(context)
+    with context.catalog.transaction() as session:
+        tables = ("sessions", "refresh_tokens", "api_tokens")
+        counts = {table: session.scalar(text(f"SELECT count(*) FROM {table}")) for table in tables}  # noqa: S608
+    assert counts == {"sessions": 1, "refresh_tokens": 1, "api_tokens": 1}
+    assert accounts.authenticate(context, here.access) == caller

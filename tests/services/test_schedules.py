@@ -10,7 +10,7 @@ import pytest
 
 from reportgen_dagster.errors import BadRequestError, CronError, MissingInputError, NotFoundError
 from reportgen_dagster.identity import new_id, utc_now
-from reportgen_dagster.services import reports, runs, schedules, switches, ticks
+from reportgen_dagster.services import report_runs, reports, runs, schedules, switches, ticks
 from reportgen_dagster.services.cron import next_time
 from reportgen_dagster.services.runs import RunView
 from reportgen_dagster.services.schedules import ScheduleView
@@ -131,7 +131,7 @@ def test_each_run_of_a_schedule_gets_its_parameters(world: World) -> None:
     assert (schedule.parameters, first.parameters) == ({"desk": "FX"}, {"desk": "FX"})
     put(world, parameters={"desk": "rates"})
     assert world.claim(tick(world, schedule)).parameters == {"desk": "rates"}
-    again = reports.accept_again(world.context, first.id, "d1")
+    again = report_runs.accept_again(world.context, first.id, "d1")
     assert world.claim(again).parameters == {"desk": "FX"}, "of the run that is executed again"
 
 
@@ -139,7 +139,7 @@ def test_a_run_that_is_executed_again_keeps_its_date(world: World) -> None:
     schedule, _ = put(world)
     run_id = tick(world, schedule, datetime(2024, 2, 29, 6, 0, tzinfo=UTC))
     world.publish(world.claim(run_id))
-    assert world.claim(reports.accept_again(world.context, run_id, "d1")).run_date == date(2024, 2, 29)
+    assert world.claim(report_runs.accept_again(world.context, run_id, "d1")).run_date == date(2024, 2, 29)
 
 
 def test_a_tick_told_by_many_at_once_makes_one_run(world: World) -> None:
@@ -200,25 +200,25 @@ def test_materializing_accepts_one_run_for_each_dagster_run(world: World) -> Non
     schedule, _ = put(world)
     schedules.pause(world.context, world.ann, schedule.id)
     report = reports.get_report(world.context, world.ann, "daily")
-    first = reports.accept_from_dagster(world.context, report.id, "d1")
-    assert reports.accept_from_dagster(world.context, report.id, "d1") == first
-    assert reports.accept_from_dagster(world.context, report.id, "d2") != first
+    first = report_runs.accept_from_dagster(world.context, report.id, "d1")
+    assert report_runs.accept_from_dagster(world.context, report.id, "d1") == first
+    assert report_runs.accept_from_dagster(world.context, report.id, "d2") != first
     assert runs.find_run(world.context, world.ann, first).trigger == "dagster"
     with pytest.raises(NotFoundError):
-        reports.accept_from_dagster(world.context, new_id(), "d3")
+        report_runs.accept_from_dagster(world.context, new_id(), "d3")
 
 
 def test_a_re_execution_is_a_new_run_with_the_same_inputs(world: World) -> None:
     schedule, run = put(world)
     world.publish(world.claim(run.id))
     put(world, files=world.files() | {"input": world.file(b"key,price\nZ,9\n")})
-    again = reports.accept_again(world.context, run.id, "d1")
-    assert reports.accept_again(world.context, run.id, "d1") == again
+    again = report_runs.accept_again(world.context, run.id, "d1")
+    assert report_runs.accept_again(world.context, run.id, "d1") == again
     assert again != run.id
     assert world.claim(again).files["input"].version == 1
     assert runs.find_run(world.context, world.ann, again).schedule_id == schedule.id
     with pytest.raises(NotFoundError):
-        reports.accept_again(world.context, new_id(), "d2")
+        report_runs.accept_again(world.context, new_id(), "d2")
 
 
 # missed and unchanged

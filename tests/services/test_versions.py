@@ -13,7 +13,15 @@ import pytest
 
 from reportgen_dagster.engine.confined import ConfinedProcess, Tell
 from reportgen_dagster.engine.limits import Limits
-from reportgen_dagster.services import datasets, profile_child, reports, rulesets, uploads, versions
+from reportgen_dagster.services import (
+    datasets,
+    profile_child,
+    report_runs,
+    reports,
+    rulesets,
+    uploads,
+    versions,
+)
 from reportgen_dagster.services.reports import Pick, ReportWish
 from reportgen_dagster.services.uploads import RulesText
 from tests.services.conftest import REFERENCE, RULES, World, fits
@@ -147,7 +155,7 @@ def test_what_a_run_told_of_is_marked_unless_it_has_a_name(world: World) -> None
     )
     wish = ReportWish(Pick("margin"), {"input": Pick("in"), "reference": Pick("ref")})
     reports.put_report(world.context, world.ann, "daily", wish, check=fits)
-    named = reports.run_report(world.context, world.ann, "daily").id
+    named = report_runs.run_report(world.context, world.ann, "daily").id
     world.publish(world.claim(named))
     publications.mark_reported(world.context, named)
     told = world.sql(
