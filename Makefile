@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ON_EVERY_CORE := --numprocesses logical --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup setup-dev run test lint coverage bench soak mutants docs lock sbom audit clean
+.PHONY: setup setup-dev run test lint types layers debian-packages coverage bench soak mutants docs lock sbom audit clean
 
 setup: $(VENV)/.users  ## install what `make run` needs
 setup-dev: $(VENV)/.developers  ## install what `make test` needs beside it
@@ -24,14 +24,21 @@ $(VENV)/.developers: $(VENV)/.users requirements/developers.txt
 run: setup  ## start everything on this machine
 	$(BIN)/reportgen up
 
-lint: setup-dev  ## formatting, lint, types, layers
+lint: types layers  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: setup-dev
 	$(BIN)/mypy
+
+layers: setup-dev
 	$(BIN)/lint-imports
 
-test: lint  ## everything that CI runs
+debian-packages:
 	tests/install-debian-packages
+
+test: setup-dev  ## everything that CI runs
+	$(MAKE) --jobs 2 lint debian-packages
 	$(BIN)/python -m pytest $(ON_EVERY_CORE)
 
 coverage: setup-dev  ## what the tests without servers reach of the code; takes twice as long as they do
@@ -40,8 +47,7 @@ coverage: setup-dev  ## what the tests without servers reach of the code; takes 
 bench: setup-dev  ## ratios against hand-written peers
 	$(BIN)/python -m tests.bench $(BENCH)
 
-soak: setup-dev  ## the rigs that CI has no time for: thousands of questions, cut uploads, races, outages; over an hour
-	tests/install-debian-packages
+soak: setup-dev debian-packages  ## the rigs that CI has no time for: thousands of questions, cut uploads, races, outages; over an hour
 	$(BIN)/python -m tests.soak
 
 mutants: setup-dev  ## change the gate of expressions in small ways; tests must notice 90 % of them
