@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextvars
 import logging
 import re
-import sys
 from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from reportgen_dagster import tracing
 
@@ -78,23 +77,12 @@ def configure(
         secrets: Texts that are blacked out wherever they stand.
         loggers: Whose lines: names of loggers; an empty name stands for everybody's.
     """
-    handler = _StandardError()
+    handler = logging.StreamHandler()
     handler.setFormatter(_formatter(form, [one for one in secrets if len(one) >= _SHORTEST_SECRET]))
     for name in loggers:
         logging.getLogger(name).handlers = [handler]
     for name in PACKAGES:
         logging.getLogger(name).setLevel(level.upper())
-
-
-class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to whatever standard error is at that moment."""
-
-    def __init__(self) -> None:
-        super().__init__(sys.stderr)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
 
 
 def _formatter(form: Literal["text", "json"], secrets: Sequence[str]) -> logging.Formatter:

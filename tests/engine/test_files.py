@@ -105,7 +105,7 @@ def test_a_reference_with_a_header_alone_gives_defaults(tmp_path: Path) -> None:
         (b"\xef\xbb\xbf", ["empty"]),
         (b"\nkey,name\n", ["line 1 is blank"]),
         (PNG, ["PNG"]),
-        (b"PK\x03\x04rest", ["Excel"]),
+        (b"PK\x03\x04rest", ["ZIP"]),
         (b"key,na\x00me\n", ["NUL"]),
         ("key,name\nk1,x\n".encode("utf-16-le"), ["NUL"]),
         (b"key,name,Name\n", ["columns 2 and 3", "`Name`"]),

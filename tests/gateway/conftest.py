@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -147,6 +149,17 @@ def anybody(server: Server) -> Iterator[httpx2.Client]:
     """Somebody without a token."""
     with httpx2.Client(base_url=server.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """What the gateway logs meanwhile."""
+    (handler,) = logging.getLogger("api_gateway").handlers
+    assert isinstance(handler, logging.StreamHandler)
+    written = io.StringIO()
+    before = handler.setStream(written)
+    yield written
+    handler.setStream(before)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import httpx2
@@ -15,15 +16,13 @@ from tests.gateway.conftest import Server, User
 CANARY = "canary-0b7e55"
 
 
-def test_each_request_has_a_line_with_its_id_and_user(ann: User, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_request_has_a_line_with_its_id_and_user(ann: User, logged: io.StringIO) -> None:
     ann.http.get("/api/v1/runs", headers={"X-Request-Id": "mine-1"})
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "[mine-1]" in line]
+    (line,) = [line for line in logged.getvalue().splitlines() if "[mine-1]" in line]
     assert re.search(rf"GET /api/v1/runs 200 [\d.]+ ms user_id={ann.id}$", line)
 
 
-def test_no_line_has_a_secret_or_data(
-    ann: User, anybody: httpx2.Client, finish, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_line_has_a_secret_or_data(ann: User, anybody: httpx2.Client, finish, logged: io.StringIO) -> None:
     email = f"{CANARY}@example.com"
     for path, body in (
         ("register", {"email": email, "name": CANARY, "password": CANARY}),
@@ -43,14 +42,14 @@ def test_no_line_has_a_secret_or_data(
     ann.http.post(
         "/api/upload-rules/", files={"file": ("rules.yaml", f"- {{formula: {CANARY}(1)}}".encode())}
     )
-    told = capsys.readouterr().err
+    told = logged.getvalue()
     assert "POST /api/auth/login 401" in told
     assert CANARY not in told
     assert ann.session["access"] not in told
     assert ann.session["refresh"] not in told
 
 
-def test_a_request_is_a_span_named_by_its_call(ann: User, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_is_a_span_named_by_its_call(ann: User, logged: io.StringIO) -> None:
     exporter = InMemorySpanExporter()
     tracing.start("test", exporter)
     try:
@@ -62,7 +61,7 @@ def test_a_request_is_a_span_named_by_its_call(ann: User, capsys: pytest.Capture
     assert span.attributes is not None
     assert span.attributes["http.response.status_code"] == 404
     assert CANARY not in str(span.to_json())
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "[traced-1]" in line]
+    (line,) = [line for line in logged.getvalue().splitlines() if "[traced-1]" in line]
     assert f"trace_id={span.context.trace_id:032x}" in line
 
 

@@ -69,12 +69,12 @@ def test_a_stream_tells_all_that_happens_and_ends(server: Server, ann: User, fin
         finish(task, report=b"double\n2\n4\n")
         rest = list(told)
     assert _names(rest) == [
-        "stage waiting 0",
+        "stage ingest 0",
         "stage validate 15",
         "stage transform 20",
         "progress transform 60",
         "accepted waiting 0",
-        "stage waiting 0",
+        "stage ingest 0",
         "succeeded done 100",
     ]
     assert [event.id for event in rest] == list(range(2, 9))

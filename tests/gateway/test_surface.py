@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -152,10 +153,10 @@ def test_every_answer_has_safe_headers(anybody: httpx2.Client, path: str) -> Non
 
 
 def test_log_lines_carry_the_request_id_and_no_line_breaks(
-    anybody: httpx2.Client, capsys: pytest.CaptureFixture[str]
+    anybody: httpx2.Client, logged: io.StringIO
 ) -> None:
     anybody.get("/no%0Asuch", headers={"X-Request-Id": "findme-1"})
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "findme-1" in line]
+    (line,) = [line for line in logged.getvalue().splitlines() if "findme-1" in line]
     assert "404" in line
     assert "\\x0a" in line
 

@@ -11,6 +11,7 @@ from reportgen_dagster.defs import keys
 from reportgen_dagster.errors import ContractError
 from reportgen_dagster.services import attempts, publications, uploads, users
 from reportgen_dagster.services.fsck import fsck
+from reportgen_dagster.services.users import UserChange
 from reportgen_dagster.storage.store import Stored
 from reportgen_dagster.supervisor.prepare import make_database
 from tests.services.conftest import RULES, World
@@ -166,7 +167,7 @@ def test_the_catalog_and_the_definitions_mean_the_same_tag() -> None:
 
 def test_files_that_nobody_sweeps_are_found(world: World, dagster_runs: PostgresRunStorage) -> None:
     note(dagster_runs, "d", DagsterRunStatus.SUCCESS, finished_run(world))
-    users.change_user(world.context, "ann@example.com", retention_days=1)
+    users.change_user(world.context, world.ann, UserChange(retention_days=1))
     world.sql("UPDATE runs SET finished_at = finished_at - interval '2 days'")
     assert fsck(world.context) == [], "a sweep may be a day late"
     world.sql("UPDATE runs SET finished_at = finished_at - interval '2 days'")
