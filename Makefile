@@ -18,7 +18,7 @@ $(VENV)/.users: $(VENV)/bin/python requirements/users.txt pyproject.toml
 	touch $@
 
 $(VENV)/.developers: $(VENV)/.users requirements/developers.txt
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/developers.txt
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements/developers.txt
 	touch $@
 
 run: setup  ## start everything on this machine

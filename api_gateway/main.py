@@ -60,7 +60,8 @@ from reportgen_dagster.settings import Settings
 _DESCRIPTION = """CSV files in, rules that anyone can read, reports out: on demand or on a cron schedule.
 
 A trailing slash is optional. Errors are `application/problem+json`, with `error` for clients of the original service.
-Every answer has an `X-Request-Id`."""
+Every answer has an `X-Request-Id`. Lists come in pages (`limit`, `cursor`, a `next` link); definitions have an `ETag`
+for `If-Match`; calls that make something take an `Idempotency-Key`. Times are RFC 3339 in UTC."""
 _ROUTERS = (
     api_gateway.auth.router.router,
     api_gateway.me.router.router,

@@ -24,7 +24,7 @@ VERSIONS = """
 SELECT v.digest FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id JOIN users u ON u.id = d.owner_id
 WHERE u.email = %s AND d.name = %s ORDER BY v.number
 """
-MANY = 250
+MANY = 120
 
 
 @pytest.fixture(scope="module")

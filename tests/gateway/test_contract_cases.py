@@ -16,5 +16,5 @@ def test_every_answer_is_declared_and_none_is_a_server_error(
 ) -> None:
     ann.upload()
     ann.generate()
-    done = ask(server.url, ann.session["access"], tmp_path, examples=2, seed=1, without=WITHOUT)
+    done = ask(server.url, ann.session["access"], tmp_path, examples=1, seed=1, without=WITHOUT)
     assert done.returncode == 0, done.stdout[-6000:]

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import grants, ticks
 from reportgen_dagster.services import reports as report_service
 from reportgen_dagster.services.reports import Pick, ReportWish
@@ -231,7 +232,7 @@ def test_a_schedule_shows_what_comes_and_what_became_of_it(ann: User, server: Se
     assert schedule.items() <= detail.items()
     assert (len(detail["next_runs"]), detail["next_runs"][0]) == (10, schedule["next_run"])
     assert detail["last_runs"] == []
-    due = report_service.utc_now().replace(microsecond=0)
+    due = utc_now().replace(microsecond=0)
     ticks.accept_tick(server.context, schedule["id"], due)
     (run,) = ann.http.get(path).json()["last_runs"]
     assert (run["trigger"], run["schedule_id"], run["status"]) == ("schedule", schedule["id"], "accepted")
