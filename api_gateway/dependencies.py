@@ -19,8 +19,9 @@ from api_gateway.health.readiness import Readiness
 from reportgen_dagster import logs
 from reportgen_dagster.errors import AuthenticationError, ForbiddenError
 from reportgen_dagster.services import accounts
-from reportgen_dagster.services.accounts import Caller
+from reportgen_dagster.services.accounts import Caller, Client
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.origin import present_origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,10 @@ def _caller(
     return caller
 
 
+def _client(request: Request) -> Client:
+    return Client(user_agent=request.headers.get("user-agent", ""), address=present_origin().address)
+
+
 def _signed_in(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
     if not caller.session_id:
         raise ForbiddenError("This call is for people who signed in; API tokens are not taken here.")
@@ -88,7 +93,10 @@ ReaderDep = Annotated[Caller, Security(_caller, scopes=["read"])]
 RunnerDep = Annotated[Caller, Security(_caller, scopes=["run"])]
 WriterDep = Annotated[Caller, Security(_caller, scopes=["write"])]
 AdminDep = Annotated[Caller, Security(_caller, scopes=["admin"])]
-for_readers = [Security(_caller, scopes=["read"])]  # of calls that do the same for everybody
+# Of calls that do the same for all who may do it.
+for_readers = [Security(_caller, scopes=["read"])]
+for_admins = [Security(_caller, scopes=["admin"])]
+ClientDep = Annotated[Client, Depends(_client)]
 SessionDep = Annotated[Caller, Depends(_signed_in)]
 LauncherDep = Annotated[Launcher, Depends(_launcher)]
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]

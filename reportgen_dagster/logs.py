@@ -57,11 +57,6 @@ def note(**known: str) -> None:
         present.update(known)
 
 
-def known_id(name: str) -> str:
-    """Return what the present block is about under a name; empty if that is not known."""
-    return (_known.get() or {}).get(name, "")
-
-
 def configure(
     form: Literal["text", "json"],
     level: str,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime
 
 from api_gateway.audit.schemas import AuditItem
-from api_gateway.dependencies import AdminDep, ContextDep
+from api_gateway.dependencies import ContextDep, for_admins
 from api_gateway.documentation import problems
 from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
 from reportgen_dagster.services import audit
@@ -16,11 +16,12 @@ from reportgen_dagster.services import audit
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
 
 
-@router.get("", response_description="A page of events.", responses=problems(400, 503))
+@router.get(
+    "", dependencies=for_admins, response_description="A page of events.", responses=problems(400, 503)
+)
 def list_audit(
     request: Request,
     response: Response,
-    caller: AdminDep,  # noqa: ARG001 - asks for the scope
     context: ContextDep,
     user_id: Annotated[str | None, Query(description="Only what this user did.")] = None,
     action: Annotated[audit.Action | None, Query(description="Only this action.")] = None,

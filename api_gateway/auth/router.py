@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from api_gateway.auth.schemas import (
     LoginBody,
@@ -14,11 +14,10 @@ from api_gateway.auth.schemas import (
     UserView,
 )
 from api_gateway.bodies import json_body
-from api_gateway.dependencies import ContextDep, SessionDep
+from api_gateway.dependencies import ClientDep, ContextDep, SessionDep
 from api_gateway.documentation import problems
 from reportgen_dagster.services import accounts
-from reportgen_dagster.services.accounts import Client, SignedIn
-from reportgen_dagster.services.origin import present_origin
+from reportgen_dagster.services.accounts import SignedIn
 
 router = APIRouter(prefix="/api/auth", tags=["accounts"])
 
@@ -38,10 +37,10 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"])
         status_429="Too many accounts were made from this address; see Retry-After.",
     ),
 )
-def register(body: RegisterBody, request: Request, context: ContextDep) -> SessionView:
+def register(body: RegisterBody, client: ClientDep, context: ContextDep) -> SessionView:
     """Make an account and sign in."""
     signed_in = accounts.register(
-        context, email=body.email, name=body.name, password=body.password, client=_client(request)
+        context, email=body.email, name=body.name, password=body.password, client=client
     )
     return _session(signed_in)
 
@@ -62,11 +61,9 @@ def register(body: RegisterBody, request: Request, context: ContextDep) -> Sessi
         status_429="It was wrong too often, for this account or from this address; see Retry-After.",
     ),
 )
-def login(body: LoginBody, request: Request, context: ContextDep) -> SessionView:
+def login(body: LoginBody, client: ClientDep, context: ContextDep) -> SessionView:
     """Sign in."""
-    return _session(
-        accounts.login(context, email=body.email, password=body.password, client=_client(request))
-    )
+    return _session(accounts.login(context, email=body.email, password=body.password, client=client))
 
 
 @router.post(
@@ -85,9 +82,9 @@ def login(body: LoginBody, request: Request, context: ContextDep) -> SessionView
         status_429="Too many unknown ones came from this address; see Retry-After.",
     ),
 )
-def refresh(body: RefreshBody, request: Request, context: ContextDep) -> TokensView:
+def refresh(body: RefreshBody, client: ClientDep, context: ContextDep) -> TokensView:
     """Exchange a refresh token for a new pair. Each works once; a second use ends the session."""
-    signed_in = accounts.refresh(context, body.refresh, client=_client(request))
+    signed_in = accounts.refresh(context, body.refresh, client=client)
     return TokensView(access=signed_in.access, refresh=signed_in.refresh)
 
 
@@ -99,10 +96,6 @@ def logout(caller: SessionDep, context: ContextDep) -> MessageView:
     """End the session: its access and refresh tokens are refused from now on."""
     accounts.logout(context, caller.session_id)
     return MessageView(message="Signed out.")
-
-
-def _client(request: Request) -> Client:
-    return Client(user_agent=request.headers.get("user-agent", ""), address=present_origin().address)
 
 
 def _session(signed_in: SignedIn) -> SessionView:

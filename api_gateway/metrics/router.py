@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
-from api_gateway.dependencies import AdminDep, ContextDep
+from api_gateway.dependencies import ContextDep, for_admins
 from api_gateway.documentation import problems
 from api_gateway.metrics.measures import Measures
 from reportgen_dagster.services import figures
@@ -17,6 +17,7 @@ router = APIRouter(tags=["health"])
 
 @router.get(
     "/metrics",
+    dependencies=for_admins,
     response_class=Response,
     response_description="All metrics, as Prometheus or OpenMetrics reads them.",
     responses={
@@ -24,9 +25,7 @@ router = APIRouter(tags=["health"])
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
-def metrics(
-    request: Request, context: ContextDep, _admin: AdminDep, accept: Annotated[str, Header()] = ""
-) -> Response:
+def metrics(request: Request, context: ContextDep, accept: Annotated[str, Header()] = "") -> Response:
     """Tell how the service does, in figures; docs/metrics.md lists them all.
 
     Prometheus sends an API token with the scope `admin`: `authorization: {credentials_file: ...}` in its `scrape_configs`.

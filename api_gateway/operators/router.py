@@ -13,15 +13,13 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from python_multipart.multipart import parse_options_header
 
-from api_gateway.dependencies import ContextDep
+from api_gateway.dependencies import ClientDep, ContextDep
 from api_gateway.errors import MediaTypeError
 from api_gateway.operators.pages import STYLE, sign_in_address, sign_in_page, sign_out_page
 from api_gateway.operators.requests import UI_PATH, is_of_our_pages, loads_a_page, way_back
 from reportgen_dagster.errors import AuthenticationError, ForbiddenError, TooManyError
 from reportgen_dagster.services import operators
-from reportgen_dagster.services.accounts import Client
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.origin import present_origin
 
 COOKIE = "__Secure-reportgen-operator"
 
@@ -57,14 +55,12 @@ def sign_in_form(request: Request) -> Response:
 
 @router.post("/sign-in", dependencies=_of_our_pages)
 def sign_in(
-    form: Annotated[dict[str, str], Depends(_form)], request: Request, context: ContextDep
+    form: Annotated[dict[str, str], Depends(_form)], client: ClientDep, context: ContextDep
 ) -> Response:
     """Sign in, and go on to the Dagster UI."""
     email, going_to = form.get("email", ""), way_back(form.get("next"))
     try:
-        token = operators.sign_in(
-            context, email=email, password=form.get("password", ""), client=_client(request)
-        )
+        token = operators.sign_in(context, email=email, password=form.get("password", ""), client=client)
     except AuthenticationError as error:
         return sign_in_page(going_to, email=email, wrong=error.detail, status=401)
     except ForbiddenError as error:
@@ -128,7 +124,3 @@ def _admit(request: Request, context: Context) -> None:
 
 def _token(request: Request) -> str:
     return request.cookies.get(COOKIE, "")
-
-
-def _client(request: Request) -> Client:
-    return Client(user_agent=request.headers.get("user-agent", ""), address=present_origin().address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api_gateway.bodies import json_body
-from api_gateway.dependencies import AdminDep, ContextDep
+from api_gateway.dependencies import AdminDep, ContextDep, for_admins
 from api_gateway.documentation import problems
 from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
 from api_gateway.users.schemas import UserItem, UserPatch
@@ -14,11 +14,12 @@ from reportgen_dagster.services import users
 router = APIRouter(prefix="/api/v1/users", tags=["users"])
 
 
-@router.get("", response_description="A page of users.", responses=problems(400, 503))
+@router.get(
+    "", dependencies=for_admins, response_description="A page of users.", responses=problems(400, 503)
+)
 def list_users(
     request: Request,
     response: Response,
-    caller: AdminDep,  # noqa: ARG001 - asks for the scope
     context: ContextDep,
     limit: LimitQuery = DEFAULT_LIMIT,
     cursor: CursorQuery = None,
@@ -28,8 +29,10 @@ def list_users(
     return page(request, response, [UserItem.of(user) for user in found], cursor)
 
 
-@router.get("/{user_id}", response_description="The user.", responses=problems(404, 503))
-def get_user(user_id: str, caller: AdminDep, context: ContextDep) -> UserItem:  # noqa: ARG001
+@router.get(
+    "/{user_id}", dependencies=for_admins, response_description="The user.", responses=problems(404, 503)
+)
+def get_user(user_id: str, context: ContextDep) -> UserItem:
     """Show a user."""
     return UserItem.of(users.get_user(context, user_id))
 

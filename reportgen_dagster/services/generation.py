@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 REJECTS_FILE = "rejects.csv"
 # Where each stage begins, in percent of the whole.
-INGEST, VALIDATE, TRANSFORM, PUBLISH = 5, 15, 20, 95
+VALIDATE, TRANSFORM, PUBLISH = 15, 20, 95
 NOTE_SECONDS = 5.0  # lines on how far a pass is come no faster
 
 Note = Callable[[str], None]
