@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from api_gateway.envelope import Envelope
 from api_gateway.errors import PROBLEM_MEDIA_TYPE, internal_error_response, problem_response
+from api_gateway.read_ahead import ReadAhead
 from reportgen_dagster.errors import UnavailableError
 
 _log = logging.getLogger(__name__)
@@ -150,6 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
         finally:
             self.app = app
+        self._ahead = ReadAhead(self.cycle)
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False  # we speak nothing else, and the parser reads no further
         self._expect_body()
@@ -158,7 +160,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count a piece of the body."""
         self._bytes_since_body = 0
         self._window_bytes += len(body)
-        super().on_body(body)
+        if not self.cycle.response_complete:
+            self._ahead.add(body)
+            if self._ahead.is_full:
+                self.flow.pause_reading()
+        super().on_body(b"")  # wakes the app
         self._was_paused |= self.flow.read_paused
 
     def on_message_complete(self) -> None:

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from api_gateway.envelope import bound_body
 from api_gateway.errors import StalledError
 
-BATCH_BYTES = 1024 * 1024  # what is parsed, hashed and written in one go in a thread
+BATCH_BYTES = 4 * 1024 * 1024  # what is parsed, hashed and written in one go in a thread
 IDLE_SECONDS = 30.0
 
 

@@ -46,6 +46,7 @@ from reportgen_dagster.services.uploads import (
     shown_filename,
 )
 from reportgen_dagster.storage.store import Stored
+from reportgen_dagster.syncing import Syncing
 
 LIFE = timedelta(hours=24)  # after the last bytes
 SYNC_BYTES = 16 * 1024 * 1024  # what a crash of this process can take
@@ -270,6 +271,8 @@ class Appending:
             self._part.cut(self._start)
             self._stack = stack.pop_all()
         self._noted = self._start
+        self._syncing = Syncing(self._note, stretch_bytes=SYNC_BYTES, begun=self._start)
+        self._stack.callback(self._syncing.end)
         # What begins the file is judged as it comes, unless a checksum is to say first whether it is right.
         begins = self._start == 0 and not self._published and checksum is None
         self._whole = _Whole(self._role, self._judge()) if begins else None
@@ -303,8 +306,8 @@ class Appending:
         self._part.write(data)
         if self._digest is not None:
             self._digest.update(data)
-        elif self._end - self._noted >= SYNC_BYTES:
-            self._note()
+        else:
+            self._syncing.note(self._end)
         if self._whole is not None:
             try:
                 self._whole.feed(data)
@@ -340,6 +343,7 @@ class Appending:
         return self._kept()
 
     def _kept(self) -> ResumableView:
+        self._syncing.check()
         if self._end == self._row.size_bytes:
             try:
                 self._complete()
@@ -347,17 +351,17 @@ class Appending:
                 self._refuse(error)
                 raise
         else:
-            self._note()
+            self._note(self._end)
         return find(self._context, self._owner_id, self._row.id)
 
-    def _note(self) -> None:
-        """Make durable what came, and say so. The end of the file is said by `_complete`."""
-        if self._end in (self._noted, self._row.size_bytes) or self._published:
+    def _note(self, end: int) -> None:
+        """Make durable what came up to there, and say so. The end of the file is said by `_complete`."""
+        if end in (self._noted, self._row.size_bytes) or self._published:
             return
         self._part.sync()
         with self._context.catalog.transaction() as session:
-            resumable.note_offset(session, self._row.id, self._end, LIFE)
-        self._noted = self._end
+            resumable.note_offset(session, self._row.id, end, LIFE)
+        self._noted = end
 
     def _complete(self) -> None:
         """Publish the file and make it a version."""

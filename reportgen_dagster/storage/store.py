@@ -25,6 +25,7 @@ from reportgen_dagster.errors import DamagedFileError, ServiceError
 from reportgen_dagster.identity import DIGEST_PATTERN, new_id
 from reportgen_dagster.storage.disk import CHUNK_BYTES, check_room, told_as_ours
 from reportgen_dagster.storage.parts import Part, Parts
+from reportgen_dagster.syncing import Syncing
 
 STALE_SECONDS = 60  # what nobody holds is left alone for that long: its writer may be about to lock it
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -64,6 +65,7 @@ class BlobWriter:
         with told_as_ours():
             self._descriptor = os.open(temporary, _NEW_FILE, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._syncing = Syncing.of(self._descriptor)
 
     @property
     def digest(self) -> str:
@@ -88,6 +90,7 @@ class BlobWriter:
         with told_as_ours():
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
+            self._syncing.note(self.size)
 
     def finish(self) -> Stored:
         """Make the file durable and then visible under its digest. The same bytes twice are one file.
@@ -98,6 +101,7 @@ class BlobWriter:
         """
         stored = Stored(self._hash.hexdigest(), self.size)
         with told_as_ours():
+            self._syncing.check()
             os.fchmod(self._descriptor, 0o400)
             # A failed fsync is never repeated: the kernel may have dropped the pages and would then say yes.
             os.fsync(self._descriptor)
@@ -121,6 +125,7 @@ class BlobWriter:
         self.abort()
 
     def _close(self) -> None:
+        self._syncing.end()
         os.close(self._descriptor)
         self._descriptor = -1
 

@@ -106,7 +106,8 @@ class Server:
 def served(app: str, *words: str, environment: dict[str, str]) -> Iterator[Server]:
     """Serve an app until the block ends."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", *words, app, "--port", str(port), "--log-level", "error"]
+    as_served = (*("--log-level", "error"), *("--http", "api_gateway.connections:BoundedProtocol"))
+    command = [sys.executable, "-m", "uvicorn", *words, app, "--port", str(port), *as_served]
     process = psutil.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server = Server(process, port)
     try:

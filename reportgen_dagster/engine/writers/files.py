@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from reportgen_dagster.engine.writers.syncing import Syncing
+from reportgen_dagster.syncing import Syncing
 
 _GZIP_LEVEL = 6
 
@@ -30,7 +30,7 @@ class DurableFile:
 
     def __enter__(self) -> DurableFile:
         self._file = self._stack.enter_context(self._path.open("wb"))
-        self._syncing = Syncing(self._file.fileno())
+        self._syncing = Syncing.of(self._file.fileno())
         self.stream: BinaryIO | gzip.GzipFile = self._file
         if self.is_packed:
             self.stream = gzip.GzipFile("", "wb", _GZIP_LEVEL, self._file, mtime=0)
