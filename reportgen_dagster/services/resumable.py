@@ -49,7 +49,7 @@ from reportgen_dagster.storage.store import Stored
 from reportgen_dagster.syncing import Syncing
 
 LIFE = timedelta(hours=24)  # after the last bytes
-SYNC_BYTES = 16 * 1024 * 1024  # what a crash of this process can take
+SYNC_BYTES = 32 * 1024 * 1024  # what a crash of this process can take
 ROLES = ("input", "reference")
 CHECKSUMS = ("sha256", "sha1")
 

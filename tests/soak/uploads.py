@@ -4,7 +4,7 @@
     python -m tests.soak.uploads 0 --size 1GiB         # one file up in both ways and down, beside a bare sink
 
 A gateway with a PostgreSQL of its own runs as a process of its own. The bare sink is an ASGI app on the same server that hashes
-what comes, writes it and syncs it once: what no upload can do without.
+what comes, writes it and syncs it once: what no upload can do without; the bare source sends a file and does nothing else.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ WORKERS = 8
 MIB = 1024 * 1024
 MOST_GROWTH = 64 * MIB
 LEAST_RATIO = 0.9
+PEERS = {"form": "bare sink", "resumable": "bare sink", "download": "bare source"}
 BOUNDARY = "a-boundary"
 UPLOADS = "/api/v1/uploads"
 OCTETS = "application/offset+octet-stream"
@@ -59,8 +60,11 @@ UNITS = {"KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}
 
 
 async def sink(scope: dict[str, Any], receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
-    """Hash a body, write it into the folder that SINK_FOLDER names, and sync it."""
+    """Hash a body, write it into the folder that SINK_FOLDER names, and sync it; or send the file that a path names."""
     if scope["type"] != "http":
+        return
+    if scope["method"] == "GET":
+        await _source(scope["path"], send)
         return
     digest = hashlib.sha256()
     descriptor = os.open(Path(os.environ["SINK_FOLDER"]) / uuid4().hex, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -74,6 +78,16 @@ async def sink(scope: dict[str, Any], receive: Callable[[], Any], send: Callable
     os.close(descriptor)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": digest.hexdigest().encode()})
+
+
+async def _source(path: str, send: Callable[[Any], Any]) -> None:
+    file = Path(path) if Path(path).is_file() else Path(os.devnull)
+    length = str(file.stat().st_size).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+    with file.open("rb") as opened:
+        while piece := opened.read(MIB):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 @dataclass
@@ -383,8 +397,8 @@ def _as_resumable(user: User, file: Path, digest: str) -> bytes:
     return b"" if answer.startswith(b"HTTP/1.1 204") and digest.encode() in shown else answer + shown
 
 
-def _download(user: User, context: Context, stored: Stored) -> bytes:
-    """Download the file as the report of a run."""
+def _as_report(user: User, context: Context, stored: Stored) -> str:
+    """Make a stored file the report of a run; return the path of its download."""
     for name in ("file", "input", "reference"):
         path = "/api/upload-rules/" if name == "file" else "/api/upload-files/"
         content = '[{"output": "a", "formula": "key"}]' if name == "file" else "key,price\n1,2\n"
@@ -406,13 +420,17 @@ def _download(user: User, context: Context, stored: Stored) -> bytes:
     outcome = {"row_count": 1, "reject_count": 0, "used_count": 1, "input_count": 1}
     artifact = NewArtifact.of("csv", "report.csv", stored)
     assert attempts.publish(context, claim, artifacts=[artifact], rejects=None, outcome=outcome)
-    digest = hashlib.sha256()
-    connection = http.client.HTTPConnection("127.0.0.1", user.server.port, timeout=60)
-    connection.request("GET", f"/api/download-report/{task_id}", headers={"Authorization": user.token})
+    return f"/api/download-report/{task_id}"
+
+
+def _download(port: int, path: str, digest: str, **headers: str) -> bytes:
+    found = hashlib.sha256()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", path, headers=headers)
     answered = connection.getresponse()
     while chunk := answered.read(MIB):
-        digest.update(chunk)
-    return b"" if digest.hexdigest() == stored.digest else digest.hexdigest().encode()
+        found.update(chunk)
+    return b"" if found.hexdigest() == digest else found.hexdigest().encode()
 
 
 def large(server: Server, bare: Server, context: Context, size: int, rounds: int, found: Found) -> None:
@@ -426,13 +444,16 @@ def large(server: Server, bare: Server, context: Context, size: int, rounds: int
             "bare sink": lambda: _to_sink(bare.port, file, digest),
             "form": lambda: _as_form(user, file, digest),
             "resumable": lambda: _as_resumable(user, file, digest),
-            "download": lambda: _download(user, context, Stored(digest, file.stat().st_size)),
+            "bare source": lambda: _download(bare.port, str(file), digest),
+            "download": lambda: _download(server.port, report, digest, Authorization=user.token),
         }
         best, work = dict.fromkeys(ways, float("inf")), dict.fromkeys(ways, float("inf"))
         _as_form(user, _small(file), "")  # what is loaded on first use is no growth
+        _as_form(user, file, digest)
+        report = _as_report(user, context, Stored(digest, file.stat().st_size))
         for _ in range(rounds):
             for name, way in ways.items():
-                worker = bare if name == "bare sink" else server
+                worker = bare if name.startswith("bare") else server
                 with growth.watched():
                     began, worked = time.monotonic(), _work(worker)
                     refused = way()
@@ -444,10 +465,10 @@ def large(server: Server, bare: Server, context: Context, size: int, rounds: int
             print(f"{name}: {speed}, of which the server worked {work[name]:.2f} s)")
         print(f"the gateway's memory grew by {growth.bytes / MIB:.0f} MiB at most")
         found.expect(growth.bytes < MOST_GROWTH, f"memory grew by {growth.bytes:,} bytes")
-        for name in ("form", "resumable"):
-            ratio = best["bare sink"] / best[name]
-            print(f"{name}: {ratio:.0%} of the speed of the bare sink")
-            found.expect(ratio >= LEAST_RATIO, f"{name}: only {ratio:.0%} of the speed of the bare sink")
+        for name, peer in PEERS.items():
+            ratio = best[peer] / best[name]
+            print(f"{name}: {ratio:.0%} of the speed of the {peer}")
+            found.expect(ratio >= LEAST_RATIO, f"{name}: only {ratio:.0%} of the speed of the {peer}")
 
 
 def _work(server: Server) -> float:
