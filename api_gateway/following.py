@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 
 from starlette.concurrency import run_in_threadpool
 
 from reportgen_dagster.errors import TooManyError
-from reportgen_dagster.services import run_events
+from reportgen_dagster.services import accounts, run_events
+from reportgen_dagster.services.accounts import Caller
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.run_events import RunEventView
 
 LOOK_SECONDS = 0.5
+CALLERS_SECONDS = 5.0  # so long a stream outlives its session at most
 MAX_STREAMS = 50  # of one user in one gateway
 
 
@@ -47,26 +48,65 @@ class WatchedRun:
         """Take an event and wake who waits; one that is known already changes nothing."""
         if event.number > self.seen:
             self._events.append(event)
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self.wake()
+
+    def wake(self) -> None:
+        """Have who waits look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until there may be something new.
+
+        Raises:
+            TimeoutError: If there is nothing for so long.
+        """
+        await asyncio.wait_for(self._changed.wait(), seconds)
+
+    def events_after(self, number: int) -> list[RunEventView]:
+        """Return what is known to have happened since an event."""
+        return self._events[bisect_right(self._events, number, key=lambda event: event.number) :]
+
+
+class Stream:
+    """What somebody watches of a run.
+
+    Attributes:
+        caller: Who watches.
+        run: What is watched.
+        is_refused: The caller's session or token is over.
+    """
+
+    def __init__(self, caller: Caller, run: WatchedRun) -> None:
+        """Begin to watch."""
+        self.caller = caller
+        self.run = run
+        self.is_refused = False
+
+    def refuse(self) -> None:
+        """Tell nothing more."""
+        self.is_refused = True
+        self.run.wake()
 
     async def events(self, after: int, *, seconds: float) -> AsyncIterator[RunEventView]:
-        """Yield what happened and what happens, until the run is over.
+        """Yield what happened and what happens, until the run or the caller's session is over.
 
         Args:
             after: The number of the last event that is not wanted any more.
             seconds: How long it is waited for at most, in all.
         """
-        place = bisect_right([event.number for event in self._events], after)
         until = time.monotonic() + seconds
-        while True:
-            while place < len(self._events):
-                yield self._events[place]
-                place += 1
-            if self.is_over:
+        while not self.is_refused:
+            told = self.run.events_after(after)
+            for event in told:
+                yield event
+                after = event.number
+            if told:
+                continue  # more may have come meanwhile
+            if self.run.is_over:
                 return
             try:
-                await asyncio.wait_for(self._changed.wait(), until - time.monotonic())
+                await self.run.wait(until - time.monotonic())
             except TimeoutError:
                 return
 
@@ -78,20 +118,20 @@ class Follower:
         """Prepare to follow runs of the catalog of `context`."""
         self._context = context
         self._watched: dict[str, WatchedRun] = {}
-        self._streams: Counter[str] = Counter()
+        self._streams: set[Stream] = set()
 
     @contextmanager
-    def watching(self, user_id: str, run_id: str) -> Iterator[WatchedRun]:
+    def watching(self, caller: Caller, run_id: str) -> Iterator[Stream]:
         """Follow a run while the block runs. Call it on the event loop.
 
         Args:
-            user_id: Who watches; may do so.
+            caller: Who watches; may do so.
             run_id: Which run.
 
         Raises:
             TooManyError: If the user watches too much already.
         """
-        if self._streams[user_id] >= MAX_STREAMS:
+        if sum(stream.caller.user_id == caller.user_id for stream in self._streams) >= MAX_STREAMS:
             raise TooManyError(
                 f"You have {MAX_STREAMS} streams of events open here, the most that is possible.",
                 retry_seconds=10,
@@ -99,12 +139,13 @@ class Follower:
             )
         watched = self._watched.setdefault(run_id, WatchedRun())
         watched.watchers += 1
-        self._streams[user_id] += 1
+        stream = Stream(caller, watched)
+        self._streams.add(stream)
         try:
-            yield watched
+            yield stream
         finally:
+            self._streams.remove(stream)
             watched.watchers -= 1
-            self._streams -= Counter([user_id])  # counts of zero go
             if not watched.watchers:
                 del self._watched[run_id]
 
@@ -115,6 +156,18 @@ class Follower:
             UnavailableError: If the catalog does not answer; who waits goes on waiting.
         """
         await self.look_for(run_id for run_id, watched in self._watched.items() if not watched.is_over)
+
+    async def end_refused(self) -> None:
+        """End the streams of callers whose sessions or tokens are over.
+
+        Raises:
+            UnavailableError: If the catalog does not answer; the streams go on.
+        """
+        callers = {stream.caller for stream in self._streams}
+        over = await run_in_threadpool(accounts.over_among, self._context, callers) if callers else set()
+        for stream in self._streams:
+            if stream.caller in over:
+                stream.refuse()
 
     async def look_for(self, run_ids: Iterable[str]) -> None:
         """Look for what happened to some of the watched runs.

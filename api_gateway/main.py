@@ -44,7 +44,7 @@ from api_gateway.dependencies import Gateway
 from api_gateway.documentation import install_documentation
 from api_gateway.envelope import Envelope
 from api_gateway.errors import install_error_handlers, internal_error_response
-from api_gateway.following import LOOK_SECONDS, Follower
+from api_gateway.following import CALLERS_SECONDS, LOOK_SECONDS, Follower
 from api_gateway.health.readiness import Readiness
 from api_gateway.idempotency import install_idempotency
 from api_gateway.metrics.measures import Measures
@@ -152,6 +152,8 @@ async def _running(settings: Settings) -> AsyncIterator[Gateway]:
         await stack.enter_async_context(repeating(Reaper(context).reap, seconds=REAP_SECONDS, name="reaping"))
         follower = Follower(context)
         await stack.enter_async_context(repeating(follower.look, seconds=LOOK_SECONDS, name="following runs"))
+        refusing = repeating(follower.end_refused, seconds=CALLERS_SECONDS, name="ending streams")
+        await stack.enter_async_context(refusing)
         yield Gateway(context, dagster, launcher, Readiness(context, dagster), follower)
 
 

@@ -195,6 +195,31 @@ def download_dataset_version(
 
 
 @router.get(
+    "/{name}/versions/{version}/rejects",
+    response_class=FileResponse,
+    responses={
+        200: {"description": "The rejects.", "content": {"text/csv": {"schema": {"type": "string"}}}},
+        206: {"description": "The asked range of the rejects."},
+        **NOT_MODIFIED,
+        **problems(
+            *(400, 401, 404, 409, 416, 503),
+            status_404="No such version, or every row of it can be read.",
+            status_409=_NOT_LOOKED_AT,
+        ),
+    },
+)
+@router.head("/{name}/versions/{version}/rejects", include_in_schema=False)
+def download_dataset_rejects(
+    name: NamePath, version: VersionPath, request: Request, caller: ReaderDep, context: ContextDep
+) -> Response:
+    """Download the rows of a version that cannot be read, each with its line and the reason, as CSV.
+
+    Every report of it has them among its rejects, unless its rules say that the file is written otherwise.
+    """
+    return file_response(request, datasets.version_rejects(context, caller.user_id, name, version))
+
+
+@router.get(
     "/{name}/expectation",
     response_model=Expectation,
     response_description="When new versions are expected.",

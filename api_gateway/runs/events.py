@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_gateway.dependencies import ContextDep, FollowerDep, ReaderDep
 from api_gateway.documentation import problems
-from api_gateway.following import WatchedRun
+from api_gateway.following import Stream
 from api_gateway.reports.schemas import Stage, State, error_words
 from reportgen_dagster.services import runs
 from reportgen_dagster.services.run_events import RunEventView
@@ -80,18 +80,18 @@ class RunEventItem(BaseModel):
         )
 
 
-async def _watched(
+async def _stream(
     run_id: str, caller: ReaderDep, context: ContextDep, follower: FollowerDep
-) -> AsyncIterator[WatchedRun]:
+) -> AsyncIterator[Stream]:
     run = await run_in_threadpool(runs.find_run, context, caller.user_id, run_id)
-    with follower.watching(caller.user_id, run.id) as watched:
+    with follower.watching(caller, run.id) as stream:
         await follower.look_for([run.id])
-        yield watched
+        yield stream
 
 
 @router.get("/{run_id}/events", response_class=EventSourceResponse, responses=_ANSWERS)
 async def watch_run(
-    watched: Annotated[WatchedRun, Depends(_watched)],
+    stream: Annotated[Stream, Depends(_stream)],
     last_event_id: Annotated[
         int,
         Header(
@@ -104,9 +104,10 @@ async def watch_run(
     """Watch a run: server-sent events `accepted`, `stage`, `progress`, and at last `succeeded`, `failed` or `cancelled`.
 
     The first stream begins with what happened already. After a cut, `Last-Event-ID` brings what was missed, from any gateway. The
-    stream ends after the last event; before that it ends after five minutes at most, and is to be opened again. A run that lost
-    its worker is `accepted` once more. Where streams do not pass, `GET /api/v1/runs/{run_id}` tells the same at any moment.
+    stream ends after the last event; before that it ends after five minutes at most, and is to be opened again, or a few seconds
+    after the session or API token that it was opened with. A run that lost its worker is `accepted` once more. Where streams do
+    not pass, `GET /api/v1/runs/{run_id}` tells the same at any moment.
     """
     yield ServerSentEvent(retry=RETRY_MILLISECONDS)
-    async for event in watched.events(last_event_id, seconds=STREAM_SECONDS):
+    async for event in stream.events(last_event_id, seconds=STREAM_SECONDS):
         yield ServerSentEvent(data=RunEventItem.of(event), event=event.kind, id=str(event.number))

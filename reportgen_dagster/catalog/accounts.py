@@ -5,6 +5,7 @@ Each function works in the caller's transaction and goes by the database's clock
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, tuple_, update
@@ -157,6 +158,17 @@ def user_of_session(transaction: Transaction, session_id: str) -> User | None:
         .join(Session, Session.user_id == User.id)
         .where(Session.id == session_id, User.disabled_at.is_(None), *_live())
     ).one_or_none()
+
+
+def live_among(transaction: Transaction, session_ids: Collection[str]) -> set[str]:
+    """Return those of these sessions that are neither revoked nor over, and whose users are enabled."""
+    return set(
+        transaction.scalars(
+            select(Session.id)
+            .join(User, Session.user_id == User.id)
+            .where(Session.id.in_(session_ids), User.disabled_at.is_(None), *_live())
+        )
+    )
 
 
 def is_known_device(transaction: Transaction, user_id: str, *, user_agent: str, address: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Select, delete, func, or_, select, update
@@ -62,6 +62,11 @@ def user_of(session: Session, token_id: str) -> User | None:
     """Return the enabled user of a token that is good now."""
     row = session.execute(_good().where(ApiToken.id == token_id)).one_or_none()
     return row[1] if row else None
+
+
+def good_among(session: Session, token_ids: Collection[str]) -> set[str]:
+    """Return those of these tokens that are good now, and whose users are enabled."""
+    return {token.id for token, _ in session.execute(_good().where(ApiToken.id.in_(token_ids)))}
 
 
 def remove(session: Session, user_id: str, token_id: str) -> ApiToken | None:

@@ -21,6 +21,9 @@ _FILES = text(
     SELECT digest, max(size_bytes) AS size_bytes, min(what) AS what FROM (
         SELECT v.digest, v.size_bytes, format('version %s of the dataset %s (%s)', v.number, d.name, v.id) AS what
         FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id
+        UNION ALL SELECT v.rejects_digest, v.rejects_bytes,
+            format('the unreadable rows of version %s of the dataset %s (%s)', v.number, d.name, v.id)
+        FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id WHERE v.rejects_digest IS NOT NULL
         UNION ALL SELECT digest, size_bytes, format('the report of run %s', run_id) FROM artifacts
         UNION ALL SELECT digest, size_bytes, format('the rejects of run %s', run_id) FROM rejects
     ) AS files GROUP BY digest ORDER BY digest

@@ -234,6 +234,15 @@ def put_profile(session: Session, version_id: str, profile: dict[str, Any]) -> N
     session.execute(update(DatasetVersion).where(DatasetVersion.id == version_id).values(profile=profile))
 
 
+def put_rejects(session: Session, version_id: str, digest: str, size_bytes: int) -> None:
+    """Write where the rows of a version that cannot be read lie in storage."""
+    session.execute(
+        update(DatasetVersion)
+        .where(DatasetVersion.id == version_id)
+        .values(rejects_digest=digest, rejects_bytes=size_bytes)
+    )
+
+
 def mark_reported(session: Session, version_ids: Collection[str]) -> None:
     """Write that Dagster has these versions' materializations."""
     session.execute(

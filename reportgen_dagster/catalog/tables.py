@@ -197,6 +197,8 @@ class DatasetVersion(Base):
     profile: Mapped[
         dict[str, Any] | None
     ]  # rows, columns and first rows, once somebody looked: engine/profile.py
+    rejects_digest: Mapped[str | None] = mapped_column(String(64))  # its rows that cannot be read, as CSV
+    rejects_bytes: Mapped[int | None]
     reported_at: Mapped[datetime | None]  # when Dagster got its materialization
 
     dataset: Mapped[Dataset] = relationship()

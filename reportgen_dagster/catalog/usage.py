@@ -16,6 +16,9 @@ _FILES = text(
         SELECT digest, max(size_bytes) AS size_bytes, sum(is_version) AS versions FROM (
             SELECT v.digest, v.size_bytes, 1 AS is_version FROM dataset_versions v
                 JOIN datasets d ON d.id = v.dataset_id WHERE d.owner_id = :owner_id
+            UNION ALL SELECT v.rejects_digest, v.rejects_bytes, 0 FROM dataset_versions v
+                JOIN datasets d ON d.id = v.dataset_id
+                WHERE d.owner_id = :owner_id AND v.rejects_digest IS NOT NULL
             UNION ALL SELECT a.digest, a.size_bytes, 0 FROM artifacts a
                 JOIN runs r ON r.id = a.run_id WHERE r.owner_id = :owner_id
             UNION ALL SELECT j.digest, j.size_bytes, 0 FROM rejects j

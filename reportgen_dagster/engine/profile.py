@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ from reportgen_dagster.engine.connection import engine_errors, open_connection
 from reportgen_dagster.engine.limits import Deadline, Limits
 from reportgen_dagster.engine.notations import Way
 from reportgen_dagster.engine.outcome import PREVIEW_ROWS, markdown
+from reportgen_dagster.engine.rejects import write_rejects
 from reportgen_dagster.engine.rows import all_read, rows_of
 from reportgen_dagster.engine.sandbox import FolderWatch
 from reportgen_dagster.engine.text_files import TextFile, mask_misquoted, open_text
 from reportgen_dagster.rules.compiling.kinds import find_kinds
 from reportgen_dagster.rules.values.typed import DIALECT, call, cast, column
 
+REJECTS_FILE = "unreadable_rows.csv"
 EXACT_ROWS = 100_000  # up to so many rows distinct values are counted, beyond that estimated
 SHOWN_COLUMNS = 50  # of the first rows
 SHOWN_CHARACTERS = 200  # of a cell, a least or a greatest value
@@ -86,17 +88,18 @@ class Profile:
 
 
 def profile_file(file: Path, *, work: Path, limits: Limits, columns: Sequence[str] = ()) -> Profile:
-    """Look at every row of a file.
+    """Look at every row of a file; those that cannot be read are written as REJECTS_FILE into the folder `work`.
 
     Args:
         file: The CSV file, as it was uploaded.
-        work: A folder for copies.
+        work: A folder for copies and the rejects.
         limits: What may be used.
         columns: What the columns are called where the file is known; tells a file without a header, whose first line is a row.
 
     Raises:
         FileRefusedError: If its header cannot be used.
         UnreadableFileError: If it cannot be read as a whole.
+        AccountingError: If it is not every row that was read or written to the rejects.
         LimitError: If memory, time or room on the disk runs out.
     """
     deadline = Deadline(limits.seconds)
@@ -111,14 +114,15 @@ def profile_file(file: Path, *, work: Path, limits: Limits, columns: Sequence[st
         closing(FolderWatch(work, limits=limits, deadline=deadline, interrupt=interrupt)),
     ):
         source = _opened(file, work, deadline, tuple(columns))
-        profile = _profile(source, work, limits, connections, unreadable_rows=0)
-        if all_read(source, profile.rows):
-            return profile
-        unreadable_rows = sum(int((~rows.readable).sum()) for rows in rows_of(source, deadline))
-        if not unreadable_rows:
+        profile = _profile(source, work, limits, connections)
+        if all_read(source, profile.rows) or all(rows.readable.all() for rows in rows_of(source, deadline)):
             return profile
         masked = mask_misquoted(source, work=work, deadline=deadline)
-        return _profile(masked, work, limits, connections, unreadable_rows=unreadable_rows)
+        profile = _profile(masked, work, limits, connections)
+        accounts = write_rejects(
+            work / REJECTS_FILE, masked, (), rules=(), readable_count=profile.rows, deadline=deadline
+        )
+        return replace(profile, unreadable_rows=accounts.reject_count)
 
 
 def _opened(file: Path, work: Path, deadline: Deadline, columns: tuple[str, ...]) -> TextFile:
@@ -135,8 +139,6 @@ def _profile(
     work: Path,
     limits: Limits,
     connections: list[duckdb.DuckDBPyConnection],
-    *,
-    unreadable_rows: int,
 ) -> Profile:
     is_estimated = source.most_rows > EXACT_ROWS
     with _opened_among(connections, source, work, limits) as connection:
@@ -145,7 +147,7 @@ def _profile(
         first_rows = _first_rows(connection, source)
         return Profile(
             rows=rows,
-            unreadable_rows=unreadable_rows,
+            unreadable_rows=0,
             distinct_is_estimated=is_estimated,
             columns=columns,
             preview=markdown(source.header.columns[:SHOWN_COLUMNS], first_rows),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -203,6 +204,18 @@ def authenticate(context: Context, bearer: str) -> Caller:
         if user is None or user.id != user_id:
             raise AuthenticationError("The session is over; sign in again.")
         return Caller(user.id, session_id, user.email, user.name, scopes_of(user))
+
+
+def over_among(context: Context, callers: Collection[Caller]) -> set[Caller]:
+    """Return those of callers who were let in before whose session or API token is over by now.
+
+    Raises:
+        UnavailableError: If the database is away.
+    """
+    with context.catalog.transaction() as transaction:
+        live = catalog.live_among(transaction, {one.session_id for one in callers})
+        live |= api_tokens.good_among(transaction, {one.token_id for one in callers if one.token_id})
+    return {one for one in callers if not live.intersection((one.session_id, one.token_id))}
 
 
 def _program(context: Context, bearer: str) -> Caller:

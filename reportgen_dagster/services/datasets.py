@@ -16,6 +16,7 @@ from reportgen_dagster.catalog import accounts, datasets
 from reportgen_dagster.catalog import reports as definitions
 from reportgen_dagster.catalog.tables import CSV_TYPE, Dataset, DatasetVersion
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
+from reportgen_dagster.identity import slug
 from reportgen_dagster.services import audit, cursors, idempotency
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron
@@ -233,6 +234,24 @@ def version_file(context: Context, owner_id: str, name: str, number: int | None 
         version = find_version(session, find_own(session, owner_id, name), number)
         audit.note(session, "download", owner_id, f"dataset/{name}@{version.number}")
     return file_view(context, version.digest, version.size_bytes, CSV_TYPE, version.filename)
+
+
+def version_rejects(context: Context, owner_id: str, name: str, number: int) -> FileView:
+    """Return the rows of a version of a dataset of the caller's that cannot be read, each with its line and the reason.
+
+    Raises:
+        NotFoundError: If there is no such dataset or version, or every row can be read.
+        ConflictError: If nobody looked at it yet, or it cannot be read as a whole.
+        ServiceError: If the file is gone from storage.
+    """
+    get_profile(context, owner_id, name, number)
+    with context.catalog.transaction() as session:
+        version = find_version(session, find_own(session, owner_id, name), number)
+        if version.rejects_digest is None:
+            raise NotFoundError(f"Every row of version {number} of {name} can be read.")
+        audit.note(session, "download", owner_id, f"dataset/{name}@{number}/rejects")
+    filename = f"{slug(name)}_{number}_rejects.csv"
+    return file_view(context, version.rejects_digest, version.rejects_bytes or 0, CSV_TYPE, filename)
 
 
 def reports_of(context: Context, owner_id: str, name: str) -> list[str]:

@@ -28,7 +28,7 @@ def start(request: Mapping[str, Any]) -> ConfinedProcess:
 
 
 def look(request: Mapping[str, Any], tell: Tell) -> None:
-    """Look at the file; tell {"profile": a `Profile`'s members}."""
+    """Look at the file; tell {"profile": a `Profile`'s members}. Rows that cannot be read are in `work` then."""
     profile = profile_file(
         Path(request["file"]),
         work=Path(request["work"]),

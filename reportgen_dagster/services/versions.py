@@ -19,6 +19,7 @@ from reportgen_dagster.services.attempts import storable
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.generation import run_limits
 from reportgen_dagster.services.publications import RulesVersion
+from reportgen_dagster.storage.store import Stored
 
 BATCH = 20  # files that one run of Dagster's looks at
 RULESETS_AT_ONCE = 100
@@ -107,7 +108,9 @@ def unreported_rules(context: Context) -> list[UnreportedRules]:
 
 
 def profiled(context: Context, version: FileVersion, work: Path, *, seconds: int) -> FileVersion:
-    """Return a version with its profile, which is written to the catalog; a file that cannot be read has the reason there.
+    """Return a version with its profile, which is written to the catalog, as are its rows that cannot be read.
+
+    A file that cannot be read as a whole has the reason instead.
 
     Args:
         context: The installation.
@@ -123,9 +126,18 @@ def profiled(context: Context, version: FileVersion, work: Path, *, seconds: int
     limits = asdict(replace(run_limits(context.settings), seconds=seconds))
     request = {"columns": version.columns, "work": str(work), "limits": limits}
     profile: dict[str, Any] = storable(_profile(context, version.digest, request))
+    rejects = _stored_rejects(context, work) if profile.get("unreadable_rows") else None
     with context.catalog.transaction() as session:
         datasets.put_profile(session, version.id, profile)
+        if rejects is not None:
+            datasets.put_rejects(session, version.id, rejects.digest, rejects.size_bytes)
     return replace(version, profile=profile)
+
+
+def _stored_rejects(context: Context, work: Path) -> Stored:
+    from reportgen_dagster.engine.profile import REJECTS_FILE  # as below
+
+    return context.store.put_file(work / REJECTS_FILE)
 
 
 def _profile(context: Context, digest: str, request: dict[str, Any]) -> dict[str, Any]:

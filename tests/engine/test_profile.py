@@ -12,6 +12,7 @@ import pytest
 from reportgen_dagster.engine.limits import Limits
 from reportgen_dagster.engine.profile import (
     EXACT_ROWS,
+    REJECTS_FILE,
     SHOWN_CHARACTERS,
     SHOWN_COLUMNS,
     Profile,
@@ -66,6 +67,17 @@ def test_rows_that_cannot_be_read_are_counted_apart(tmp_path: Path) -> None:
     found = profiled(tmp_path, b'a,b\n1,2\n3\n"4"x,5\n6,7\n')
     assert (found.rows, found.unreadable_rows) == (2, 2)
     assert [(one.least, one.greatest) for one in found.columns] == [("1", "6"), ("2", "7")]
+    assert (tmp_path / "work" / REJECTS_FILE).read_text().splitlines() == [
+        "_line,_column,_rule,_value,_reason,_original,a,b",
+        "3,,2 cells,1 cells,too few cells,3,3,",
+        '4,,quotes around whole cells,,text after a closing quote,"""4""x,5","""4""x",5',
+    ]
+
+
+def test_a_file_of_which_every_row_can_be_read_has_no_rejects(tmp_path: Path) -> None:
+    found = profiled(tmp_path, b'a,b\n1,2\n\n"3\n4",5\n')
+    assert (found.rows, found.unreadable_rows) == (2, 0)
+    assert not (tmp_path / "work" / REJECTS_FILE).exists()
 
 
 def test_a_file_without_a_header_has_the_columns_that_it_is_known_by(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 
 from reportgen_dagster.catalog.tables import DatasetVersion
-from reportgen_dagster.services import versions
+from reportgen_dagster.services import retention, versions
 from tests.gateway.conftest import INPUT, MAX_UPLOAD_BYTES, Server, User, assert_problem
 
 MORE = INPUT + b"k3,\n"
@@ -99,6 +99,34 @@ def test_a_profile_is_told_once_it_is_there(ann: User, server: Server, tmp_path:
     assert rows["columns"] == ["desk", "price"]
     assert rows["rows"] == [["FX", "1.5"], ["FX", None], ["Rates", "2"]]
     assert "| FX" in rows["markdown"]
+
+
+def test_rows_that_cannot_be_read_are_there_with_line_and_reason(
+    ann: User, bob: User, server: Server, tmp_path: Path
+) -> None:
+    content = b"desk,price\nFX,1.5\nFX\nRates,2,3\n"
+    digest = add(ann, content=content).json()["digest"]
+    path = "/api/v1/datasets/trades/versions/1/rejects"
+    assert_problem(ann.http.get(path), 409, "few seconds")
+    look_at(server, digest, tmp_path)
+    assert ann.http.get(path.replace("rejects", "profile")).json()["unreadable_rows"] == 2
+    answer = ann.http.get(path)
+    assert answer.text.splitlines() == [
+        "_line,_column,_rule,_value,_reason,_original,desk,price",
+        "3,,2 cells,1 cells,too few cells,FX,FX,",
+        '4,,2 cells,3 cells,too many cells,"Rates,2,3",Rates,2',
+    ]
+    assert 'filename="trades_1_rejects.csv"' in answer.headers["Content-Disposition"]
+    assert_problem(bob.http.get(path), 404)
+    retention.remove_old(server.context, unknown_seconds=0)
+    assert ann.http.get(path).content == answer.content, "the file belongs to the version"
+    usage = ann.http.get("/api/v1/me/usage").json()
+    assert usage["stored_bytes"]["used"] == len(content) + len(answer.content)
+
+
+def test_a_version_without_such_rows_has_no_rejects(ann: User, server: Server, tmp_path: Path) -> None:
+    look_at(server, add(ann, content=MORE).json()["digest"], tmp_path)
+    assert_problem(ann.http.get("/api/v1/datasets/trades/versions/1/rejects"), 404, "every row")
 
 
 def test_of_a_file_that_cannot_be_read_the_reason_is_told(ann: User, server: Server, tmp_path: Path) -> None:

@@ -164,6 +164,21 @@ def test_many_streams_hold_neither_connections_nor_threads_and_are_bounded(
         assert len(list(told)) == 3
 
 
+def test_a_stream_ends_with_its_session_and_with_its_api_token(ann: User, second_url: str) -> None:
+    ann.upload()
+    task = ann.generate()
+    made = ann.http.post("/api/v1/me/tokens", json={"name": "watching", "scopes": ["read"]}).json()
+    program = User(second_url)
+    program.http.headers["Authorization"] = f"Bearer {made['token']}"
+    with _stream(ann, task, url=second_url) as own, _stream(program, task) as programs:
+        assert next(own).name == next(programs).name == "accepted"
+        ann.http.delete(f"/api/v1/me/tokens/{made['id']}")
+        assert list(programs) == []
+        assert ann.http.get(f"/api/v1/runs/{task}").status_code == 200, "the session goes on"
+        ann.http.post("/api/auth/logout")
+        assert list(own) == []
+
+
 def test_a_client_that_goes_away_leaves_its_place(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
     ann.upload()
     task = ann.generate()
