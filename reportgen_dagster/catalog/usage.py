@@ -67,6 +67,12 @@ def of_owner(session: Session, owner_id: str) -> Usage:
     )
 
 
+def lock(session: Session, owner_id: str) -> None:
+    """Let nobody else count what an owner uses before the transaction ends, so that what is counted may be added to."""
+    key = {"key": f"usage of {owner_id}"}
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)
+
+
 def queued_runs(session: Session, owner_id: str) -> int:
     """Return how many runs of an owner wait for their turn."""
     waiting = select(func.count()).where(Run.owner_id == owner_id, Run.state == "accepted")

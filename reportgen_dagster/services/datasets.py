@@ -17,7 +17,7 @@ from reportgen_dagster.catalog import reports as definitions
 from reportgen_dagster.catalog.tables import CSV_TYPE, Dataset, DatasetVersion
 from reportgen_dagster.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from reportgen_dagster.identity import slug
-from reportgen_dagster.services import audit, cursors, idempotency
+from reportgen_dagster.services import audit, cursors, idempotency, quotas
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron
 from reportgen_dagster.services.idempotency import Once
@@ -106,11 +106,14 @@ def add_version(
     Raises:
         RepeatedRequest: If the request was carried out before.
         BadRequestError: If the name cannot be used.
+        TooLargeError: If the owner has more bytes with it than he may store.
+        TooManyError: If the owner has too many files with it.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     plain = checked_name(name, "dataset")
     with context.catalog.transaction() as session:
         version = _version(datasets.add_version(session, owner_id, plain, new_version(upload)))
+        quotas.check_added(context, session, owner_id)
         idempotency.note(session, once, version)
         return version
 

@@ -1,8 +1,8 @@
 """Use case: how much of the service one user may use, and the refusal of what is beyond it.
 
 What belongs here: the bounds of a user. What does not: counting (`catalog/usage.py`), how many runs of a user work at the same
-time (the queue's), the size of one file (`uploads.py`). What several requests begin at the same moment can exceed a bound by
-themselves: each is looked at when it begins.
+time (the queue's), the size of one file (`uploads.py`). A file is measured while it comes, to end what is too much early, and
+once more in the transaction that adds it, so that requests that begin together exceed no bound either.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from reportgen_dagster.services.context import Context
 
 _HINT = "Delete datasets or wait until old files are removed; whoever runs this service sets the bound."
 _RETRY_SECONDS = 60
+_FILES = "files (versions of datasets)"
 
 
 @dataclass(slots=True)
@@ -82,19 +83,27 @@ def room_for_files(context: Context, owner_id: str, *, files: int = 1) -> Room:
         return Room()
     with context.catalog.transaction() as session:
         used = usage.of_owner(session, owner_id)
-    _check_count(used.files + files, settings.files_per_user, "files (versions of datasets)")
+    _check_count(used.files + used.open_uploads + files, settings.files_per_user, _FILES)
     return Room(used.stored_bytes + used.promised_bytes, settings.stored_bytes_per_user)
 
 
-def check_open_uploads(context: Context, session: Session, owner_id: str) -> None:
-    """Refuse a further resumable upload of a user who has too many.
+def check_added(context: Context, session: Session, owner_id: str) -> None:
+    """Refuse files and open uploads that were just added, if a user has more than is allowed with them.
 
     Raises:
-        TooManyError: With the number.
+        TooLargeError: If they are too many bytes.
+        TooManyError: If they are too many.
     """
-    most = context.settings.open_uploads_per_user
-    if most:
-        _check_count(usage.of_owner(session, owner_id).open_uploads + 1, most, "open uploads")
+    settings = context.settings
+    if not (settings.stored_bytes_per_user or settings.files_per_user or settings.open_uploads_per_user):
+        return
+    usage.lock(session, owner_id)
+    used = usage.of_owner(session, owner_id)
+    _check_count(used.files + used.open_uploads, settings.files_per_user, _FILES)
+    _check_count(used.open_uploads, settings.open_uploads_per_user, "open uploads")
+    most, stored = settings.stored_bytes_per_user, used.stored_bytes + used.promised_bytes
+    if most and stored > most:
+        raise TooLargeError(f"You may store {most:,} bytes; with this they would be {stored:,}.", hint=_HINT)
 
 
 def check_queue(context: Context, session: Session, owner_id: str) -> None:
@@ -105,6 +114,7 @@ def check_queue(context: Context, session: Session, owner_id: str) -> None:
     """
     most = context.settings.queued_runs_per_user
     if most:
+        usage.lock(session, owner_id)
         _check_count(usage.queued_runs(session, owner_id) + 1, most, "runs that wait for their turn")
 
 

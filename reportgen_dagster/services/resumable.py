@@ -154,7 +154,6 @@ def begin(
     quotas.room_for_files(context, owner_id).check(size_bytes)
     context.store.check_room(size_bytes)
     with context.catalog.transaction() as session:
-        quotas.check_open_uploads(context, session, owner_id)
         upload_id = resumable.add(
             session,
             owner_id,
@@ -164,6 +163,7 @@ def begin(
             size_bytes=size_bytes,
             life=LIFE,
         )
+        quotas.check_added(context, session, owner_id)
         idempotency.note(session, once, upload_id)
     return find(context, owner_id, upload_id)
 

@@ -180,6 +180,8 @@ def accept_run(
     with context.catalog.transaction() as session:
         quotas.check_queue(context, session, owner_id)
         inputs |= pin_files(session, owner_id, f"run-{run_id}", files)
+        if files:
+            quotas.check_added(context, session, owner_id)
         pinned_rules = pin_rules(session, owner_id, f"run-{run_id}", rules, facts) if rules else last_rules
         queue.accept(
             session,

@@ -17,7 +17,7 @@ from reportgen_dagster.catalog.tables import RulesetVersion
 from reportgen_dagster.engine.compression import MAGIC_BYTES, Unpacking, compression_of
 from reportgen_dagster.engine.headers import HEAD_BYTES, Header, read_header
 from reportgen_dagster.errors import BadRequestError, Problem, RulesError, TooLargeError
-from reportgen_dagster.services import audit
+from reportgen_dagster.services import audit, quotas
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.quotas import Room
 from reportgen_dagster.storage.store import Stored
@@ -297,6 +297,8 @@ def accept_files(context: Context, owner_id: str, files: Mapping[str, Upload]) -
         For each file its dataset, version, digest, size_bytes, columns and filename.
 
     Raises:
+        TooLargeError: If they are more bytes than the caller may store.
+        TooManyError: If they are too many.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     accepted = {}
@@ -313,6 +315,7 @@ def accept_files(context: Context, owner_id: str, files: Mapping[str, Upload]) -
                 "columns": version.header,
                 "filename": upload.filename,
             }
+        quotas.check_added(context, session, owner_id)
     return accepted
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -88,6 +89,31 @@ def test_bytes_beyond_what_is_allowed_are_413_with_the_numbers(server: Server, a
     assert_problem(ann.http.post("/api/upload-files/", files=two), 413)
     assert_problem(_begin(ann, 6_000), 413, f"{STORED:,}", "6,000")
     assert _upload(ann, _table(3_000)).status_code == 200
+
+
+def test_files_that_come_together_exceed_no_bound(ann: User) -> None:
+    """Each of them would fit when it begins."""
+    first, second = (_table(12_000) for _ in range(2))
+
+    def body() -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="input"; filename="i.csv"\r\n\r\n' + first[:6_000]
+        assert _upload(ann, second).status_code == 200
+        yield first[6_000:] + b"\r\n--b--\r\n"
+
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = ann.http.post("/api/upload-files/", content=body(), headers=headers)
+    assert_problem(answer, 413, f"{STORED:,}")
+    assert _usage(ann)["stored_bytes"]["used"] == len(second)
+
+
+def test_uploads_and_runs_that_begin_together_exceed_no_bound(ann: User) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        begun = list(pool.map(lambda _: _begin(ann, 100).status_code, range(8)))
+    assert sorted(begun) == [201] * 2 + [429] * 6
+    ann.upload()
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: ann.http.post("/api/generate-report/").status_code, range(8)))
+    assert sorted(made) == [202] + [429] * 7
 
 
 def test_what_open_uploads_will_bring_counts(ann: User) -> None:
