@@ -3,8 +3,9 @@ FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 RUN python -m venv /opt/venv
-COPY requirements/users.txt requirements/build.txt requirements/
-RUN /opt/venv/bin/pip install --require-hashes -r requirements/users.txt -r requirements/build.txt
+COPY requirements/users.txt requirements/install.txt requirements/
+RUN /opt/venv/bin/pip install --require-hashes -r requirements/install.txt \
+    && /opt/venv/bin/uv pip install --python /opt/venv/bin/python --compile-bytecode --require-hashes -r requirements/users.txt
 COPY pyproject.toml README.md LICENSE dagster.yaml workspace.yaml ./
 COPY reportgen_dagster reportgen_dagster
 COPY api_gateway api_gateway

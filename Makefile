@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 ON_EVERY_CORE := --numprocesses logical --dist loadscope --no-loadscope-reorder
 
 .PHONY: setup setup-dev run test lint types layers debian-packages coverage bench soak mutants docs lock sbom audit clean
@@ -9,16 +10,18 @@ ON_EVERY_CORE := --numprocesses logical --dist loadscope --no-loadscope-reorder
 setup: $(VENV)/.users  ## install what `make run` needs
 setup-dev: $(VENV)/.developers  ## install what `make test` needs beside it
 
-$(VENV)/bin/python:
+$(VENV)/.installers: requirements/install.txt
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/install.txt
+	touch $@
 
-$(VENV)/.users: $(VENV)/bin/python requirements/users.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/users.txt -r requirements/build.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+$(VENV)/.users: $(VENV)/.installers requirements/users.txt pyproject.toml
+	$(INSTALL) --compile-bytecode --require-hashes -r requirements/users.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.developers: $(VENV)/.users requirements/developers.txt
-	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements/developers.txt
+	$(INSTALL) --require-hashes -r requirements/developers.txt
 	touch $@
 
 run: setup  ## start everything on this machine
@@ -63,7 +66,7 @@ docs: setup-dev  ## write the generated pages
 lock: setup-dev  ## compile the lock files anew
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/users.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra telemetry --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/developers.txt
-	$(BIN)/uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/build.txt
+	$(BIN)/uv pip compile --group install --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements/install.txt
 
 sbom: setup-dev  ## write what an installation is made of to dist/reportgen.cdx.json
 	mkdir -p dist

@@ -250,7 +250,8 @@ def test_volumes_are_named() -> None:
 
 def test_the_image_installs_from_the_hashed_locks() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert "--require-hashes -r requirements/users.txt -r requirements/build.txt" in dockerfile
+    for lock in ("install", "users"):
+        assert f"--require-hashes -r requirements/{lock}.txt" in dockerfile
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
     paths = {word for line in copied for word in line.split()}
     assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -95,7 +95,7 @@ def test_ci_runs_what_the_readme_tells() -> None:
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("exec make test")
 
 
-@pytest.mark.parametrize("name", ["users.txt", "developers.txt", "build.txt"])
+@pytest.mark.parametrize("name", ["users.txt", "developers.txt", "install.txt"])
 def test_locks_have_hashes_and_no_host(name: str) -> None:
     lock = (ROOT / "requirements" / name).read_text()
     pinned = re.findall(r"^[A-Za-z0-9_.\-]+(?:\[[^\]]+\])?==", lock, re.MULTILINE)
