@@ -16,7 +16,7 @@ $(VENV)/.installers: requirements/install.txt
 	touch $@
 
 $(VENV)/.users: $(VENV)/.installers requirements/users.txt pyproject.toml
-	$(INSTALL) --compile-bytecode --require-hashes -r requirements/users.txt
+	$(INSTALL) --require-hashes -r requirements/users.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
