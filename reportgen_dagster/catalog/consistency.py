@@ -135,6 +135,19 @@ _NOT_SUCCEEDED_IN_DAGSTER = text(
 )
 
 
+_QUEUED_IN_DAGSTER = text(
+    """
+    SELECT t.value FROM runs r JOIN run_tags t ON t.run_id = r.run_id AND t.key = :tag
+    WHERE r.status IN ('QUEUED', 'NOT_STARTED')
+    """
+)
+
+
+def queued_in_dagster(dagster: Connection) -> set[str]:
+    """Return the catalog runs whose Dagster runs wait for their turn."""
+    return set(dagster.scalars(_QUEUED_IN_DAGSTER, {"tag": RUN_ID_TAG}))
+
+
 def live_in_dagster(dagster: Connection) -> list[tuple[str, str | None]]:
     """Return each unfinished Dagster run, with the catalog run that its tag names."""
     return [(run_id, named) for run_id, named in dagster.execute(_LIVE_IN_DAGSTER, {"tag": RUN_ID_TAG})]

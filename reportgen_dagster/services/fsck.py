@@ -51,11 +51,23 @@ def _contradictions(context: Context) -> list[str]:
 
 def _left_alone(context: Context) -> Iterator[str]:
     with context.catalog.transaction() as session:
-        for run_id, state in consistency.left_alone(session, LEFT_ALONE_SECONDS):
+        without_worker = consistency.left_alone(session, LEFT_ALONE_SECONDS)
+    waiting = _waiting(context) if without_worker else set()
+    for run_id, state in without_worker:
+        if run_id not in waiting:
             yield (
                 f"Run {run_id} was accepted more than {LEFT_ALONE_SECONDS} seconds ago, is {state},"
-                " and no living worker has it."
+                " and neither Dagster's queue nor a living worker has it."
             )
+
+
+def _waiting(context: Context) -> set[str]:
+    """Return the runs that wait in Dagster's queue, as they may for long; none if Dagster's database does not tell."""
+    try:
+        with _dagster_database(context) as dagster:
+            return consistency.queued_in_dagster(dagster)
+    except exc.DBAPIError:
+        return set()
 
 
 def _overdue(context: Context) -> Iterator[str]:

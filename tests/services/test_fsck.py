@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 from dagster_postgres.run_storage import PostgresRunStorage
+from sqlalchemy import text
 
 from reportgen_dagster.catalog.consistency import RUN_ID_TAG
 from reportgen_dagster.defs import keys
@@ -124,6 +125,19 @@ def test_a_run_that_nobody_takes_care_of_is_found(world: World, claimed: bool) -
     world.sql("UPDATE runs SET accepted_at = accepted_at - interval '121 seconds'")
     (sentence,) = fsck(world.context)
     assert f"Run {run_id} was accepted more than 120 seconds ago" in sentence
+
+
+def test_a_run_that_waits_for_its_turn_is_taken_care_of_however_long(
+    world: World, dagster_runs: PostgresRunStorage
+) -> None:
+    queued, started = world.run(), world.run()
+    note(dagster_runs, "q", DagsterRunStatus.NOT_STARTED, queued)
+    with dagster_runs.connect() as connection:  # only Dagster's own queue makes a queued run
+        connection.execute(text("UPDATE runs SET status = 'QUEUED' WHERE run_id = 'q'"))
+    note(dagster_runs, "s", DagsterRunStatus.STARTED, started)
+    world.sql("UPDATE runs SET accepted_at = accepted_at - interval '1 hour'")
+    (sentence,) = fsck(world.context)
+    assert f"Run {started} was accepted more than 120 seconds ago" in sentence, "nobody works on it"
 
 
 def test_a_dagster_run_that_outlives_its_run_is_found(world: World, dagster_runs: PostgresRunStorage) -> None:
