@@ -48,6 +48,7 @@ PRELOADED = (
     "reportgen_dagster.contracts.validation",
     "reportgen_dagster.defs.assets",
     "reportgen_dagster.defs.jobs",
+    "reportgen_dagster.defs.pooled_storage",
     "reportgen_dagster.defs.schedules",
     "reportgen_dagster.defs.sensors",
     "reportgen_dagster.defs.versions",

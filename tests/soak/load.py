@@ -1,7 +1,8 @@
 """Many people at once: `python -m tests.soak.load --clients 50 --seconds 60 [--url URL]`.
 
-Each registers, uploads a small report's files, and then does what people do, with a pause after each call: has a report
-made now and then, looks how far it is, looks through lists, downloads. With 50 people that keeps two cores busy.
+Each registers and uploads a small report's files. Then, all at the same time and for so many seconds, they do what people do,
+with a pause after each call: have a report made now and then, look how far it is, look through lists, download. With 50
+people that keeps two cores busy.
 
 Prints p50 and p95 of each call, and how often each status came. Exits with 1 if one is a 5xx, if a report is lost, if the p95
 of the light calls, which only look, is 300 ms or more, or if fsck finds something. Starts a service of its own unless one is
@@ -19,6 +20,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -61,14 +63,17 @@ class Person:
         self._pause_seconds = pause_seconds
         self._accepted: list[str] = []
 
-    def work(self, until: float) -> None:
-        """Do what people do until a moment of the monotonic clock, and then wait for what is still being made."""
+    def prepare(self) -> None:
+        """Register and upload."""
         account = {"email": f"{uuid4().hex}@example.com", "name": "Ann", "password": "pass123"}
         session = self._call("register", "POST", "/api/auth/register/", json=account)
         if session.status_code != 201:
             return
         self._http.headers["Authorization"] = f"Bearer {session.json()['access']}"
         self._upload()
+
+    def work(self, until: float) -> None:
+        """Do what people do until a moment of the monotonic clock, and then wait for what is still being made."""
         rounds = random.randrange(ROUNDS_A_REPORT)  # noqa: S311 - people are not in step
         while time.monotonic() < until:
             if rounds % ROUNDS_A_REPORT == 0:
@@ -135,13 +140,11 @@ def service(url: str | None) -> Iterator[tuple[str, Callable[[], list[str]]]]:
 def load(url: str, *, clients: int, seconds: float, pause_seconds: float) -> Measurements:
     """Let so many clients work for so many seconds."""
     measured = Measurements()
-    until = time.monotonic() + seconds
     people = [Person(url, measured, pause_seconds) for _ in range(clients)]
-    threads = [threading.Thread(target=person.work, args=(until,)) for person in people]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(Person.prepare, people))
+        until = time.monotonic() + seconds
+        list(pool.map(lambda person: person.work(until), people))
     return measured
 
 
