@@ -1,0 +1,65 @@
+"""Dagster's storage keeps its connections, and outlives those that break."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import yaml
+from sqlalchemy import TextClause, text
+from sqlalchemy.engine import make_url
+
+from reportgen_dagster.catalog.session import short_lived_engine
+from reportgen_dagster.defs.pooled_storage import KEPT, PooledPostgresStorage
+from reportgen_dagster.supervisor.prepare import make_database
+from tests.conftest import database_beside
+
+CALLS = 20
+INSTANCE = Path(__file__).parents[2] / "dagster.yaml"
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+THERE = text(f"SELECT pid {OTHERS}")
+END = text(f"SELECT pg_terminate_backend(pid) {OTHERS}")
+
+
+@pytest.fixture
+def url(postgres_url: str) -> str:
+    told = database_beside(postgres_url, f"dagster_{uuid4().hex}")
+    make_database(told)
+    return make_url(told).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+def _ask(url: str, statement: TextClause) -> set[int]:
+    plain = make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    with short_lived_engine(plain).connect() as connection:
+        return set(connection.scalars(statement))
+
+
+def test_calls_share_connections_and_one_that_broke_is_replaced(url: str) -> None:
+    storage = PooledPostgresStorage(url)
+    parts = (storage.run_storage, storage.event_log_storage, storage.schedule_storage)
+
+    def ask() -> None:
+        for _ in range(CALLS):
+            assert storage.run_storage.get_runs_count() == 0
+            assert list(storage.event_log_storage.all_asset_keys()) == []
+            assert list(storage.schedule_storage.all_instigator_state()) == []
+
+    ask()
+    first = _ask(url, THERE)
+    assert 0 < len(first) <= KEPT * len(parts)
+    ask()
+    assert _ask(url, THERE) == first
+    _ask(url, END)
+    ask()
+    assert first.isdisjoint(_ask(url, THERE))
+    for part in parts:
+        part.dispose()
+
+
+def test_the_instance_uses_it() -> None:
+    told = yaml.safe_load(INSTANCE.read_text())["storage"]["custom"]
+    assert (told["module"], told["class"]) == (
+        PooledPostgresStorage.__module__,
+        PooledPostgresStorage.__name__,
+    )
