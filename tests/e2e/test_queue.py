@@ -207,7 +207,7 @@ def test_runs_that_wait_in_the_queue_are_cancelled_by_owner_and_operator(stack: 
     _cancel(ann, waiting[0])
     _terminate(stack, waiting[1])
     _assert_nothing_is_left(stack, ann, waiting)
-    assert [ann.status(task)["status"] for task in working] == ["running"] * WORKERS
+    assert {ann.status(task)["status"] for task in working} <= {"running", "succeeded"}
 
 
 def test_runs_are_cancelled_at_any_moment_of_their_start(stack: Stack, ann: Client) -> None:
