@@ -31,19 +31,23 @@ _RULES_SYNTAXES: dict[str, Literal["yaml", "json"]] = {
 _MAX_JSON_BYTES = 2 * MAX_RULES_BYTES
 _EXAMPLE = [{"output": "gross", "formula": "price * quantity"}, {"output": "desk", "formula": "desk_name"}]
 
-RULES_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "The rules, at most 1 MiB.",
-        "content": {
-            YAML_TYPE: {
-                "schema": {"type": "string"},
-                "example": "- {output: gross, formula: price * quantity}\n- {output: desk, formula: desk_name}\n",
+
+def _rules_body(json_schema: dict[str, Any]) -> dict[str, Any]:
+    yaml_example = "- {output: gross, formula: price * quantity}\n- {output: desk, formula: desk_name}\n"
+    return {
+        "requestBody": {
+            "required": True,
+            "description": "The rules, at most 1 MiB.",
+            "content": {
+                YAML_TYPE: {"schema": {"type": "string"}, "example": yaml_example},
+                JSON_TYPE: {"schema": json_schema, "example": _EXAMPLE},
             },
-            JSON_TYPE: {"schema": {"type": ["array", "object"]}, "example": _EXAMPLE},
-        },
+        }
     }
-}
+
+
+RULES_BODY = _rules_body({"type": ["array", "object"]})
+ANY_RULES_BODY = _rules_body({})  # where the answer tells what is wrong with them
 
 
 class RulesInJsonRoute(APIRoute):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime
 
 from api_gateway.audit.schemas import AuditItem
 from api_gateway.dependencies import ContextDep, for_admins
 from api_gateway.documentation import problems
 from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
+from api_gateway.times import Moment
 from reportgen_dagster.services import audit
 
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
@@ -25,8 +25,8 @@ def list_audit(
     context: ContextDep,
     user_id: Annotated[str | None, Query(description="Only what this user did.")] = None,
     action: Annotated[audit.Action | None, Query(description="Only this action.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="From this time on, RFC 3339.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Before this time, RFC 3339.")] = None,
+    since: Annotated[Moment | None, Query(description="From this time on, RFC 3339.")] = None,
+    until: Annotated[Moment | None, Query(description="Before this time, RFC 3339.")] = None,
     limit: LimitQuery = DEFAULT_LIMIT,
     cursor: CursorQuery = None,
 ) -> Page[AuditItem]:

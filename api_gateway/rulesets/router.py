@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from api_gateway.bodies import JSON_TYPE, RULES_BODY, YAML_TYPE, read_rules
+from api_gateway.bodies import ANY_RULES_BODY, JSON_TYPE, RULES_BODY, YAML_TYPE, read_rules
 from api_gateway.conditions import (
     NOT_MODIFIED,
     IfMatchDep,
@@ -51,7 +51,7 @@ _TEXT_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The rules; as they were put where the syntax is the same, without comments where it is not.",
         "content": {
-            YAML_TYPE: {"schema": {"type": "string"}},
+            YAML_TYPE: {"schema": {}},
             JSON_TYPE: {"schema": {"type": ["array", "object"]}},
         },
     },
@@ -86,7 +86,7 @@ def list_rulesets(
         503,
         status_400="There is no body. What is wrong with rules is no error here: 200 tells it.",
     ),
-    openapi_extra=RULES_BODY,
+    openapi_extra=ANY_RULES_BODY,
 )
 async def check_rules(request: Request) -> RulesChecked:
     """Check rules without keeping them: every problem at once, each with its place."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from api_gateway.dependencies import ContextDep, LauncherDep, ReaderDep, RunnerDep
@@ -27,6 +27,7 @@ from api_gateway.runs.schemas import (
     check_item,
     run_shown,
 )
+from api_gateway.times import Moment
 from reportgen_dagster.catalog.runs import RunFilter
 from reportgen_dagster.services import cancelling, links, manifests, rerunning, run_details, runs
 from reportgen_dagster.services.manifests import Manifest
@@ -62,14 +63,14 @@ def list_runs(
     state: Annotated[State | None, Query(description="Only runs in this state.")] = None,
     trigger: Annotated[Trigger | None, Query(description="Only runs that were accepted for this.")] = None,
     accepted_after: Annotated[
-        AwareDatetime | None,
+        Moment | None,
         Query(
             description="Only runs accepted at that time or later (RFC 3339).",
             examples=["2026-11-01T00:00:00Z"],
         ),
     ] = None,
     accepted_before: Annotated[
-        AwareDatetime | None,
+        Moment | None,
         Query(description="Only runs accepted earlier (RFC 3339).", examples=["2026-12-01T00:00:00Z"]),
     ] = None,
 ) -> Page[RunItem]:

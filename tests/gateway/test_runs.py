@@ -47,3 +47,13 @@ def test_another_users_run_cannot_be_cancelled(ann: User, bob: User, anybody) ->
     assert_problem(bob.http.post("/api/v1/runs/none/cancel"), 404)
     assert_problem(anybody.post(f"/api/v1/runs/{task}/cancel"), 401)
     assert ann.http.get(f"/api/task-status/{task}/").json()["status"] == "accepted"
+
+
+@pytest.mark.parametrize("told", ["0.5", "1764400000", "2026-11-29"])
+def test_a_number_or_a_day_is_no_moment(ann: User, told: str) -> None:
+    assert_problem(ann.http.get(f"/api/v1/runs?accepted_before={told}"), 400, "RFC 3339", "accepted_before")
+
+
+def test_a_moment_is_taken_as_rfc_3339_writes_it(ann: User) -> None:
+    for told in ("2026-11-29T06:00:00Z", "2026-11-29T06:00:00.5%2B01:00"):
+        assert ann.http.get(f"/api/v1/runs?accepted_before={told}").status_code == 200
