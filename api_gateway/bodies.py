@@ -32,22 +32,22 @@ _MAX_JSON_BYTES = 2 * MAX_RULES_BYTES
 _EXAMPLE = [{"output": "gross", "formula": "price * quantity"}, {"output": "desk", "formula": "desk_name"}]
 
 
-def _rules_body(json_schema: dict[str, Any]) -> dict[str, Any]:
+def _rules_body(yaml_schema: dict[str, Any], json_schema: dict[str, Any]) -> dict[str, Any]:
     yaml_example = "- {output: gross, formula: price * quantity}\n- {output: desk, formula: desk_name}\n"
     return {
         "requestBody": {
             "required": True,
             "description": "The rules, at most 1 MiB.",
             "content": {
-                YAML_TYPE: {"schema": {"type": "string"}, "example": yaml_example},
+                YAML_TYPE: {"schema": yaml_schema, "example": yaml_example},
                 JSON_TYPE: {"schema": json_schema, "example": _EXAMPLE},
             },
         }
     }
 
 
-RULES_BODY = _rules_body({"type": ["array", "object"]})
-ANY_RULES_BODY = _rules_body({})  # where the answer tells what is wrong with them
+RULES_BODY = _rules_body({"type": "string"}, {"type": ["array", "object"]})
+ANY_RULES_BODY = _rules_body({}, {})  # where the answer tells what is wrong with them
 
 
 class RulesInJsonRoute(APIRoute):
