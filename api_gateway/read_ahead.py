@@ -19,6 +19,7 @@ class ReadAhead:
     def __init__(self, cycle: RequestResponseCycle) -> None:
         """Stand between a request and the app that answers it, from its first byte on."""
         self._wait = cycle.receive
+        # uvicorn makes the cycle itself and hands its `receive` to the app: there is no other place to stand in.
         cycle.receive = self._receive  # type: ignore[method-assign]
         self._pieces: list[bytes] = []
         self._size = 0
