@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextvars import copy_context
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from api_gateway.envelope import bound_body
 from api_gateway.errors import StalledError
 
-BATCH_BYTES = 4 * 1024 * 1024  # what is parsed, hashed and written in one go in a thread
+BATCH_BYTES = 1024 * 1024  # what is parsed, hashed and written in one go in a thread
 IDLE_SECONDS = 30.0
 
 
@@ -35,12 +35,14 @@ async def pour(
         StalledError: If nothing came for too long; what came before that was handed on.
     """
     bound_body(request.scope, None)
-    writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    writing: asyncio.Future[None] = loop.create_future()
     writing.set_result(None)
     try:
         async for batch in _batches(request, idle_seconds):
             await writing
-            writing = asyncio.ensure_future(run_in_threadpool(_take_all, take, batch))
+            # `run_in_threadpool` takes turns of the loop before its thread begins, and each reads what is ahead first.
+            writing = loop.run_in_executor(None, copy_context().run, _take_all, take, batch)
         await writing
     finally:
         # The thread must be through with the files before they are closed.

@@ -11,7 +11,7 @@ RIGS = (
     ("framing", "10000"),
     ("refreshing", "1000"),
     ("uploads", "500"),
-    ("uploads", "0", "--size", "1GiB"),
+    ("large", "1GiB"),
     ("load", "--clients", "50", "--seconds", "120"),
     ("outage", "200", "120"),
     ("keys",),

@@ -25,6 +25,13 @@ from reportgen_dagster.supervisor.prepare import make_database
 from tests.conftest import database_beside
 
 START_SECONDS = 120
+SERVED = (
+    "--http",
+    "api_gateway.connections:BoundedProtocol",
+    "--ws",
+    "none",
+    "--no-access-log",
+)  # as it is by `reportgen up`
 
 
 @dataclass
@@ -53,7 +60,7 @@ class Gateway:
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "uvicorn", *arguments, "--no-access-log"],
+                [sys.executable, "-m", "uvicorn", *arguments, *SERVED],
                 env={**os.environ, **self.settings.environment()},
                 stdout=log,
                 stderr=log,
