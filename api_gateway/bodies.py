@@ -7,7 +7,7 @@ resource's schemas.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
@@ -17,11 +17,12 @@ from python_multipart.multipart import parse_options_header
 from api_gateway.envelope import bound_body
 from api_gateway.errors import MediaTypeError
 from reportgen_dagster.errors import BadRequestError
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services.uploads import MAX_RULES_BYTES, RulesText, rules_text
 
 JSON_TYPE = "application/json"
 YAML_TYPE = "application/yaml"
-_RULES_SYNTAXES: dict[str, Literal["yaml", "json"]] = {
+_RULES_SYNTAXES: dict[str, Syntax] = {
     YAML_TYPE: "yaml",
     "text/yaml": "yaml",
     "application/x-yaml": "yaml",

@@ -1,4 +1,4 @@
-"""The formats that reports are made in: their names, how their files end, what they are to HTTP.
+"""The formats that reports are made in: their names, how their files end, what they are to HTTP. And what rules are written in.
 
 What belongs here: what rules, engine, catalog and gateway all have to know of a format. What does not: how a file is written
 (engine/writers/, engine/pages/).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, get_args
 
+Syntax = Literal["yaml", "json"]  # in this order everywhere: `typing` keeps whichever comes first for both
 Format = Literal["csv", "json", "ndjson", "parquet", "xlsx", "html", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 PAGES: tuple[Format, ...] = ("html", "pdf")  # for people; the others hold every row

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api_gateway.named_reports.schemas import MAX_INPUTS, DatasetPick, Parameter, RulesetPick
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services.parameters import MAX_PARAMETERS
 from reportgen_dagster.services.preview import MAX_ROWS
 
@@ -35,7 +35,7 @@ class RulesBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str = Field(examples=["- {output: gross, formula: price * quantity}"])
-    syntax: Literal["yaml", "json"] = "yaml"
+    syntax: Syntax = "yaml"
 
 
 class PreviewBody(PreviewOptions):

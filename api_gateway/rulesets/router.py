@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -29,6 +29,7 @@ from api_gateway.rulesets.schemas import (
     ruleset_item,
 )
 from reportgen_dagster.errors import Problem, RulesError
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services import check, rulesets
 from reportgen_dagster.services.accounts import Caller
 from reportgen_dagster.services.context import Context
@@ -37,7 +38,6 @@ from reportgen_dagster.services.uploads import RulesText
 
 router = APIRouter(prefix="/api/v1/rulesets", tags=["rulesets"])
 
-Syntax = Literal["yaml", "json"]
 AsQuery = Annotated[
     Syntax | None,
     Query(

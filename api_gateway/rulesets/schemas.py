@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from reportgen_dagster.errors import Problem
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services.rulesets import RulesetHead
 
 
@@ -20,7 +20,7 @@ class RulesetItem(BaseModel):
         description="SHA-256 of the text.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
-    syntax: Literal["yaml", "json"] = Field(description="What it was put in.")
+    syntax: Syntax = Field(description="What it was put in.")
     title: str = Field(
         description="What the rules call themselves; empty if they do not.", examples=["Margin by desk"]
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from api_gateway.deliveries.schemas import DeliveryItem, delivery_item
 from api_gateway.reports.schemas import Links, RunItem, download_path, run_item
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services.run_checks import RunCheck
 from reportgen_dagster.services.run_details import ArtifactView, RunDetail
 from reportgen_dagster.settings import Settings
@@ -33,7 +34,7 @@ class PinnedRules(BaseModel):
     name: str = Field(examples=["margin"])
     version: int = Field(examples=[3])
     digest: str = Field(description="SHA-256 of its text.", examples=["9f" * 32])
-    syntax: Literal["yaml", "json"]
+    syntax: Syntax
     filename: str = Field(examples=["margin.yaml"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -12,6 +12,7 @@ from api_gateway.documentation import multipart_body, problems
 from api_gateway.multipart import FormShape, read_form
 from api_gateway.uploads.schemas import FilesUploaded, FileUploaded, RulesUploaded
 from reportgen_dagster.errors import MissingInputError
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services import check, uploads
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import judge_by_last_rules
@@ -42,7 +43,7 @@ async def upload_rules(
     caller: WriterDep,
     context: ContextDep,
     type_: Annotated[
-        Literal["json", "yaml"] | None,
+        Syntax | None,
         Query(alias="type", description="For a file whose name does not end in .json, .yaml or .yml."),
     ] = None,
 ) -> RulesUploaded:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
 
 from reportgen_dagster.defs.keys import schedule_name
 from reportgen_dagster.errors import CronError, ReportgenError, RulesError
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services.cron import check_cron, in_words
 from reportgen_dagster.services.definitions import ReportDefinition, RulesetDefinition, ScheduleDefinition
 
@@ -51,7 +51,7 @@ def listing(text: str, syntax: str) -> str:
     return f"{fence}{syntax}\n{text}\n{fence}"
 
 
-def _rules_problem(text: str, syntax: Literal["yaml", "json"]) -> str:
+def _rules_problem(text: str, syntax: Syntax) -> str:
     """Return what is wrong with rules by themselves, as Markdown; empty if nothing is."""
     from reportgen_dagster.rules.reading.loading import (
         read_ruleset,

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from reportgen_dagster.errors import RulesError, error_from_json
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services.child_processes import ChildProcesses, TooMuchError
 from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.uploads import RulesText
@@ -65,7 +66,7 @@ class Checker:
         explanation: dict[str, Any] = self._ask(rules, explain=True)["explanation"]
         return explanation
 
-    def rewrite(self, rules: RulesText, wanted: Literal["yaml", "json"]) -> str:
+    def rewrite(self, rules: RulesText, wanted: Syntax) -> str:
         """Return rules in a syntax; as they were put if they have that one.
 
         Raises:
@@ -134,7 +135,7 @@ def explain(rules: RulesText) -> dict[str, Any]:
     return _checker.explain(rules)
 
 
-def rewrite(rules: RulesText, wanted: Literal["yaml", "json"]) -> str:
+def rewrite(rules: RulesText, wanted: Syntax) -> str:
     """Return rules in a syntax; as they were put if they have that one. Comments are lost on the way.
 
     Raises:

@@ -16,10 +16,11 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 from reportgen_dagster.engine import sandbox
 from reportgen_dagster.errors import BadRequestError, Problem, ReportgenError, RulesError
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.rules.explain import explain
 from reportgen_dagster.rules.reading.loading import read_ruleset
 from reportgen_dagster.rules.reading.ruleset import Ruleset
@@ -87,7 +88,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _loaded(text: str, source: str, syntax: Literal["yaml", "json"]) -> Ruleset:
+def _loaded(text: str, source: str, syntax: Syntax) -> Ruleset:
     """Read rules; the same text is mostly asked of twice, without and with the files' columns."""
     return read_ruleset(text, source=source, syntax=syntax)
 

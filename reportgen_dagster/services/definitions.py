@@ -14,6 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import Row
 
 from reportgen_dagster.catalog import definitions as catalog
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.identity import locations
 from reportgen_dagster.services.context import Context
 
@@ -73,7 +74,7 @@ class ReportDefinition:
     is_pinned: bool
     ruleset_digest: str
     rules_text: str
-    syntax: Literal["yaml", "json"]
+    syntax: Syntax
     summary: dict[str, str] | None
     datasets: dict[str, str]
     parameters: dict[str, Any]
@@ -104,7 +105,7 @@ class RulesetDefinition:
     name: str
     version: int
     rules_text: str
-    syntax: Literal["yaml", "json"]
+    syntax: Syntax
     summary: dict[str, str] | None
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import Rejects, Run
 from reportgen_dagster.errors import BadRequestError, ConflictError, Problem
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.identity import digest_text
 from reportgen_dagster.services.attempts import Claim, claim_of
 from reportgen_dagster.services.context import Context
@@ -33,7 +34,7 @@ class ManifestRules(BaseModel):
     name: str = Field(description="The ruleset.", examples=["margin"])
     version: int = Field(description="Its version.", examples=[3])
     filename: str = Field(description="What the file was called; messages name it.", examples=["margin.yaml"])
-    syntax: Literal["yaml", "json"]
+    syntax: Syntax
     digest: str = _DIGEST
     text: str
 

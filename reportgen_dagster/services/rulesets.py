@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -15,6 +14,7 @@ from reportgen_dagster.catalog import accounts, rulesets
 from reportgen_dagster.catalog import reports as definitions
 from reportgen_dagster.catalog.tables import Ruleset, RulesetVersion
 from reportgen_dagster.errors import ConflictError, NotFoundError
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services import audit, cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, default_check
@@ -69,7 +69,7 @@ class RulesetHead:
     name: str
     number: int
     digest: str
-    syntax: Literal["yaml", "json"]
+    syntax: Syntax
     filename: str
     title: str
     description: str

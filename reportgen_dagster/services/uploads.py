@@ -10,13 +10,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from reportgen_dagster.catalog import datasets, rulesets
 from reportgen_dagster.catalog.tables import RulesetVersion
 from reportgen_dagster.engine.compression import MAGIC_BYTES, Unpacking, compression_of
 from reportgen_dagster.engine.headers import HEAD_BYTES, Header, read_header
 from reportgen_dagster.errors import BadRequestError, Problem, RulesError, TooLargeError
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services import audit, quotas
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.quotas import Room
@@ -25,7 +26,7 @@ from reportgen_dagster.storage.store import Stored
 DEFAULT = "default"  # the ruleset of the last upload; its files are the datasets `default-input` ...
 MAX_RULES_BYTES = 1024 * 1024
 MAX_FILENAME = 200
-_SYNTAXES: dict[str, Literal["yaml", "json"]] = {"yaml": "yaml", "yml": "yaml", "json": "json"}
+_SYNTAXES: dict[str, Syntax] = {"yaml": "yaml", "yml": "yaml", "json": "json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class RulesText:
 
     filename: str
     text: str
-    syntax: Literal["yaml", "json"]
+    syntax: Syntax
 
 
 # Judges the head of a file by its bytes and what it is to the rules; raises FileRefusedError.
@@ -250,12 +251,12 @@ def as_rules_text(version: RulesetVersion) -> RulesText:
     return RulesText(version.filename, version.text, as_syntax(version.syntax))
 
 
-def as_syntax(kept: str) -> Literal["yaml", "json"]:
+def as_syntax(kept: str) -> Syntax:
     """Return the syntax of rules as the catalog keeps it."""
     return _SYNTAXES[kept]
 
 
-def _syntax(filename: str, type_: str | None) -> Literal["yaml", "json"]:
+def _syntax(filename: str, type_: str | None) -> Syntax:
     ending = (type_ or filename.rpartition(".")[2]).lower()
     if ending not in _SYNTAXES:
         asked = f"type={type_}" if type_ else f"the ending of {filename}"

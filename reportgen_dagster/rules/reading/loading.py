@@ -10,11 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
 from reportgen_dagster.errors import Problem, RulesError
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.rules.expressions.faults import ExpressionError, Fault, nearest
 from reportgen_dagster.rules.expressions.formulas import translate
 from reportgen_dagster.rules.expressions.gate import (
@@ -51,9 +52,7 @@ _EXPRESSIONS: dict[str, tuple[Path, ExpressionContext]] = {
 }
 
 
-def load_ruleset(
-    text: str, *, source: str = "rules.yaml", syntax: Literal["yaml", "json"] = "yaml"
-) -> Ruleset:
+def load_ruleset(text: str, *, source: str = "rules.yaml", syntax: Syntax = "yaml") -> Ruleset:
     """Read rules that are to be used.
 
     Args:
@@ -70,9 +69,7 @@ def load_ruleset(
     return ruleset
 
 
-def read_ruleset(
-    text: str, *, source: str = "rules.yaml", syntax: Literal["yaml", "json"] = "yaml"
-) -> Ruleset:
+def read_ruleset(text: str, *, source: str = "rules.yaml", syntax: Syntax = "yaml") -> Ruleset:
     """Read rules that are to be judged; what is wrong with them by themselves is in `Ruleset.problems`.
 
     Args:

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
@@ -30,6 +30,7 @@ from ruamel.yaml.events import (
 )
 
 from reportgen_dagster.errors import Problem, RulesError
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.rules.reading.yaml_words import yaml_reason
 
 MAX_ALIASES = 50
@@ -120,7 +121,7 @@ def path_text(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def read_document(text: str, *, syntax: Literal["yaml", "json"], source: str) -> Located:
+def read_document(text: str, *, syntax: Syntax, source: str) -> Located:
     """Read one document.
 
     Args:

@@ -9,21 +9,20 @@ from __future__ import annotations
 import io
 import json
 import re
-from typing import Any, Literal
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from reportgen_dagster.formats import Syntax
 from reportgen_dagster.rules.reading.positions import WrittenInteger, WrittenNumber, read_document
 
 _INDENT = 2
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
-def in_syntax(
-    text: str, *, source: str, syntax: Literal["yaml", "json"], wanted: Literal["yaml", "json"]
-) -> str:
+def in_syntax(text: str, *, source: str, syntax: Syntax, wanted: Syntax) -> str:
     """Return a rules file in a syntax; as it is if it has that one already.
 
     Args:
