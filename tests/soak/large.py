@@ -79,19 +79,21 @@ async def _source(path: str, send: Callable[[Any], Any]) -> None:
 
 @dataclass
 class Growth:
-    """How much more memory a process has at most than when it began to be watched."""
+    """How much more memory a process has at most than when it was watched for the first time."""
 
     process: psutil.Process
     bytes: int = 0
+    begun: int = 0
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Watch it while the block runs."""
-        begun, over = self.process.memory_info().rss, threading.Event()
+        self.begun = self.begun or self.process.memory_info().rss
+        over = threading.Event()
 
         def watch() -> None:
             while not over.wait(0.02):
-                self.bytes = max(self.bytes, self.process.memory_info().rss - begun)
+                self.bytes = max(self.bytes, self.process.memory_info().rss - self.begun)
 
         thread = threading.Thread(target=watch)
         thread.start()
