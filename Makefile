@@ -33,6 +33,7 @@ lint: types layers  ## formatting, lint, types, layers
 
 types: setup-dev
 	$(BIN)/mypy
+	$(BIN)/mypy docs
 
 layers: setup-dev
 	$(BIN)/lint-imports

@@ -17,7 +17,16 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from reportgen_dagster.services import accounts, datasets, reports, rulesets, runs, schedules, uploads
+from reportgen_dagster.services import (
+    accounts,
+    datasets,
+    report_runs,
+    reports,
+    rulesets,
+    runs,
+    schedules,
+    uploads,
+)
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.reports import Pick, ReportWish
 from reportgen_dagster.settings import Settings
@@ -47,7 +56,7 @@ class World:
     def __init__(self, context: Context) -> None:
         self._context = context
         signed_in = accounts.register(context, email="ann@example.com", name="Ann", password=PASSWORD)
-        self.owner_id = signed_in.user["id"] if isinstance(signed_in.user, dict) else signed_in.user.id
+        self.owner_id = signed_in.user.id
 
     def fill(self) -> None:
         """Put datasets, rules and reports, and run each report."""
@@ -68,8 +77,8 @@ class World:
         for path in sorted(folder.glob("*.csv")):
             if not path.stem.startswith("expected"):
                 upload = uploads.receive(self._context, path.name, [path.read_bytes()], role=path.stem)
-                datasets.add_version(self._context, self.owner_id, f"{name}-{path.stem}", upload)
-                inputs[path.stem] = Pick(f"{name}-{path.stem}")
+                datasets.add_version(self._context, self.owner_id, f"{name}_{path.stem}", upload)
+                inputs[path.stem] = Pick(f"{name}_{path.stem}")
         rules = uploads.rules_text((folder / "rules.yaml").read_bytes(), "rules.yaml", None)
         rulesets.put_ruleset(self._context, self.owner_id, name, rules)
         wish = ReportWish(Pick(name), inputs, on_new_data=True, fresh_within_seconds=24 * 3600)
@@ -77,7 +86,7 @@ class World:
 
     def run(self, name: str) -> None:
         """Run a report and wait until it ended."""
-        run_id = reports.run_report(self._context, self.owner_id, name).id
+        run_id = report_runs.run_report(self._context, self.owner_id, name).id
         _until(lambda: runs.find_run(self._context, self.owner_id, run_id).state in FINAL, f"{name} was made")
 
 

@@ -67,7 +67,8 @@ def build_definitions(settings: Settings) -> Definitions:
             resources=RESOURCES,
         )
     known = _load_all(settings) if settings.database_url else Everything()
-    sound, broken = part_reports(known.reports)
+    location_page = f"{settings.dagster_path}/locations/{location_name(settings.shard)}"
+    sound, broken = part_reports(known.reports, location_page)
     return Definitions(
         jobs=[generate_report, profile_datasets],
         assets=[

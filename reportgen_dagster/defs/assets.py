@@ -47,6 +47,7 @@ from reportgen_dagster.defs.keys import (
 from reportgen_dagster.defs.service import Service
 from reportgen_dagster.errors import ReportgenError
 from reportgen_dagster.formats import DEFAULT_FORMATS
+from reportgen_dagster.identity import slug
 from reportgen_dagster.services import attempts, generation, publications, report_runs
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.definitions import DatasetDefinition, ReportDefinition, RulesetDefinition
@@ -55,6 +56,7 @@ from reportgen_dagster.services.publications import Reportable
 
 Event = MaterializeResult[None] | AssetCheckResult
 Thing = TypeVar("Thing")
+MOST_TAG = 63  # letters of a tag's value, says Dagster
 _SHOWN_FORMATS = 2  # an asset has three kinds at most, and one is the engine
 _log = logging.getLogger(__name__)
 
@@ -116,12 +118,19 @@ class SoundReport:
     checks: list[AssetCheckSpec]
 
 
-def part_reports(reports: Sequence[ReportDefinition]) -> tuple[list[SoundReport], list[AssetSpec]]:
-    """Build the definition of each report; where that fails, an asset without checks that tells why. The others load."""
+def part_reports(
+    reports: Sequence[ReportDefinition], location_page: str = ""
+) -> tuple[list[SoundReport], list[AssetSpec]]:
+    """Build the definition of each report; where that fails, an asset without checks that tells why. The others load.
+
+    Args:
+        reports: The reports.
+        location_page: The path of the UI's pages on this code location.
+    """
     sound, broken = [], []
     for report in reports:
         try:
-            sound.append(SoundReport(report, _report_spec(report), _check_specs(report)))
+            sound.append(SoundReport(report, _report_spec(report, location_page), _check_specs(report)))
         except Exception as error:
             broken.append(_problem_spec(report_key(report.owner_id, report.name), "reports", error))
     return sound, broken
@@ -166,7 +175,7 @@ def _report_assets(name: str, reports: Sequence[SoundReport]) -> AssetsDefinitio
     return materialize_reports
 
 
-def _report_spec(report: ReportDefinition) -> AssetSpec:
+def _report_spec(report: ReportDefinition, location_page: str) -> AssetSpec:
     datasets = [dataset_key(report.owner_id, name) for name in dict.fromkeys(report.datasets.values())]
     return AssetSpec(
         report_key(report.owner_id, report.name),
@@ -175,8 +184,8 @@ def _report_spec(report: ReportDefinition) -> AssetSpec:
         kinds={"duckdb", *_formats(report)[:_SHOWN_FORMATS]},
         owners=_owners(report.owner_email),
         code_version=report.ruleset_digest[:12],
-        description=report_description(report),
-        tags={"reportgen/paused": "true"} if report.paused else {},
+        description=report_description(report, location_page),
+        tags=_report_tags(report),
         metadata={
             "ruleset version": report.ruleset_version,
             "schedules": [f"{schedule.cron} {schedule.timezone}" for schedule in report.schedules],
@@ -185,6 +194,18 @@ def _report_spec(report: ReportDefinition) -> AssetSpec:
         },
         skippable=True,
     )
+
+
+def _report_tags(report: ReportDefinition) -> dict[str, str]:
+    """Return what reports are looked up by in the UI."""
+    said = {
+        "reportgen/scheduled": bool(report.schedules),
+        "reportgen/on_new_data": report.on_new_data,
+        "reportgen/paused": report.paused,
+    }
+    return {"reportgen/ruleset": slug(report.ruleset_name)[:MOST_TAG]} | {
+        tag: "true" for tag, holds in said.items() if holds
+    }
 
 
 def _formats(report: ReportDefinition) -> list[str]:

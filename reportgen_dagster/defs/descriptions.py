@@ -17,8 +17,13 @@ from reportgen_dagster.services.definitions import ReportDefinition, RulesetDefi
 _FENCES = re.compile("`+")
 
 
-def report_description(report: ReportDefinition) -> str:
-    """Return what a report is, of what it is made, when it runs, its rules and their steps as a graph."""
+def report_description(report: ReportDefinition, location_page: str) -> str:
+    """Return what a report is, of what it is made, when it runs, its rules and their steps as a graph.
+
+    Args:
+        report: The report.
+        location_page: The path of the UI's pages on its code location.
+    """
     follows = "stays with it" if report.is_pinned else "follows the latest"
     files = [f"- `{file}`: the dataset {dataset}" for file, dataset in report.datasets.items()]
     parts = [
@@ -27,9 +32,9 @@ def report_description(report: ReportDefinition) -> str:
         f"A report of {report.owner_email}, by version {report.ruleset_version} of the ruleset"
         f" {report.ruleset_name} ({follows}).",
         "\n".join(files),
-        _times(report),
-        *_graph(report.summary),
+        _times(report, location_page),
         listing(report.rules_text, report.syntax),
+        *_graph(report.summary),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -70,19 +75,21 @@ def _told(summary: Mapping[str, str] | None, name: str) -> list[str]:
     return [known.get("title") or name, *filter(None, [known.get("description")])]
 
 
-def _times(report: ReportDefinition) -> str:
-    lines = [_time(schedule) for schedule in report.schedules]
+def _times(report: ReportDefinition, location_page: str) -> str:
+    lines = [_time(schedule, location_page) for schedule in report.schedules]
     lines += ["- when a dataset has a new version"] if report.on_new_data else []
     return "\n".join(["It runs:", "", *lines]) if lines else "It runs when somebody asks for it."
 
 
-def _time(schedule: ScheduleDefinition) -> str:
+def _time(schedule: ScheduleDefinition, location_page: str) -> str:
     try:
         check_cron(schedule.cron, schedule.timezone)
     except CronError as error:
         return f"- **not** by the schedule {schedule.name}, which cannot be understood: {error.detail}"
     paused = " (paused)" if schedule.paused else ""
-    return f"- {in_words(schedule.cron)} ({schedule.timezone}): `{schedule_name(schedule.id)}`{paused}"
+    name = schedule_name(schedule.id)
+    page = f"{location_page}/schedules/{name}"  # the job's, as every schedule's: the UI does not list it under the asset
+    return f"- {in_words(schedule.cron)} ({schedule.timezone}): [{name}]({page}){paused}"
 
 
 def problem_words(error: Exception) -> str:
@@ -94,4 +101,4 @@ def problem_words(error: Exception) -> str:
 
 def _graph(summary: Mapping[str, str] | None) -> list[str]:
     graph = (summary or {}).get("graph")
-    return [listing(graph, "mermaid")] if graph else []
+    return ["Its steps, for what draws Mermaid:", listing(graph, "mermaid")] if graph else []

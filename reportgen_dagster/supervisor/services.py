@@ -60,7 +60,7 @@ def code_server(shard: int) -> Service:
             *("--location-name", location_name(shard), "-h", "{listen}", "-p", "{code_server_port}"),
             *("--log-format", "{dagster_log_format}"),
         ),
-        (*DAGSTER, "SHARD", "AUDIT_RETENTION_DAYS"),
+        (*DAGSTER, "SHARD", "AUDIT_RETENTION_DAYS", "DAGSTER_PATH"),
         shard,
     )
 

@@ -68,6 +68,17 @@ def test_a_scheduled_report_is_an_asset_made_of_its_files_and_rules(ann: Ann) ->
     }
 
 
+def test_a_report_leads_to_its_schedules_and_is_found_by_what_runs_it(ann: Ann) -> None:
+    view = ann.schedule()
+    behind_a_proxy = ann.context.settings.model_copy(update={"dagster_path": "/dagster"})
+    graph = _definitions(behind_a_proxy).resolve_asset_graph()
+    node = graph.get(report_key(ann.id, "trades"))
+    name = schedule_name(view.id)
+    assert f"[{name}](/dagster/locations/reports/schedules/{name})" in node.description
+    assert node.tags.items() >= {"reportgen/ruleset": "trades", "reportgen/scheduled": "true"}.items()
+    assert "reportgen/paused" not in node.tags
+
+
 def test_a_schedule_has_cron_time_zone_and_state(ann: Ann) -> None:
     view = ann.schedule(cron="30 6 * * mon-fri")
     shown = _definitions(ann.context.settings).get_schedule_def(schedule_name(view.id))

@@ -94,7 +94,10 @@ def test_the_settings_are_those_that_the_service_needs(service: Service, tmp_pat
     fields = {name.upper() for name in Settings.model_fields}
     assert set(service.settings) <= fields | OF_DAGSTER
     settings = Settings(
-        home=tmp_path, database_url=SecretStr("postgresql://host/db"), broker_url=SecretStr("redis://host")
+        home=tmp_path,
+        database_url=SecretStr("postgresql://host/db"),
+        broker_url=SecretStr("redis://host"),
+        dagster_path=UI_PATH,
     )
     given = {name.removeprefix("REPORTGEN_") for name in local_environment(settings)}
     assert set(service.settings) - DERIVED <= given
@@ -106,6 +109,7 @@ def test_the_settings_are_valid_and_agree_with_each_other() -> None:
     assert environment["REPORTGEN_DAGSTER_DATABASE_URL"] == settings.dagster_database_url
     assert environment["DAGSTER_HOME"] == f"{environment['REPORTGEN_HOME']}/dagster"
     assert environment["REPORTGEN_HOME"] == HOME
+    assert _environment("code-server")["REPORTGEN_DAGSTER_PATH"] == UI_PATH
     prepare = _environment("prepare")
     assert prepare["REPORTGEN_CODE_SERVER_HOST"] in COMPOSED
     assert prepare["REPORTGEN_CODE_SERVER_PORT"] == str(settings.code_server_port)
