@@ -20,6 +20,7 @@ from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, default_check
 from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, may_exist, nearest_name
 from reportgen_dagster.services.preconditions import WHATEVER, Precondition, fingerprint
+from reportgen_dagster.services.rules_facts import RulesFacts
 from reportgen_dagster.services.runs import pin_rules
 from reportgen_dagster.services.uploads import RulesText, as_rules_text, as_syntax
 
@@ -125,7 +126,7 @@ def put_rules(
         accounts.lock_definitions(session, owner_id)
         present = rulesets.find(session, owner_id, plain)
         expected.check(_latest(session, present).fingerprint if present else None)
-        version = pin_rules(session, owner_id, plain, rules, facts)
+        version = _noted_version(session, owner_id, plain, rules, facts)
         return PutRules(_head(plain, version), is_made=present is None)
 
 
@@ -145,9 +146,7 @@ def put_ruleset(
     facts = (check or default_check())(rules, None)
     with context.catalog.transaction() as session:
         accounts.lock_definitions(session, owner_id)
-        version = pin_rules(session, owner_id, plain, rules, facts)
-        audit.note(session, "rules-changed", owner_id, f"ruleset/{plain}@{version.number}")
-        return _version(version)
+        return _version(_noted_version(session, owner_id, plain, rules, facts))
 
 
 def list_rulesets(context: Context, owner_id: str) -> list[RulesetView]:
@@ -297,6 +296,14 @@ def find_version(session: Session, ruleset: Ruleset, number: int | None) -> Rule
         known = f"; the latest is {last.number}" if last else ""
         raise NotFoundError(f"The ruleset {ruleset.name} has no version {number}{known}.")
     return found
+
+
+def _noted_version(
+    session: Session, owner_id: str, name: str, rules: RulesText, facts: RulesFacts
+) -> RulesetVersion:
+    version = pin_rules(session, owner_id, name, rules, facts)
+    audit.note(session, "rules-changed", owner_id, f"ruleset/{name}@{version.number}")
+    return version
 
 
 def _latest(session: Session, ruleset: Ruleset) -> RulesetHead:

@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from api_gateway.connections import BoundedProtocol
 from api_gateway.main import create_app
@@ -142,6 +143,19 @@ def ann(server: Server) -> User:
 @pytest.fixture
 def bob(server: Server) -> User:
     return User(server.url)
+
+
+@pytest.fixture
+def admin(server: Server) -> Iterator[User]:
+    """The only admin."""
+    made = User(server.url)
+    with server.context.catalog.transaction() as session:
+        session.execute(
+            text("UPDATE users SET role = CASE id WHEN :id THEN 'admin' ELSE 'user' END"), {"id": made.id}
+        )
+    yield made
+    with server.context.catalog.transaction() as session:
+        session.execute(text("UPDATE users SET role = 'user' WHERE id = :id"), {"id": made.id})
 
 
 @pytest.fixture

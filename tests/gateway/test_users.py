@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx2
 import pytest
 from sqlalchemy import text
@@ -12,19 +10,6 @@ from tests.gateway.conftest import Server, User, assert_problem
 
 USERS = "/api/v1/users"
 AUDIT = "/api/v1/audit"
-
-
-@pytest.fixture
-def admin(server: Server) -> Iterator[User]:
-    """The only admin."""
-    made = User(server.url)
-    with server.context.catalog.transaction() as session:
-        session.execute(
-            text("UPDATE users SET role = CASE id WHEN :id THEN 'admin' ELSE 'user' END"), {"id": made.id}
-        )
-    yield made
-    with server.context.catalog.transaction() as session:
-        session.execute(text("UPDATE users SET role = 'user' WHERE id = :id"), {"id": made.id})
 
 
 def events(admin: User, **filters: str) -> list[dict]:
