@@ -32,9 +32,11 @@ _FILES = text(
 
 _CONTRADICTIONS = text(
     """
-    SELECT format('Run %s succeeded but has no report.', id) FROM runs r
-    WHERE state = 'succeeded' AND expired_at IS NULL AND NOT EXISTS (
-        SELECT FROM artifacts a WHERE a.run_id = r.id AND a.format = 'csv')
+    -- A success names its formats; those from before there were formats are CSV.
+    SELECT format('Run %s succeeded but has no report as %s.', r.id, made.format)
+    FROM runs r, jsonb_array_elements_text(coalesce(nullif(r.formats, 'null'), '["csv"]')) AS made(format)
+    WHERE r.state = 'succeeded' AND r.expired_at IS NULL AND NOT EXISTS (
+        SELECT FROM artifacts a WHERE a.run_id = r.id AND a.format = made.format)
     UNION ALL
     SELECT format('Run %s is %s but has a report.', r.id, r.state) FROM runs r
     WHERE state <> 'succeeded' AND EXISTS (SELECT FROM artifacts a WHERE a.run_id = r.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +10,7 @@ from sqlalchemy import make_url, text
 
 from reportgen_dagster.catalog.session import short_lived_engine
 from reportgen_dagster.catalog.tables import User
+from reportgen_dagster.formats import media_type
 from reportgen_dagster.identity import new_id
 from reportgen_dagster.services import attempts, runs, uploads
 from reportgen_dagster.services.attempts import Claim, NewArtifact
@@ -72,14 +73,16 @@ class World:
         with self.context.store.work_folder("test") as work:
             return attempts.fetch_files(self.context, claimed, work)[name].read_bytes()
 
-    def publish(self, claimed: Claim, content: bytes = b"total\n2\n4\n") -> bool:
+    def publish(
+        self, claimed: Claim, content: bytes = b"total\n2\n4\n", formats: Sequence[str] = ("csv",)
+    ) -> bool:
         with self.context.store.new_blob() as blob:
             blob.write(content)
             stored = blob.finish()
         return attempts.publish(
             self.context,
             claimed,
-            artifacts=[NewArtifact("csv", stored, "text/csv")],
+            artifacts=[NewArtifact(name, stored, media_type(name)) for name in formats],
             rejects=None,
             outcome=OUTCOME,
         )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
@@ -33,9 +33,9 @@ def note(storage: PostgresRunStorage, dagster_run_id: str, status: DagsterRunSta
     storage.add_run(DagsterRun("generate_report", run_id=dagster_run_id, status=status, tags=tags))
 
 
-def finished_run(world: World, dagster_run_id: str = "d") -> str:
+def finished_run(world: World, dagster_run_id: str = "d", formats: Sequence[str] = ("csv",)) -> str:
     run_id = world.run()
-    world.publish(world.claim(run_id, dagster_run_id))
+    world.publish(world.claim(run_id, dagster_run_id), formats=formats)
     attempts.end(world.context, dagster_run_id, "done")
     return run_id
 
@@ -94,6 +94,30 @@ def test_a_catalog_that_contradicts_itself_is_found(
     world.sql(damage)
     (sentence,) = fsck(world.context)
     assert told in sentence
+
+
+def test_a_report_is_missed_in_the_formats_alone_that_were_made(
+    world: World, dagster_runs: PostgresRunStorage
+) -> None:
+    run_id = finished_run(world, formats=("json", "xlsx"))
+    note(dagster_runs, "d", DagsterRunStatus.SUCCESS, run_id)
+    assert fsck(world.context) == []
+    world.sql("DELETE FROM artifacts WHERE format = 'json'")
+    assert fsck(world.context) == [f"Run {run_id} succeeded but has no report as json."]
+    world.sql("DELETE FROM artifacts")
+    assert len(fsck(world.context)) == 2
+
+
+def test_a_report_from_before_there_were_formats_is_csv(
+    world: World, dagster_runs: PostgresRunStorage
+) -> None:
+    run_id = finished_run(world)
+    note(dagster_runs, "d", DagsterRunStatus.SUCCESS, run_id)
+    for unknown in ("NULL", "'null'"):
+        world.sql(f"UPDATE runs SET formats = {unknown}")
+        assert fsck(world.context) == []
+    world.sql("DELETE FROM artifacts")
+    assert fsck(world.context) == [f"Run {run_id} succeeded but has no report as csv."]
 
 
 def test_a_failed_run_may_have_rejects_that_are_counted(
