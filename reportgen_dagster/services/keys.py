@@ -147,7 +147,7 @@ def _changing(settings: Settings) -> Iterator[Path]:
     if settings.secret_key is not None:
         raise ConflictError(
             "The key is REPORTGEN_SECRET_KEY, so it is changed there.",
-            hint="docs/operating.md tells how, with REPORTGEN_SECRET_KEY_PREVIOUS.",
+            hint="docs/accounts.md tells how, with REPORTGEN_SECRET_KEY_PREVIOUS.",
         )
     _kept(settings.home)
     folder = os.open(settings.home, os.O_RDONLY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,8 @@ from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services import accounts, audit, keys
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.settings import Settings
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -71,6 +74,14 @@ def test_a_key_that_leaked_is_retired_at_once(kept: Context) -> None:
         keys.retire(kept, "nothing")
     told = [event.action for event in audit.list_events(kept)[0]]
     assert told[:2] == ["key-retired", "key-rotated"]
+
+
+def test_whoever_set_the_key_is_sent_to_the_page_that_tells_how_to_change_it(context: Context) -> None:
+    with pytest.raises(ConflictError) as refusal:
+        keys.rotate(context)
+    page = re.search(r"docs/\w+\.md", refusal.value.case_hint)
+    assert page
+    assert "as `REPORTGEN_SECRET_KEY_PREVIOUS`" in (ROOT / page[0]).read_text()
 
 
 def test_the_file_is_for_its_owner_and_forgets_what_is_retired(kept: Context) -> None:
