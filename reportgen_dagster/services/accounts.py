@@ -137,7 +137,10 @@ def login(context: Context, *, email: str, password: str, client: Client | None 
         user = catalog.find_user(transaction, address) if address else None
         known = _is_known(transaction, user.id if user else "", come_from)
     counters = _sign_in_counters(address or email.strip().lower(), come_from, known=known)
-    attempt = throttling.admit(context, counters)
+    thing = f"user/{user.id}" if user else ""
+    attempt = throttling.admit(
+        context, counters, tell=lambda session: audit.note(session, "sign-in-throttled", None, thing)
+    )
     fits, new_hash = verify_password(password, user.password_hash if user else None)
     with context.catalog.transaction() as transaction:
         fresh = catalog.lock_user(transaction, user.id) if user and fits else None
@@ -147,7 +150,7 @@ def login(context: Context, *, email: str, password: str, client: Client | None 
             if new_hash:
                 catalog.set_password_hash(transaction, fresh.id, new_hash)
             return _sign_in(context, transaction, fresh, come_from)
-        audit.note(transaction, "sign-in-refused", None, f"user/{user.id}" if user else "")
+        audit.note(transaction, "sign-in-refused", None, thing)
     _log.info("sign-in refused")
     raise AuthenticationError("E-mail or password is wrong.")
 

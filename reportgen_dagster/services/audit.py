@@ -1,6 +1,7 @@
 """Use case: the audit: who did what to which thing, when and from where; only added to.
 
 What belongs here: what is worth an event, noting one, showing them. What does not: secrets, contents of files, rows of data.
+What may come without bound, as attempts that are throttled, is noted once an hour for each account and address.
 An event is written in the transaction of what it tells of: the one is never there without the other.
 """
 
@@ -24,10 +25,13 @@ Action = Literal[
     "register",
     "sign-in",
     "sign-in-refused",
+    "sign-in-throttled",
     "sign-out",
     "refresh-reused",
     "session-ended",
     "password-changed",
+    "password-refused",
+    "password-throttled",
     "token-made",
     "token-deleted",
     "user-changed",

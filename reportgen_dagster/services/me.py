@@ -108,12 +108,19 @@ def change_password(context: Context, caller: Caller, *, old: str, new: str) -> 
     if problems:
         raise BadRequestError(problems=problems)
     counter = Counter(throttling.DEVICE, f"password of {caller.user_id}")
-    throttling.admit(context, [counter])
+    thing = f"user/{caller.user_id}"
+    throttling.admit(
+        context,
+        [counter],
+        tell=lambda session: audit.note(session, "password-throttled", caller.user_id, thing),
+    )
     with context.catalog.transaction() as session:
         user = accounts.find_user_by_id(session, caller.user_id)
         known_hash = user.password_hash if user else None
     fits, _ = verify_password(old, known_hash)
     if not fits:
+        with context.catalog.transaction() as session:
+            audit.note(session, "password-refused", caller.user_id, thing)
         raise BadRequestError(problems=[Problem("is not your password", path="old")])
     new_hash = hash_password(new)
     with context.catalog.transaction() as session:
@@ -125,7 +132,7 @@ def change_password(context: Context, caller: Caller, *, old: str, new: str) -> 
         throttling.forget(session, counter)
         accounts.revoke_sessions_of(session, user.id, "password changed", but=caller.session_id)
         api_tokens.remove_all(session, user.id)
-        audit.note(session, "password-changed", user.id, f"user/{user.id}")
+        audit.note(session, "password-changed", user.id, thing)
 
 
 def list_sessions(context: Context, caller: Caller) -> list[SessionView]:

@@ -8,7 +8,7 @@ digests only: an unknown e-mail counts like a known one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -59,6 +59,7 @@ class Limit:
 ACCOUNT = Limit("account", timedelta(days=1), free=5, most=100)
 DEVICE = Limit("device", timedelta(days=1), free=5, most=100)
 ADDRESS = Limit("address", timedelta(hours=1), free=100, most=1000)
+REFUSALS = Limit("refusals", timedelta(hours=1), free=1, most=1)  # of many the first is told
 REFRESH = Limit("refresh", timedelta(minutes=1), free=100, most=100)
 
 
@@ -93,14 +94,23 @@ def by_address(limit: Limit, address: str) -> list[Counter]:
     return [Counter(limit, _network(address))]
 
 
-def admit(context: Context, counters: Sequence[Counter]) -> list[str]:
+def admit(
+    context: Context, counters: Sequence[Counter], *, tell: Callable[[Session], None] | None = None
+) -> list[str]:
     """Count an attempt; return the ids that `take_back` takes.
+
+    Args:
+        context: The installation.
+        counters: What it counts for.
+        tell: Notes a refusal in its transaction; called once an hour for what is refused, however often that is.
 
     Raises:
         TooManyError: If it may not be now.
     """
     with context.catalog.transaction() as session:
         seconds, ids = _admit(session, counters)
+        if tell is not None and seconds > 0 and _is_first_refusal(session, counters):
+            tell(session)
     if seconds > 0:
         told = math.ceil(seconds)
         raise TooManyError(f"Too many attempts; the next one may be in {told} seconds.", retry_seconds=told)
@@ -126,12 +136,19 @@ def remove_old(context: Context) -> None:
 
 def _admit(session: Session, counters: Sequence[Counter]) -> tuple[float, list[str]]:
     throttling.lock(session, [counter.key for counter in counters])
-    waits = [
-        counter.limit.wait(throttling.counted(session, counter.key, counter.limit.window))
-        for counter in counters
-    ]
-    seconds = max(waits, default=0)
+    seconds = max((_wait(session, counter) for counter in counters), default=0)
     return seconds, [] if seconds > 0 else [throttling.add(session, counter.key) for counter in counters]
+
+
+def _wait(session: Session, counter: Counter) -> float:
+    return counter.limit.wait(throttling.counted(session, counter.key, counter.limit.window))
+
+
+def _is_first_refusal(session: Session, counters: Sequence[Counter]) -> bool:
+    """Tell whether what has to wait the longest was not refused within the last hour; from now on it was."""
+    longest = max(counters, key=lambda counter: _wait(session, counter))
+    seconds, _ = _admit(session, [Counter(REFUSALS, longest.key)])
+    return seconds <= 0
 
 
 def _network(address: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -32,19 +34,18 @@ class Scene:
     terminal: Terminal
     finish: Callable[..., None]
 
-    def asked(self, method: str, path: str, *, by: User | None = None, **more: object) -> httpx2.Response:
-        answer = (by or self.ann).http.request(method, path, **more)  # type: ignore[arg-type] - of the caller
+    def asked(self, method: str, path: str, *, by: User | None = None, **more: Any) -> httpx2.Response:
+        answer = (by or self.ann).http.request(method, path, **more)
         assert answer.is_success, answer.text
         return answer
 
-    def signed_in(self, password: str = "pass123") -> httpx2.Response:
-        return self.ann.http.post("/api/auth/login", json={"email": self.ann.email, "password": password})
+    def sign_in(self, **changed: str) -> httpx2.Response:
+        body = {"email": self.ann.email, "password": "pass123", **changed}
+        return self.ann.http.post("/api/auth/login", json=body)
 
 
 @pytest.fixture
-def scene(
-    server: Server, admin: User, ann: User, finish: Callable[..., None], tmp_path: Path
-) -> Scene:
+def scene(server: Server, admin: User, ann: User, finish: Callable[..., None], tmp_path: Path) -> Scene:
     """The keys that commands change are those of another home."""
     settings = server.settings.model_copy(update={"home": tmp_path})
     return Scene(admin, ann, Terminal(replace(server.context, settings=settings), tmp_path), finish)
@@ -55,11 +56,31 @@ def _register(scene: Scene) -> None:
 
 
 def _sign_in(scene: Scene) -> None:
-    assert scene.signed_in().status_code == 200
+    assert scene.sign_in().status_code == 200
 
 
 def _mistype(scene: Scene) -> None:
-    assert scene.signed_in("wrong-one").status_code == 401
+    assert scene.sign_in(password="wrong-one").status_code == 401
+
+
+def _until_throttled(attempt: Callable[[], httpx2.Response]) -> None:
+    """Go on with it well into the time in which it is refused."""
+    throttled = 0
+    while throttled < 5:
+        throttled += attempt().status_code == 429
+
+
+def _go_on_mistyping(scene: Scene) -> None:
+    _until_throttled(lambda: scene.sign_in(password="wrong-one"))
+
+
+def _mistype_old_password(scene: Scene) -> httpx2.Response:
+    wrong = {"old": "wrong-one", "new": "pass456"}
+    return scene.ann.http.post("/api/v1/me/password", json=wrong)
+
+
+def _go_on_mistyping_old_password(scene: Scene) -> None:
+    _until_throttled(lambda: _mistype_old_password(scene))
 
 
 def _sign_out(scene: Scene) -> None:
@@ -168,12 +189,15 @@ DONE: list[tuple[str, Callable[[Scene], object]]] = [
     ("sign-in", _register),
     ("sign-in", _sign_in),
     ("sign-in-refused", _mistype),
+    ("sign-in-throttled", _go_on_mistyping),
     ("sign-out", _sign_out),
     ("refresh-reused", _refresh_twice),
     ("session-ended", _end_sessions),
     ("session-ended", _end_a_session),
     ("password-changed", _change_password),
     ("password-changed", _set_password),
+    ("password-refused", _mistype_old_password),
+    ("password-throttled", _go_on_mistyping_old_password),
     ("token-made", _make_token),
     ("token-deleted", _delete_token),
     ("user-changed", _change_user),
@@ -202,3 +226,17 @@ def test_what_is_done_is_noted_once(scene: Scene, action: str, do: Callable[[Sce
 
 def test_every_action_that_there_is_is_done_here() -> None:
     assert {action for action, _ in DONE} == set(ACTIONS)
+
+
+def test_what_is_throttled_is_told_once_for_an_account_without_names_of_others(
+    scene: Scene, anybody: httpx2.Client
+) -> None:
+    """Unknown accounts count as known ones do, and leave nothing but where they came from."""
+    before = {event["id"] for event in events(scene.admin, action="sign-in-throttled")}
+    nobody = {"email": f"{uuid4().hex}@example.com", "password": "wrong-one"}
+    _until_throttled(lambda: anybody.post("/api/auth/login", json=nobody))
+    _go_on_mistyping(scene)
+    told = [one for one in events(scene.admin, action="sign-in-throttled") if one["id"] not in before]
+    assert [(one["thing"], one["user_id"]) for one in told] == [(f"user/{scene.ann.id}", None), ("", None)]
+    assert {one["address"] for one in told} == {"127.0.0.1"}
+    assert nobody["email"] not in str(told)
