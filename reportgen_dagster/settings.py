@@ -249,7 +249,9 @@ class Settings(BaseSettings):
     )
     max_upload_bytes: int = Field(10 * 1000**3, ge=1, description="Largest file that an upload may bring.")
     stored_bytes_per_user: int = Field(
-        1000**4, ge=0, description="Bytes that one user may have in storage, reports among them; 0: no bound."
+        1000**4,
+        ge=0,
+        description="Bytes that one user may have in storage, reports and rules among them; 0: no bound.",
     )
     files_per_user: int = Field(
         1_000_000,

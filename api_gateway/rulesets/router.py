@@ -133,7 +133,7 @@ async def explain_rules(request: Request) -> RulesExplained:
     response_description="The latest version, which has this text.",
     responses={
         201: {"description": "The ruleset was made.", "model": RulesetItem},
-        **problems(400, 401, 412, 413, 415, 503, status_400=_WRONG_RULES),
+        **problems(400, 401, 412, 413, 415, 429, 503, status_400=_WRONG_RULES),
     },
     openapi_extra=RULES_BODY,
 )

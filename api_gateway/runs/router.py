@@ -144,6 +144,7 @@ def get_run_manifest(run_id: str, caller: ReaderDep, context: ContextDep) -> Man
         404,
         409,
         422,
+        429,
         503,
         status_400="An Idempotency-Key that cannot be one.",
         status_409="The run's files were old and removed, or a request with the same Idempotency-Key is just being carried out.",

@@ -33,6 +33,7 @@ FILES_SHAPE = FormShape(files={"input": "input", "reference": "reference"})
         408,
         413,
         415,
+        429,
         503,
         status_400="The rules have problems; `errors` lists every one with its place.",
     ),

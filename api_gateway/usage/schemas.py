@@ -16,7 +16,8 @@ class UsageShown(BaseModel):
     """What the caller uses and may use."""
 
     stored_bytes: Measure = Field(
-        description="Bytes in storage: files, reports and rejects, the same bytes once, and what open uploads will bring."
+        description="Bytes in storage: files, reports and rejects, the same bytes once; each version of rules; and what open"
+        " uploads will bring."
     )
     files: Measure = Field(
         description="Versions of datasets, last uploads and files of single runs among them."

@@ -27,6 +27,13 @@ _FILES = text(
     ) AS distinct_files
     """
 )
+# A text lies in the database once for each version.
+_RULES = text(
+    """
+    SELECT coalesce(sum(octet_length(v.text)), 0) FROM ruleset_versions v JOIN rulesets r ON r.id = v.ruleset_id
+    WHERE r.owner_id = :owner_id
+    """
+)
 _OPEN_UPLOADS = text(
     """
     SELECT count(*) AS open_uploads, coalesce(sum(size_bytes), 0) AS promised_bytes FROM resumable_uploads
@@ -40,7 +47,7 @@ class Usage:
     """What one owner uses.
 
     Attributes:
-        stored_bytes: Bytes in storage: versions of datasets, reports, rejects; the same bytes count once.
+        stored_bytes: Bytes of versions of datasets, reports and rejects, the same bytes once, and of each version of rules.
         files: Versions of datasets, those of last uploads and of single runs among them.
         open_uploads: Resumable uploads that have not come whole.
         promised_bytes: What these will have.
@@ -57,9 +64,10 @@ class Usage:
 def of_owner(session: Session, owner_id: str) -> Usage:
     """Return what an owner uses."""
     files = session.execute(_FILES, {"owner_id": owner_id}).one()
+    rules_bytes = session.scalar(_RULES, {"owner_id": owner_id}) or 0
     uploads = session.execute(_OPEN_UPLOADS, {"owner_id": owner_id}).one()
     return Usage(
-        stored_bytes=int(files.stored_bytes),
+        stored_bytes=int(files.stored_bytes + rules_bytes),
         files=int(files.files),
         open_uploads=uploads.open_uploads,
         promised_bytes=int(uploads.promised_bytes),

@@ -88,7 +88,7 @@ def room_for_files(context: Context, owner_id: str, *, files: int = 1) -> Room:
 
 
 def check_added(context: Context, session: Session, owner_id: str) -> None:
-    """Refuse files and open uploads that were just added, if a user has more than is allowed with them.
+    """Refuse files, rules and open uploads that were just added, if a user has more than is allowed with them.
 
     Raises:
         TooLargeError: If they are too many bytes.

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from reportgen_dagster.catalog import runs as queue
 from reportgen_dagster.catalog.tables import Run
 from reportgen_dagster.errors import ConflictError
-from reportgen_dagster.services import idempotency
+from reportgen_dagster.services import idempotency, quotas
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.runs import RunView, accepted_view, own_run
@@ -26,10 +26,12 @@ def rerun(context: Context, owner_id: str, run_id: str, *, once: Once | None = N
         RepeatedRequest: If the request was carried out before.
         NotFoundError: If the caller has no such run.
         ConflictError: If its files were old and are gone.
+        TooManyError: If too many runs of the caller's wait already.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     with context.catalog.transaction() as session:
         run, _ = own_run(session, owner_id, run_id)
+        quotas.check_queue(context, session, owner_id)
         made = accepted_view(session, accept_copy(session, run, trigger="api"))
         idempotency.note(session, once, made)
         return made

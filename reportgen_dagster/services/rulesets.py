@@ -15,7 +15,7 @@ from reportgen_dagster.catalog import reports as definitions
 from reportgen_dagster.catalog.tables import Ruleset, RulesetVersion
 from reportgen_dagster.errors import ConflictError, NotFoundError
 from reportgen_dagster.formats import Syntax
-from reportgen_dagster.services import audit, cursors
+from reportgen_dagster.services import audit, cursors, quotas
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.fitting import Check, default_check
 from reportgen_dagster.services.names import RESERVED, checked_name, deleted_name, may_exist, nearest_name
@@ -117,6 +117,7 @@ def put_rules(
     Raises:
         BadRequestError: If the name cannot be used.
         RulesError: With every problem of the rules.
+        TooLargeError: If they are more bytes than the caller may store.
         PreconditionError: If it is not what was expected.
         UnavailableError: If the database is away; nothing is accepted then.
     """
@@ -126,7 +127,7 @@ def put_rules(
         accounts.lock_definitions(session, owner_id)
         present = rulesets.find(session, owner_id, plain)
         expected.check(_latest(session, present).fingerprint if present else None)
-        version = _noted_version(session, owner_id, plain, rules, facts)
+        version = _noted_version(context, session, owner_id, plain, rules, facts)
         return PutRules(_head(plain, version), is_made=present is None)
 
 
@@ -140,13 +141,14 @@ def put_ruleset(
     Raises:
         BadRequestError: If the name cannot be used.
         RulesError: With every problem of the rules.
+        TooLargeError: If they are more bytes than the caller may store.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     plain = checked_name(name, "ruleset")
     facts = (check or default_check())(rules, None)
     with context.catalog.transaction() as session:
         accounts.lock_definitions(session, owner_id)
-        return _version(_noted_version(session, owner_id, plain, rules, facts))
+        return _version(_noted_version(context, session, owner_id, plain, rules, facts))
 
 
 def list_rulesets(context: Context, owner_id: str) -> list[RulesetView]:
@@ -299,9 +301,10 @@ def find_version(session: Session, ruleset: Ruleset, number: int | None) -> Rule
 
 
 def _noted_version(
-    session: Session, owner_id: str, name: str, rules: RulesText, facts: RulesFacts
+    context: Context, session: Session, owner_id: str, name: str, rules: RulesText, facts: RulesFacts
 ) -> RulesetVersion:
     version = pin_rules(session, owner_id, name, rules, facts)
+    quotas.check_added(context, session, owner_id)
     audit.note(session, "rules-changed", owner_id, f"ruleset/{name}@{version.number}")
     return version
 

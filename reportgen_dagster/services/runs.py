@@ -163,7 +163,8 @@ def accept_run(
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
         FileRefusedError: If the header of a file cannot be used as the rules want it read.
         BadRequestError: With every parameter that is unknown, missing or not of its type, or a format that there is not.
-        TooManyError: If too many runs of the caller's wait already.
+        TooLargeError: If files and rules are more bytes than the caller may store.
+        TooManyError: If the files are too many, or too many runs of the caller's wait already.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     wanted = checked_formats(formats)
@@ -180,9 +181,9 @@ def accept_run(
     with context.catalog.transaction() as session:
         quotas.check_queue(context, session, owner_id)
         inputs |= pin_files(session, owner_id, f"run-{run_id}", files)
-        if files:
-            quotas.check_added(context, session, owner_id)
         pinned_rules = pin_rules(session, owner_id, f"run-{run_id}", rules, facts) if rules else last_rules
+        if files or rules:
+            quotas.check_added(context, session, owner_id)
         queue.accept(
             session,
             id=run_id,

@@ -23,7 +23,7 @@ from reportgen_dagster.catalog.reports import Source
 from reportgen_dagster.catalog.tables import DatasetVersion, Report, Schedule
 from reportgen_dagster.errors import NotFoundError
 from reportgen_dagster.identity import ID_PATTERN, utc_now
-from reportgen_dagster.services import audit, cursors, idempotency
+from reportgen_dagster.services import audit, cursors, idempotency, quotas
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.cron import check_cron, in_words, next_time, times
 from reportgen_dagster.services.fitting import Check, files_to_take
@@ -135,6 +135,8 @@ def put_schedule(
         MissingInputError: If a file is missing.
         RulesError: With everything that is wrong with the rules, also in view of the files' columns.
         BadRequestError: If the name, a parameter or a format cannot be used.
+        TooLargeError: If files and rules are more bytes than the caller may store.
+        TooManyError: If the files are too many, or too many runs of the caller's wait already.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     check_cron(cron, timezone)
@@ -159,6 +161,8 @@ def put_schedule(
         )
         values = {"cron": " ".join(cron.split()), "timezone": timezone}
         schedule = calendar.put(session, report_id=report.id, name=MAIN, **values)
+        quotas.check_added(context, session, owner_id)
+        quotas.check_queue(context, session, owner_id)
         run_date = utc_now().astimezone(ZoneInfo(timezone)).date()
         run_id = accept(session, report, trigger="schedule", schedule_id=schedule.id, run_date=run_date)
         run = accepted_view(session, run_id)

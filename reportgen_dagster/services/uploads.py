@@ -327,11 +327,13 @@ def accept_rules(context: Context, owner_id: str, rules: RulesText) -> dict[str,
         The ruleset's name and version.
 
     Raises:
+        TooLargeError: If they are more bytes than the caller may store.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     with context.catalog.transaction() as session:
         version = rulesets.add_version(
             session, owner_id, DEFAULT, text=rules.text, syntax=rules.syntax, filename=rules.filename
         )
+        quotas.check_added(context, session, owner_id)
         audit.note(session, "rules-changed", owner_id, f"ruleset/{DEFAULT}@{version.number}")
         return {"ruleset": DEFAULT, "version": version.number}

@@ -113,8 +113,8 @@ def test_a_report_from_before_there_were_formats_is_csv(
 ) -> None:
     run_id = finished_run(world)
     note(dagster_runs, "d", DagsterRunStatus.SUCCESS, run_id)
-    for unknown in ("NULL", "'null'"):
-        world.sql(f"UPDATE runs SET formats = {unknown}")
+    for unknown in (None, "null"):
+        world.sql("UPDATE runs SET formats = CAST(:unknown AS jsonb)", unknown=unknown)
         assert fsck(world.context) == []
     world.sql("DELETE FROM artifacts")
     assert fsck(world.context) == [f"Run {run_id} succeeded but has no report as csv."]
