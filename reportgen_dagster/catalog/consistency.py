@@ -62,6 +62,9 @@ _CONTRADICTIONS = text(
     FROM runs r, jsonb_each_text(r.inputs) AS input
     WHERE r.expired_at IS NULL AND NOT EXISTS (SELECT FROM dataset_versions v WHERE v.id = input.value)
     UNION ALL
+    SELECT format('Attempt %s of run %s was claimed by %s Dagster runs.', fence, run_id, count(*))
+    FROM leases WHERE run_id IS NOT NULL GROUP BY run_id, fence HAVING count(*) > 1
+    UNION ALL
     SELECT format('Version %s of the ruleset %s was changed after it was stored.', v.number, r.name)
     FROM ruleset_versions v JOIN rulesets r ON r.id = v.ruleset_id
     WHERE encode(sha256(convert_to(v.text, 'UTF8')), 'hex') <> v.digest

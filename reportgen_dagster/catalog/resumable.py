@@ -83,6 +83,13 @@ def expired(session: Session) -> list[str]:
     return list(session.scalars(statement.limit(BATCH)))
 
 
+def expired_among(session: Session, upload_ids: Collection[str]) -> set[str]:
+    """Return those of these uploads that are over."""
+    return set(
+        session.scalars(select(ResumableUpload.id).where(ResumableUpload.id.in_(upload_ids), _has_expired()))
+    )
+
+
 def known_among(session: Session, upload_ids: Collection[str]) -> set[str]:
     """Return those of these uploads that there are."""
     return set(session.scalars(select(ResumableUpload.id).where(ResumableUpload.id.in_(upload_ids))))

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, exc
 
-from reportgen_dagster.catalog import consistency, retention
+from reportgen_dagster.catalog import consistency, resumable, retention
 from reportgen_dagster.catalog.session import short_lived_engine
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services.context import Context
@@ -34,12 +34,13 @@ def fsck(context: Context, *, at_rest: bool = False) -> list[str]:
         UnavailableError: If the catalog's database is away.
     """
     if at_rest:
-        return [*_contradictions(context), *_storage(context)]
+        return [*_contradictions(context), *_storage(context), *_parts(context)]
     return [
         *_contradictions(context),
         *_left_alone(context),
         *_overdue(context),
         *_storage(context),
+        *_parts(context),
         *_dagster(context),
     ]
 
@@ -91,6 +92,17 @@ def _storage(context: Context) -> Iterator[str]:
     for digest in context.store.digests(older_than_seconds=FORGOTTEN_SECONDS):
         if digest not in known:
             yield f"The file {digest} in storage belongs to nothing; the retention sensor removes such files."
+
+
+def _parts(context: Context) -> Iterator[str]:
+    """Tell of parts on this machine that should have been removed long ago: their upload is over, or there is none."""
+    rested = set(context.store.parts.ids(older_than_seconds=FORGOTTEN_SECONDS))
+    with context.catalog.transaction() as session:
+        unknown = rested - resumable.known_among(session, rested)
+        over = resumable.expired_among(session, rested)
+    for upload_id in sorted(unknown | over):
+        belongs = "belongs to no upload" if upload_id in unknown else "is of an upload that is over"
+        yield f"The part {upload_id} in storage {belongs}; the retention sensor removes such parts."
 
 
 def _dagster(context: Context) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -151,9 +152,11 @@ class Parts:
             with self.writing(part_id) as part:
                 part.remove()
 
-    def ids(self) -> Iterator[str]:
-        """Name every part that is there."""
-        return (path.name for path in self._folder.iterdir() if ID_PATTERN.fullmatch(path.name))
+    def ids(self, *, older_than_seconds: float | None = None) -> Iterator[str]:
+        """Name every part that is there; only those that nobody wrote to for so long, if it is said."""
+        for path in self._folder.iterdir():
+            if ID_PATTERN.fullmatch(path.name) and _rested(path, older_than_seconds):
+                yield path.name
 
     def _path(self, part_id: str) -> Path:
         if not ID_PATTERN.fullmatch(part_id):
@@ -176,3 +179,12 @@ class Parts:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _rested(path: Path, seconds: float | None) -> bool:
+    if seconds is None:
+        return True
+    try:
+        return path.stat().st_mtime <= time.time() - seconds
+    except FileNotFoundError:
+        return False

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -10,8 +12,8 @@ from sqlalchemy import text
 from reportgen_dagster.catalog.consistency import RUN_ID_TAG
 from reportgen_dagster.defs import keys
 from reportgen_dagster.errors import ContractError
-from reportgen_dagster.services import attempts, publications, uploads, users
-from reportgen_dagster.services.fsck import fsck
+from reportgen_dagster.services import attempts, publications, reaper, resumable, uploads, users
+from reportgen_dagster.services.fsck import FORGOTTEN_SECONDS, fsck
 from reportgen_dagster.services.users import UserChange
 from reportgen_dagster.storage.store import Stored
 from reportgen_dagster.supervisor.prepare import make_database
@@ -170,6 +172,52 @@ def test_a_dagster_run_that_outlives_its_run_is_found(world: World, dagster_runs
     note(dagster_runs, "duplicate", DagsterRunStatus.STARTED, run_id)
     (sentence,) = fsck(world.context)
     assert sentence == f"Run {run_id} is succeeded, but its Dagster run duplicate is not finished."
+
+
+def test_an_attempt_that_two_dagster_runs_claimed_is_found(
+    world: World, dagster_runs: PostgresRunStorage
+) -> None:
+    run_id = world.run()
+    world.claim(run_id, "lost")
+    attempts.end(world.context, "lost", "lost")
+    world.age("lost")
+    reaper.reap(world.context)
+    world.publish(world.claim(run_id, "d"))
+    attempts.end(world.context, "d", "done")
+    note(dagster_runs, "d", DagsterRunStatus.SUCCESS, run_id)
+    assert fsck(world.context) == [], "each attempt was claimed once"
+    world.sql("UPDATE leases SET fence = 2")
+    assert fsck(world.context) == [f"Attempt 2 of run {run_id} was claimed by 2 Dagster runs."]
+
+
+@pytest.mark.parametrize(
+    ("left_by", "told"),
+    [
+        ("DELETE FROM resumable_uploads", "belongs to no upload"),
+        (
+            "UPDATE resumable_uploads SET expires_at = now() - interval '1 day'",
+            "is of an upload that is over",
+        ),
+    ],
+)
+def test_a_part_of_an_upload_that_nobody_sweeps_is_found(world: World, left_by: str, told: str) -> None:
+    begun = resumable.begin(world.context, world.ann, size_bytes=100, metadata={"dataset": "trades"})
+    with resumable.Appending(world.context, world.ann, begun.id, offset=0) as appending:
+        appending.write(b"key,price\n")
+        appending.finish()
+    part = world.context.settings.storage_path / "parts" / begun.id
+    days_ago = time.time() - FORGOTTEN_SECONDS - 60
+    os.utime(part, (days_ago, days_ago))
+    assert fsck(world.context) == [], "somebody may go on with it"
+    world.sql(left_by)
+    assert fsck(world.context) == [
+        f"The part {begun.id} in storage {told}; the retention sensor removes such parts."
+    ]
+    os.utime(part)
+    assert fsck(world.context) == [], "a sweep may be late"
+    os.utime(part, (days_ago, days_ago))
+    assert resumable.remove_expired(world.context) == 1
+    assert fsck(world.context) == []
 
 
 def test_a_success_that_dagster_was_not_told_of_is_found(
