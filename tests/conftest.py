@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -103,6 +105,23 @@ def context(settings: Settings) -> Iterator[Context]:
     opened = Context.open(settings)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def break_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the disk refuse the next calls of `os.fsync` or `os.fdatasync`, as one that breaks does."""
+
+    def break_disk(call: str, *, times: int = 1, code: int = errno.EIO) -> None:
+        works, refusals = getattr(os, call), iter(range(times))
+
+        def refused(descriptor: int) -> None:
+            if next(refusals, None) is None:
+                return works(descriptor)
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, call, refused)
+
+    return break_disk
 
 
 def database_beside(url: str, name: str) -> str:

@@ -44,16 +44,21 @@ class Readiness:
         self._warnings: list[str] = []
 
     async def look(self) -> tuple[dict[str, str], list[str]]:
-        """Return what is not ready, each with a few words on why, and what is but stays as it was: definitions.
+        """Return what is not ready, each with a few words on why, and what is but needs a look: a disk, definitions.
 
         Both are empty when all is well.
         """
         async with self._lock:
             if time.monotonic() - self._asked_at >= REMEMBERED_SECONDS:
                 self._failures = await self._ask_all()
-                self._warnings = [] if "database" in self._failures else await self._stale_definitions()
+                self._warnings = await self._warn()
                 self._asked_at = time.monotonic()
             return self._failures, self._warnings
+
+    async def _warn(self) -> list[str]:
+        suspicion = await _in_thread(self._context.store.disk.suspicion)
+        stale = [] if "database" in self._failures else await self._stale_definitions()
+        return [*([f"storage: {suspicion}"] if suspicion else []), *stale]
 
     async def _stale_definitions(self) -> list[str]:
         problems = await _in_thread(lambda: definitions.load_problems(self._context))

@@ -23,7 +23,8 @@ class Readiness(Health):
     """Everything answers.
 
     Attributes:
-        warnings: What is no reason to make no reports: bounds that the kernel lacks, definitions that Dagster could not reload.
+        warnings: What is no reason to make no reports: bounds that the kernel lacks, a disk that once failed to keep what
+            it had taken, definitions that Dagster could not reload.
     """
 
     warnings: list[str] = Field(examples=[[]])

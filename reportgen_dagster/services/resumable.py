@@ -268,7 +268,7 @@ class Appending:
             self._published = _is_published(context, self._row)
             self._start = self._end = _durable(context, self._row)
             self._check(offset)
-            self._part.cut(self._start)
+            self._part.cut(self._start)  # what was not noted may be lost, whatever the kernel shows of it
             self._stack = stack.pop_all()
         self._noted = self._start
         self._syncing = Syncing(self._note, stretch_bytes=SYNC_BYTES, begun=self._start)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from reportgen_dagster.errors import LockedError
 from reportgen_dagster.identity import ID_PATTERN
-from reportgen_dagster.storage.disk import CHUNK_BYTES, check_room, told_as_ours
+from reportgen_dagster.storage.disk import CHUNK_BYTES, Disk, check_room, told_as_ours
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -29,9 +29,10 @@ class Part:
         size: Its length in bytes.
     """
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, disk: Disk) -> None:
         """Take over an open and locked file."""
         self.path = path
+        self._disk = disk
         self.descriptor = descriptor
         self.size = os.fstat(descriptor).st_size
 
@@ -77,7 +78,7 @@ class Part:
             ServiceError: If the disk refuses; what was written since the last time cannot be trusted then.
         """
         with told_as_ours():
-            os.fdatasync(self.descriptor)
+            self._disk.sync_data(self.descriptor)
 
     def chunks(self) -> Iterator[bytes]:
         """Read it from its beginning.
@@ -96,13 +97,18 @@ class Part:
 class Parts:
     """The folder of parts. Several processes may use it at the same time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: Disk) -> None:
         """Make the folder if it is missing.
+
+        Args:
+            folder: Where they lie.
+            disk: The disk that it is on.
 
         Raises:
             ServiceError: If it cannot be made.
         """
         self._folder = folder
+        self._disk = disk
         with told_as_ours():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -134,9 +140,10 @@ class Parts:
             descriptor = os.open(path, _OPEN, 0o600)
         try:
             self._lock(path, descriptor)
-            part = Part(path, descriptor)
+            part = Part(path, descriptor, self._disk)
             if part.size == 0:
-                self._sync_names()
+                with told_as_ours():
+                    self._disk.sync_names(self._folder)
             yield part
         finally:
             os.close(descriptor)
@@ -171,14 +178,6 @@ class Parts:
             if os.path.samestat(path.stat(), os.fstat(descriptor)):
                 return
         raise LockedError("Another request is writing this file.")
-
-    def _sync_names(self) -> None:
-        with told_as_ours():
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
 
 def _rested(path: Path, seconds: float | None) -> bool:

@@ -23,7 +23,7 @@ from types import TracebackType
 
 from reportgen_dagster.errors import DamagedFileError, ServiceError
 from reportgen_dagster.identity import DIGEST_PATTERN, new_id
-from reportgen_dagster.storage.disk import CHUNK_BYTES, check_room, told_as_ours
+from reportgen_dagster.storage.disk import CHUNK_BYTES, Disk, check_room, told_as_ours
 from reportgen_dagster.storage.parts import Part, Parts
 from reportgen_dagster.syncing import Syncing
 
@@ -47,11 +47,12 @@ class Stored:
 class BlobWriter:
     """A file on its way into the store: invisible before `finish`, and without it nothing is left."""
 
-    def __init__(self, temporary: Path, publish: Callable[[Path, Stored], None]) -> None:
+    def __init__(self, temporary: Path, disk: Disk, publish: Callable[[Path, Stored], None]) -> None:
         """Open a temporary file.
 
         Args:
             temporary: A path that does not exist.
+            disk: The disk that it is on.
             publish: Makes the durable file visible under its digest, and takes it away from its path.
 
         Raises:
@@ -60,12 +61,13 @@ class BlobWriter:
         self.size = 0
         self._publish = publish
         self._temporary = temporary
+        self._disk = disk
         self._hash = hashlib.sha256()
         self._stored: Stored | None = None
         with told_as_ours():
             self._descriptor = os.open(temporary, _NEW_FILE, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._syncing = Syncing.of(self._descriptor)
+        self._syncing = Syncing(lambda _size: disk.sync_data(self._descriptor))
 
     @property
     def digest(self) -> str:
@@ -103,8 +105,7 @@ class BlobWriter:
         with told_as_ours():
             self._syncing.check()
             os.fchmod(self._descriptor, 0o400)
-            # A failed fsync is never repeated: the kernel may have dropped the pages and would then say yes.
-            os.fsync(self._descriptor)
+            self._disk.sync(self._descriptor)
             self._publish(self._temporary, stored)
         self._stored = stored
         self._close()
@@ -142,9 +143,10 @@ class ObjectStore(ABC):
         Raises:
             ServiceError: If the folders cannot be made.
         """
+        self.disk = Disk(scratch)
         self._temporary = scratch / "tmp"
         self._work = scratch / "work"
-        self.parts = Parts(scratch / "parts")
+        self.parts = Parts(scratch / "parts", self.disk)
         with told_as_ours():
             for folder in (self._temporary, self._work):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -254,7 +256,7 @@ class ObjectStore(ABC):
         Raises:
             ServiceError: If the disk is full or does not take it.
         """
-        return BlobWriter(self._temporary / f"{new_id()}.part", self._publish)
+        return BlobWriter(self._temporary / f"{new_id()}.part", self.disk, self._publish)
 
     def check_room(self, size_bytes: int) -> None:
         """Refuse an upload that this machine's disk has no room for.
@@ -273,7 +275,7 @@ class ObjectStore(ABC):
         """
         stored = Stored(digest, part.size)
         with told_as_ours():
-            os.fsync(part.descriptor)
+            self.disk.sync(part.descriptor)
             self._publish(part.path, stored)
             # Only now: who is killed before that must be able to open the part again.
             os.fchmod(part.descriptor, 0o400)
@@ -302,7 +304,7 @@ class ObjectStore(ABC):
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             stored = Stored(digest, os.fstat(descriptor).st_size)
             os.fchmod(descriptor, 0o400)
-            os.fsync(descriptor)
+            self.disk.sync(descriptor)
             self._publish(path, stored)
         return stored
 

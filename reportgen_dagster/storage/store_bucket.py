@@ -204,7 +204,8 @@ class BucketStore(ObjectStore):
                 self._delete(key)
 
     def ping(self) -> None:
-        """List one key, with little patience."""
+        """List one key, with little patience; and if the disk of the scratch failed before, look whether it keeps a file."""
+        self.disk.check()
         with _answers():
             next(iter(obstore.list(self._asked_store, _BLOBS, chunk_size=1)), None)
 

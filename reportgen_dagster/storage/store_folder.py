@@ -54,14 +54,15 @@ class FolderStore(ObjectStore):
         path = self.path(stored.digest)
         if not path.parent.is_dir():
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            _fsync_folder(self._blobs)
+            self.disk.sync_names(self._blobs)
         file.replace(path)
-        _fsync_folder(path.parent)
+        self.disk.sync_names(path.parent)
 
     def ping(self) -> None:
-        """Look whether the folder is there and can be written."""
+        """Look whether the folder is there and can be written, and if the disk failed before, whether it keeps a file."""
         if not os.access(self._blobs, os.R_OK | os.W_OK | os.X_OK):
             raise ServiceError("The folder of the storage cannot be used.")
+        self.disk.check()
 
     def exists(self, digest: str) -> bool:
         """Tell whether a file is there."""
@@ -134,11 +135,3 @@ def _is_older(path: Path, newest: float) -> bool:
         return path.stat().st_mtime <= newest
     except FileNotFoundError:
         return False
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

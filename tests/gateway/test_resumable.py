@@ -10,7 +10,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
@@ -21,6 +21,7 @@ from tusclient.exceptions import TusCommunicationError
 from api_gateway.main import create_app
 from reportgen_dagster.services import resumable, retention
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.storage.disk import SUSPECT
 from tests.gateway.conftest import MAX_UPLOAD_BYTES, RULES, Server, User, assert_problem, serve
 
 UPLOADS = "/api/v1/uploads"
@@ -459,3 +460,22 @@ def test_parts_of_users_that_are_gone_are_swept(context: Context) -> None:
         part.write(b"left")
     assert resumable.remove_expired(context) == 1
     assert list(context.store.parts.ids()) == []
+
+
+@pytest.mark.parametrize(("call", "end"), [("fdatasync", 1_000), ("fsync", 0)])
+def test_what_a_disk_failed_to_keep_is_sent_again(
+    server: Server, ann: User, break_disk: Callable[..., None], call: str, end: int
+) -> None:
+    """The pages that it lost are believed to be on disk afterwards, so nothing that lay there may count."""
+    path = _begun(ann, len(TABLE))
+    assert _patch(ann, path, 0, TABLE[:1_000]).status_code == 204
+    break_disk(call)
+    assert_problem(_patch(ann, path, 1_000, TABLE[1_000 : len(TABLE) - end]), 500, "storage")
+    part = server.settings.storage_path / "parts" / _id(path)
+    part.write_bytes(TABLE[:1_000] + b"\0" * (part.stat().st_size - 1_000))
+    assert _offset(ann, path) == 1_000
+    assert _patch(ann, path, 1_000, TABLE[1_000:]).status_code == 204
+    stored = ann.http.get("/api/v1/datasets/trades").json()["latest"]
+    assert stored["digest"] == _sha256(TABLE)
+    assert server.context.store.verify(stored["digest"])
+    (server.settings.storage_path / SUSPECT).unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from reportgen_dagster.errors import DamagedFileError, LostFileError, ServiceError
+from reportgen_dagster.errors import DamagedFileError, LostFileError, ServiceError, StorageFullError
 from reportgen_dagster.storage.store import ObjectStore, Stored
 from reportgen_dagster.storage.store_bucket import PART_BYTES
 from reportgen_dagster.storage.store_folder import FolderStore
+from reportgen_dagster.syncing import SYNC_BYTES
 from tests.storage.buckets import Bucket
 
 CONTENT = b"key,price\nA,1\n"
@@ -283,6 +285,64 @@ def test_a_disk_that_takes_no_more_is_told_and_leaves_nothing(tmp_path: Path) ->
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "storage does not work" in told
     assert files(tmp_path) == []
+
+
+def _put_moved(store: ObjectStore) -> Stored:
+    with store.work_folder("run") as folder:
+        (folder / "report.csv").write_bytes(CONTENT)
+        return store.put_file(folder / "report.csv")
+
+
+def _put_part(store: ObjectStore) -> Stored:
+    with store.parts.writing("0" * 32) as part:
+        part.cut(0)
+        part.write(CONTENT)
+        part.sync()
+        return store.put_part(part, DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("write", "call"),
+    [(put, "fsync"), (_put_moved, "fsync"), (_put_part, "fsync"), (_put_part, "fdatasync")],
+)
+def test_a_disk_that_failed_to_keep_a_file_is_suspect_to_every_process(
+    folder_store: FolderStore,
+    tmp_path: Path,
+    break_disk: Callable[..., None],
+    write: Callable[[ObjectStore], Stored],
+    call: str,
+) -> None:
+    other = FolderStore(tmp_path / "storage")
+    assert other.disk.suspicion() == ""
+    break_disk(call)
+    with pytest.raises(ServiceError, match="does not work"):
+        write(folder_store)
+    assert not folder_store.exists(DIGEST)
+    assert "failed to keep" in other.disk.suspicion()
+    break_disk("fsync")
+    with pytest.raises(ServiceError, match="does not work"):
+        other.ping()
+    other.ping()
+    assert folder_store.verify(write(folder_store).digest)
+    assert "failed to keep" in other.disk.suspicion(), "until somebody has looked"
+
+
+def test_a_large_file_is_given_up_when_the_disk_fails_on_the_way(
+    folder_store: FolderStore, break_disk: Callable[..., None]
+) -> None:
+    break_disk("fdatasync")
+    with pytest.raises(ServiceError, match="does not work"):
+        put(folder_store, bytes(SYNC_BYTES))
+    assert "failed to keep" in folder_store.disk.suspicion()
+    assert list(folder_store.digests()) == []
+
+
+def test_a_full_disk_is_not_suspect(folder_store: FolderStore, break_disk: Callable[..., None]) -> None:
+    break_disk("fsync", code=errno.ENOSPC)
+    with pytest.raises(StorageFullError):
+        put(folder_store)
+    assert folder_store.disk.suspicion() == ""
+    folder_store.ping()
 
 
 def test_what_a_killed_process_left_is_removed_but_not_what_a_living_one_writes(
