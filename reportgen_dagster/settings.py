@@ -15,12 +15,16 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from reportgen_dagster.placeholders import free_characters
 from reportgen_dagster.sizes import byte_count
 
 MINIMUM_SECRET_BYTES = 32
 BUCKET = "s3://"
 SECRET_PREFIX = "REPORTGEN_SECRET_"  # noqa: S105 - of variables that hold the secrets of deliveries
+_MAKE_ONE = "make one with: openssl rand -hex 32"
 COPY_SCHEMES = ("s3", "gs", "file")
+_FREE_OF_PASSWORD = 4
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _PATH = re.compile(r"(/[A-Za-z0-9_-]+)*")
 _HOST_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*(?![0-9]+$)[a-z0-9_-]{1,63}")
@@ -29,19 +33,29 @@ STORES = (FOLDER, BUCKET, "gs://")
 
 
 def _strong(secret: SecretStr | None) -> SecretStr | None:
-    """Refuse a signing key that is short or has hardly any variety (a placeholder)."""
+    """Refuse a signing key that is short, has hardly any variety, or is a placeholder."""
     if secret is not None:
         text = secret.get_secret_value()
         if len(text.encode()) < MINIMUM_SECRET_BYTES or len(set(text)) < MINIMUM_SECRET_BYTES // 4:
-            raise ValueError(
-                f"must be at least {MINIMUM_SECRET_BYTES} random bytes; make one with: openssl rand -hex 32"
-            )
+            raise ValueError(f"must be at least {MINIMUM_SECRET_BYTES} random bytes; {_MAKE_ONE}")
+        if free_characters(text) < MINIMUM_SECRET_BYTES // 2:
+            raise ValueError(f"is made of common words, sequences or repetitions; {_MAKE_ONE}")
     return secret
 
 
 def _strong_or_none(secret: SecretStr | None) -> SecretStr | None:
     """Likewise of a key that there may not be; empty is none."""
     return _strong(secret) if secret is not None and secret.get_secret_value() else None
+
+
+def _server(url: SecretStr | None) -> SecretStr | None:
+    """Refuse a server of other machines whose password is a placeholder; on this one it may be for trying out."""
+    if url is not None:
+        parts = urlsplit(url.get_secret_value())
+        is_elsewhere = bool(parts.hostname) and parts.hostname not in _LOOPBACK
+        if is_elsewhere and parts.password and free_characters(unquote(parts.password)) < _FREE_OF_PASSWORD:
+            raise ValueError(f"has a password that is short or well known; {_MAKE_ONE}")
+    return url
 
 
 def _byte_size(text: str) -> str:
@@ -187,12 +201,12 @@ class Settings(BaseSettings):
     dagster_public_url: str = Field(
         "", description="Address of the Dagster UI as operators reach it, for links; empty: DAGSTER_URL."
     )
-    database_url: SecretStr | None = Field(
+    database_url: Annotated[SecretStr | None, AfterValidator(_server)] = Field(
         None,
         description="The catalog's PostgreSQL, as postgresql://user:password@host/name; empty: an embedded server."
         " Dagster's storage is the database <name>_dagster beside it.",
     )
-    broker_url: SecretStr | None = Field(
+    broker_url: Annotated[SecretStr | None, AfterValidator(_server)] = Field(
         None, description="Valkey or Redis for Celery, as redis://host:6379/0; empty: an embedded server."
     )
     storage_url: Annotated[str, AfterValidator(_storage)] = Field(
