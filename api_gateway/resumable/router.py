@@ -150,7 +150,7 @@ def show_upload_offset(upload_id: str, caller: WriterDep, context: ContextDep) -
             460,
             503,
             507,
-            status_400="A malformed header, or the file is whole and cannot be used.",
+            status_400="A malformed header, or the file, or its head, is whole and cannot be used.",
             status_412="Another version of tus.",
             status_413="More bytes than were announced.",
         ),

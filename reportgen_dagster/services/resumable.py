@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -256,6 +256,7 @@ class Appending:
             GoneError: If it has expired, or was refused.
             ConflictError: If it is complete, or the offset is another.
             LockedError: If somebody else is writing it.
+            FileRefusedError: If what is there already cannot be used; the upload is over then.
         """
         self._context = context
         self._owner_id = owner_id
@@ -269,13 +270,11 @@ class Appending:
             self._start = self._end = _durable(context, self._row)
             self._check(offset)
             self._part.cut(self._start)  # what was not noted may be lost, whatever the kernel shows of it
+            self._whole = self._begun()
             self._stack = stack.pop_all()
         self._noted = self._start
         self._syncing = Syncing(self._note, stretch_bytes=SYNC_BYTES, begun=self._start)
         self._stack.callback(self._syncing.end)
-        # What begins the file is judged as it comes, unless a checksum is to say first whether it is right.
-        begins = self._start == 0 and not self._published and checksum is None
-        self._whole = _Whole(self._role, self._judge()) if begins else None
 
     def _check(self, offset: int) -> None:
         if self._row.state != "receiving":
@@ -289,6 +288,13 @@ class Appending:
                 f"The upload has {self._start:,} bytes, so the next ones belong there and not at {offset:,}.",
                 hint="Ask for the offset (HEAD) and go on from there.",
             )
+
+    def _begun(self) -> _Whole | None:
+        """Return what watches the file from its head on; None if a checksum is to say first whether that is right."""
+        if self._start >= HEAD_BYTES or self._published or self._checksum:
+            return None
+        with self._refusing():
+            return self._read()
 
     def write(self, data: bytes) -> None:
         """Append bytes.
@@ -309,18 +315,15 @@ class Appending:
         else:
             self._syncing.note(self._end)
         if self._whole is not None:
-            try:
+            with self._refusing():
                 self._whole.feed(data)
-            except FileRefusedError as error:
-                self._refuse(error)
-                raise
 
     def finish(self) -> ResumableView:
         """Keep everything that was written; a file that is whole now becomes a version.
 
         Raises:
             ChecksumError: If the bytes have another checksum; none of them is kept.
-            FileRefusedError: If the file is whole and cannot be used; the upload is over then.
+            FileRefusedError: If the file, or its head, is whole and cannot be used; the upload is over then.
             ServiceError: If the storage does not take it.
             UnavailableError: If the database or the storage is away; the end of the file is to be sent again.
         """
@@ -344,15 +347,18 @@ class Appending:
 
     def _kept(self) -> ResumableView:
         self._syncing.check()
-        if self._end == self._row.size_bytes:
-            try:
+        with self._refusing():
+            if self._end == self._row.size_bytes:
                 self._complete()
-            except FileRefusedError as error:
-                self._refuse(error)
-                raise
-        else:
-            self._note(self._end)
+            else:
+                self._judge_head()
+                self._note(self._end)
         return find(self._context, self._owner_id, self._row.id)
+
+    def _judge_head(self) -> None:
+        """Judge the head if it is whole since this request, and was not as it came."""
+        if self._whole is None and self._start < HEAD_BYTES <= self._end and not self._published:
+            _Whole(self._role, self._judge()).feed(next(self._part.chunks()))
 
     def _note(self, end: int) -> None:
         """Make durable what came up to there, and say so. The end of the file is said by `_complete`."""
@@ -384,16 +390,22 @@ class Appending:
             self._part.remove()  # made by opening it
 
     def _read(self) -> _Whole:
-        """Read the whole file again: what came in earlier requests is in no memory."""
+        """Read again what is there of the file: what came in earlier requests is in no memory."""
         whole = _Whole(self._role, self._judge())
         for chunk in self._part.chunks():
             whole.feed(chunk)
         return whole
 
-    def _refuse(self, error: FileRefusedError) -> None:
-        with self._context.catalog.transaction() as session:
-            resumable.refuse(session, self._row.id, error.to_json())
-        self._part.remove()
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """End the upload if the block finds that the file cannot be used."""
+        try:
+            yield
+        except FileRefusedError as error:
+            with self._context.catalog.transaction() as session:
+                resumable.refuse(session, self._row.id, error.to_json())
+            self._part.remove()
+            raise
 
     @property
     def _role(self) -> str:

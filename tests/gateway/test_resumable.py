@@ -284,6 +284,46 @@ def test_a_whole_file_that_cannot_be_used_is_refused_with_the_reason(
     assert not _has_part(server, path)
 
 
+PIECE = 100_000
+LARGE_PNG = PNG + bytes(2_500_000)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [(1_500_000, True)],
+        [(PIECE, True), (PIECE, True), (PIECE, True)],
+        [(PIECE, False), (1_500_000, False)],
+        [(PIECE, True), (1_500_000, False)],
+        [(PIECE, False), (1_500_000, True)],
+    ],
+    ids=["at once", "in pieces", "without", "last without", "last with"],
+)
+def test_a_head_that_cannot_be_used_is_refused_as_soon_as_it_is_there(
+    server: Server, ann: User, pieces: list[tuple[int, bool]]
+) -> None:
+    path = _begun(ann, len(LARGE_PNG), role="input")
+    answers = []
+    place = 0
+    for size, has_checksum in pieces:
+        data = LARGE_PNG[place : place + size]
+        answers.append(_patch(ann, path, place, data, checksum=_checksum(data) if has_checksum else ""))
+        place += size
+    assert [answer.status_code for answer in answers[:-1]] == [204] * (len(pieces) - 1)
+    assert_problem(answers[-1], 400, "PNG")
+    shown = ann.http.get(path).json()
+    assert (shown["state"], shown["became"]) == ("refused", None)
+    assert "PNG" in shown["error"]
+    assert ann.http.head(path).status_code == 410
+    assert not _has_part(server, path)
+
+
+def test_a_head_with_another_checksum_is_not_judged(ann: User) -> None:
+    path = _begun(ann, len(LARGE_PNG), role="input")
+    assert _patch(ann, path, 0, LARGE_PNG[:1_500_000], checksum=_checksum(b"")).status_code == 460
+    assert _patch(ann, path, 0, TABLE, checksum=_checksum(TABLE)).status_code == 204
+
+
 def test_an_empty_file_is_refused_at_once(ann: User) -> None:
     assert_problem(_begin(ann, 0), 400, "empty")
 
