@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from reportgen_dagster.services.fitting import judge_as_text
 from reportgen_dagster.services.parameters import read_parameters
 from reportgen_dagster.services.quotas import Room
 from reportgen_dagster.services.uploads import Judge, Receiver, RulesText, Upload
+from reportgen_dagster.storage.disk import told_as_ours
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
@@ -123,7 +125,8 @@ async def read_form(
     boundary = _boundary(request)
     stores = shape.takes_files and samples is None
     room = await run_in_threadpool(quotas.room_for_files, context, owner_id) if stores else Room()
-    _refuse_early(request, context, shape, room)
+    largest = context.settings.max_upload_bytes if samples is None else MAX_SAMPLE_BYTES
+    _refuse_early(request, shape, room, largest)
     with _FormReader(context, shape, boundary, rules_type, judge, room, samples) as reader:
         await pour(request, reader.feed)
         return await run_in_threadpool(reader.finish)
@@ -152,11 +155,11 @@ def _boundary(request: Request) -> bytes:
     return boundary
 
 
-def _refuse_early(request: Request, context: Context, shape: FormShape, room: Room) -> None:
+def _refuse_early(request: Request, shape: FormShape, room: Room, largest: int) -> None:
     """Refuse what is too large by its own account, before a byte of it is read."""
     files = MAX_PARTS if shape.any_reference else len(shape.files)
     around = MAX_PARTS * MAX_FIELD_BYTES + MAX_RULES_BYTES
-    bound = files * context.settings.max_upload_bytes + around
+    bound = files * largest + around
     header = request.headers.get("content-length", "")
     told = int(header) if header.isdecimal() else 0
     if told > bound:
@@ -190,24 +193,30 @@ class _FilePart:
 
 
 class _SamplePart:
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, context: Context, folder: Path, name: str) -> None:
         self._name = name
         self._path = folder / name
-        self._file = self._path.open("wb")
+        self._check_room = context.store.check_room
+        with told_as_ours():
+            self._file = self._path.open("wb")
         self._size = 0
 
     def write(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > MAX_SAMPLE_BYTES:
             raise TooLargeError(f"{self._name} has more than {MAX_SAMPLE_BYTES:,} bytes; send its beginning.")
-        self._file.write(data)
+        self._check_room(len(data))
+        with told_as_ours():
+            self._file.write(data)
 
     def finish(self, form: Form) -> None:
-        self._file.close()
+        with told_as_ours():
+            self._file.close()
         form.samples[self._name] = self._path
 
     def abort(self) -> None:
-        self._file.close()  # whoever made the folder removes it
+        with suppress(OSError):  # of bytes that nobody wants any more
+            self._file.close()  # whoever made the folder removes it
 
 
 class _TextPart:
@@ -345,7 +354,7 @@ class _FormReader:
                 f"This call takes no part named {name[:MAX_NAME_CHARACTERS]!r}; it takes {self._shape.names()}."
             )
         if self._samples is not None:
-            return _SamplePart(self._samples, file_name)
+            return _SamplePart(self._context, self._samples, file_name)
         return _FilePart(self._context, file_name, shown, self._judge, self._room)
 
     def _keep_rules(self, form: Form, data: bytes, filename: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from api_gateway.bodies import RulesInJsonRoute, json_body
 from api_gateway.dependencies import ContextDep, ReaderDep, for_readers
 from api_gateway.documentation import multipart_body, problems
+from api_gateway.errors import StalledError
 from api_gateway.multipart import Form, FormShape, read_form
 from api_gateway.preview.schemas import PreviewBody, PreviewItem, PreviewOptions
 from reportgen_dagster.errors import MissingInputError, Problem
@@ -28,6 +29,8 @@ from reportgen_dagster.services.uploads import RulesText, rules_text
 router = APIRouter(prefix="/api/v1/preview", tags=["preview"], route_class=RulesInJsonRoute)
 
 PARAMETERS = "parameters"
+SAMPLE_SECONDS = 120
+_FOLDER = "preview"
 _OPTIONS = ("step", "rows", "run_date")
 SAMPLE_SHAPE = FormShape(
     files={"input": "input"}, rules="rules", fields=_OPTIONS, objects=(PARAMETERS,), any_reference=True
@@ -47,6 +50,7 @@ _WRONG = "Rules, files or parameters are wrong, or it takes more than 2 seconds 
         415,
         429,
         503,
+        507,
         status_400=_WRONG,
         status_404="There is no such ruleset, dataset or version of yours.",
     ),
@@ -58,8 +62,8 @@ def preview_datasets(body: PreviewBody, caller: ReaderDep, context: ContextDep) 
     """
     picks = {name: Pick(pick.dataset, pick.version) for name, pick in body.inputs.items()}
     rules = _rules(context, caller.user_id, body)
-    with tempfile.TemporaryDirectory(prefix="reportgen-preview-") as folder:
-        files = dataset_files(context, caller.user_id, picks, Path(folder))
+    with preview.place(caller.user_id), context.store.work_folder(_FOLDER) as folder:
+        files = dataset_files(context, caller.user_id, picks, folder)
         return _shown(rules, files, body, plain_parameters(body.parameters))
 
 
@@ -75,7 +79,7 @@ def _rules(context: Context, owner_id: str, body: PreviewBody) -> RulesText:
     "/sample",
     dependencies=for_readers,
     response_description="The first rows.",
-    responses=problems(400, 401, 413, 415, 429, 503, status_400=_WRONG),
+    responses=problems(400, 401, 408, 413, 415, 429, 503, 507, status_400=_WRONG),
     openapi_extra=multipart_body(
         {
             "rules": "The rules, as .json, .yaml or .yml.",
@@ -93,9 +97,18 @@ def _rules(context: Context, owner_id: str, body: PreviewBody) -> RulesText:
 )
 async def preview_sample(request: Request, caller: ReaderDep, context: ContextDep) -> PreviewItem:
     """Show the first rows that rules make of files that are sent along, after any step, within 2 seconds."""
-    with tempfile.TemporaryDirectory(prefix="reportgen-preview-") as folder:
-        form = await read_form(request, context, caller.user_id, SAMPLE_SHAPE, samples=Path(folder))
+    with preview.place(caller.user_id), context.store.work_folder(_FOLDER) as folder:
+        form = await _read_in_time(request, context, caller.user_id, folder)
         return await run_in_threadpool(_of_sample, form)
+
+
+async def _read_in_time(request: Request, context: Context, owner_id: str, folder: Path) -> Form:
+    """Read samples; whoever sends them too slowly gives his place to others."""
+    try:
+        async with asyncio.timeout(SAMPLE_SECONDS):
+            return await read_form(request, context, owner_id, SAMPLE_SHAPE, samples=folder)
+    except TimeoutError:
+        raise StalledError(f"The samples did not come within {SAMPLE_SECONDS} seconds.") from None
 
 
 def _of_sample(form: Form) -> PreviewItem:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,7 +21,8 @@ from reportgen_dagster.services.child_processes import ChildProcesses, TooMuchEr
 from reportgen_dagster.services.uploads import RulesText
 
 CHILDREN = 1
-MAX_AT_ONCE = 6  # those that wait for the child counted; who is turned away holds up nobody
+MAX_AT_ONCE = 6  # those that still come in or wait for the child counted; who is turned away holds up nobody
+MAX_OF_ONE = 3  # so that one user leaves places to others
 PREVIEW_SECONDS = 2.0
 GRACE_SECONDS = 1.0  # the child minds the time itself and tells; who does not tell is ended
 RETRY_SECONDS = 2
@@ -46,6 +49,26 @@ class PreviewView:
     sampled: bool
 
 
+class _Places:
+    """How many previews there are at this moment, and whose."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def hold(self, owner_id: str) -> Iterator[None]:
+        with self._lock:
+            if self._held.total() >= MAX_AT_ONCE or self._held[owner_id] >= MAX_OF_ONE:
+                raise TooManyError("Too many previews are made at this moment.", retry_seconds=RETRY_SECONDS)
+            self._held[owner_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held -= Counter((owner_id,))
+
+
 class Previewer:
     """A warm child that shows first rows; for any number of threads."""
 
@@ -57,10 +80,18 @@ class Previewer:
             seconds: How long a preview may take.
         """
         self._seconds = seconds
-        self._places = threading.BoundedSemaphore(MAX_AT_ONCE)
+        self._places = _Places()
         self._children = ChildProcesses(CHILD_MODULE, count=children, seconds=seconds + GRACE_SECONDS)
         self.warm = self._children.warm
         self.close = self._children.close
+
+    def place(self, owner_id: str) -> AbstractContextManager[None]:
+        """Hold a place for a preview of a user's, from before its files come in until it is shown.
+
+        Raises:
+            TooManyError: If there are too many at this moment, or too many of his.
+        """
+        return self._places.hold(owner_id)
 
     def preview(
         self,
@@ -72,7 +103,7 @@ class Previewer:
         parameters: Mapping[str, Any] | None = None,
         run_date: date | None = None,
     ) -> PreviewView:
-        """Show the first rows after a step.
+        """Show the first rows after a step. Whoever asks for somebody holds a `place`.
 
         Args:
             rules: The rules.
@@ -87,7 +118,6 @@ class Previewer:
             BadRequestError: If `rows`, `step` or a parameter cannot be used.
             BadDataError: If the files allow no report.
             LimitError: If it takes too much time or memory.
-            TooManyError: If too many others wait already.
             UnavailableError: If no child can be started.
         """
         if not 1 <= rows <= MAX_ROWS:
@@ -108,8 +138,6 @@ class Previewer:
         return PreviewView(**answer["preview"])
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        if not self._places.acquire(blocking=False):
-            raise TooManyError("Too many previews are made at this moment.", retry_seconds=RETRY_SECONDS)
         try:
             return self._children.ask(request)
         except TooMuchError:
@@ -117,11 +145,10 @@ class Previewer:
                 f"The preview takes more than {self._seconds:g} seconds or too much memory.",
                 hint="Preview smaller files, or make the whole report.",
             ) from None
-        finally:
-            self._places.release()
 
 
 _previewer = Previewer()
 atexit.register(_previewer.close)
+place = _previewer.place
 preview = _previewer.preview
 close = _previewer.close

@@ -30,6 +30,7 @@ def dataset_files(
     Raises:
         NotFoundError: If there is no such dataset or version.
         LimitError: If a file of another storage is too large to be copied for a preview.
+        StorageFullError: If this machine's disk has no room for a copy.
         ServiceError: If a file is lost or damaged in storage, or the storage is away.
     """
     return {name: _file(context, owner_id, pick, folder) for name, pick in picks.items()}
@@ -44,4 +45,5 @@ def _file(context: Context, owner_id: str, pick: Pick, folder: Path) -> Path:
             f"The dataset {pick.name} has {found.size_bytes:,} bytes; up to {MAX_FETCHED_BYTES:,} are previewed.",
             hint="Preview the beginning of the file as a sample.",
         )
+    context.store.check_room(found.size_bytes)
     return context.store.fetch(found.digest, folder)

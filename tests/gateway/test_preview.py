@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import socket
+from collections.abc import Callable, Iterator
 
 import httpx2
+import pytest
 
 from api_gateway.multipart import MAX_SAMPLE_BYTES
+from api_gateway.preview import router
+from reportgen_dagster.services.preview import MAX_AT_ONCE, MAX_OF_ONE
+from reportgen_dagster.storage import disk
 from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server, User, assert_problem
 
 LONG_FORM = b"""
@@ -32,7 +36,7 @@ def add(user: User, name: str, content: bytes) -> None:
 
 
 def test_a_sample_is_shown_and_not_kept(ann: User, server: Server) -> None:
-    before = server.files(), set(Path(tempfile.gettempdir()).glob("reportgen-preview-*"))
+    before = server.files()
     answer = sample(ann)
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -40,7 +44,7 @@ def test_a_sample_is_shown_and_not_kept(ann: User, server: Server) -> None:
     assert body["rows"] == [["2", "one"], ["4", "two"]]
     assert "| double" in body["markdown"]
     assert (body["reject_count"], body["sampled"]) == (0, False)
-    assert (server.files(), set(Path(tempfile.gettempdir()).glob("reportgen-preview-*"))) == before
+    assert server.files() == before
     assert ann.http.get("/api/v1/datasets").json()["items"] == []
     assert_problem(ann.http.post("/api/generate-report/"), 400)
 
@@ -112,3 +116,80 @@ def test_only_the_beginning_of_a_large_input_is_looked_at(ann: User) -> None:
     files = {"rules": ("r.yaml", LONG_FORM), "input": ("i.csv", b"refkey1,field1\n" + rows)}
     body = sample(ann, files=files, rows="2").json()
     assert (body["sampled"], body["rows"]) == (True, [["2"], ["4"]])
+
+
+SAMPLE = "/api/v1/preview/sample"
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=-"}
+OPENED = b'---\r\nContent-Disposition: form-data; name="input"; filename="i.csv"\r\n\r\n'
+CLOSED = b"\r\n-----\r\n"
+
+
+def meanwhile(user: User, do: Callable[[], None]) -> httpx2.Response:
+    """Send a sample without rules, and do something while the gateway reads it: it has more than any buffer takes."""
+
+    def body() -> Iterator[bytes]:
+        yield OPENED
+        for _ in range(15):
+            yield b"a\n" * 500_000
+        do()
+        yield CLOSED
+
+    return user.http.post(SAMPLE, content=body(), headers=MULTIPART)
+
+
+def test_samples_lie_in_the_storage_while_they_come(ann: User, server: Server) -> None:
+    before = server.files()
+    seen = []
+    assert_problem(meanwhile(ann, lambda: seen.extend(server.files() - before)), 400, "rules")
+    assert [path.name for path in seen] == ["input"]
+    assert server.files() == before
+
+
+def test_so_many_previews_are_made_at_once_and_of_one_user(ann: User, bob: User, server: Server) -> None:
+    third, answers = User(server.url), []
+
+    def send(users: list[User]) -> None:
+        if len(users) == MAX_AT_ONCE - MAX_OF_ONE:
+            answers.append(sample(ann))
+        if users:
+            assert_problem(meanwhile(users[0], lambda: send(users[1:])), 400, "rules")
+        else:
+            answers.append(sample(third))
+
+    send([ann] * MAX_OF_ONE + [bob] * (MAX_AT_ONCE - MAX_OF_ONE))
+    assert len(answers) == 2
+    for answer in answers:
+        assert_problem(answer, 429, "previews")
+        assert answer.headers["Retry-After"]
+    assert sample(ann).status_code == sample(third).status_code == 200
+
+
+def test_a_sample_that_comes_too_slowly_is_408(
+    ann: User, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = server.files()
+    monkeypatch.setattr(router, "SAMPLE_SECONDS", 0.2)
+    lines = [
+        f"POST {SAMPLE} HTTP/1.1",
+        "Host: gateway",
+        f"Authorization: {ann.http.headers['Authorization']}",
+        f"Content-Type: {MULTIPART['Content-Type']}",
+        "Content-Length: 1000",
+    ]
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + OPENED)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
+    assert server.files() == before
+    assert sample(ann).status_code == 200
+
+
+def test_samples_leave_room_on_the_disk_for_reports(
+    ann: User, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that is nearly full: what is kept free is made larger than what is free."""
+    before = server.files()
+    monkeypatch.setattr(disk, "RESERVED_SHARE", 1)
+    monkeypatch.setattr(disk, "MOST_RESERVED_BYTES", 10**18)
+    assert_problem(sample(ann), 507, "kept for running reports")
+    assert server.files() == before
