@@ -26,6 +26,7 @@ from api_gateway.streaming import pour
 from reportgen_dagster.errors import BadRequestError, TooLargeError
 from reportgen_dagster.services import quotas, uploads
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.filenames import shown_filename
 from reportgen_dagster.services.fitting import judge_as_text
 from reportgen_dagster.services.parameters import read_parameters
 from reportgen_dagster.services.quotas import Room
@@ -38,12 +39,10 @@ MAX_RULES_BYTES = 1024 * 1024
 MAX_SAMPLE_BYTES = 16 * 1000**2
 MAX_HEADERS = 8
 MAX_HEADER_BYTES = 8 * 1024
-MAX_FILENAME_BYTES = 255
 MAX_NAME_CHARACTERS = 200
 MAX_OUTSIDE_BYTES = 64 * 1024  # before the first part and behind the last
 
 _PART_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
-_UNSHOWABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # control, bidi marks, surrogates, unassigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +134,6 @@ async def read_form(
 def has_body(request: Request) -> bool:
     """Tell whether a request brings a body, from its headers."""
     return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
-
-
-def safe_filename(name: str, *, fallback: str) -> str:
-    """Return a client's file name without path, control and direction characters, at most 255 bytes."""
-    last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    shown = "".join(letter for letter in last if unicodedata.category(letter) not in _UNSHOWABLE).strip()
-    short = shown.encode()[:MAX_FILENAME_BYTES].decode(errors="ignore")
-    return fallback if short in ("", ".", "..") else short
 
 
 def _boundary(request: Request) -> bytes:
@@ -339,7 +330,7 @@ class _FormReader:
         self._write = self._parts[name].write
 
     def _open(self, name: str, filename: bytes | None) -> _Part:
-        shown = safe_filename(_text(filename or b""), fallback=name)
+        shown = shown_filename(_text(filename or b""), name)
         if filename == b"":
             return _TextPart(name, 0, lambda _form, _data: None)  # a browser's file field left empty
         if name == self._shape.rules:

@@ -34,6 +34,7 @@ from reportgen_dagster.errors import (
 from reportgen_dagster.identity import ID_PATTERN
 from reportgen_dagster.services import idempotency, quotas
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.filenames import shown_filename
 from reportgen_dagster.services.fitting import judge_as_text, judge_by_last_rules
 from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.names import checked_name
@@ -43,7 +44,6 @@ from reportgen_dagster.services.uploads import (
     Judge,
     Upload,
     new_version,
-    shown_filename,
 )
 from reportgen_dagster.storage.store import Stored
 from reportgen_dagster.syncing import Syncing

@@ -5,8 +5,6 @@ What a CSV file's head says is judged here (`engine/headers.py`); whether rules 
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,12 +18,12 @@ from reportgen_dagster.errors import BadRequestError, Problem, RulesError, TooLa
 from reportgen_dagster.formats import Syntax
 from reportgen_dagster.services import audit, quotas
 from reportgen_dagster.services.context import Context
+from reportgen_dagster.services.filenames import shown_filename
 from reportgen_dagster.services.quotas import Room
 from reportgen_dagster.storage.store import Stored
 
 DEFAULT = "default"  # the ruleset of the last upload; its files are the datasets `default-input` ...
 MAX_RULES_BYTES = 1024 * 1024
-MAX_FILENAME = 200
 _SYNTAXES: dict[str, Syntax] = {"yaml": "yaml", "yml": "yaml", "json": "json"}
 
 
@@ -265,13 +263,6 @@ def _syntax(filename: str, type_: str | None) -> Syntax:
             hint="Name the file .json, .yaml or .yml, or say ?type=json or ?type=yaml.",
         )
     return _SYNTAXES[ending]
-
-
-def shown_filename(filename: str, default: str) -> str:
-    """Return a client's file name for show: no folders, no control characters, not too long."""
-    last = re.split(r"[/\\]", filename)[-1]
-    shown = "".join(letter for letter in last if unicodedata.category(letter)[0] != "C").strip()
-    return shown[-MAX_FILENAME:] if shown.strip(".") else default
 
 
 def new_version(upload: Upload, *, version_id: str | None = None) -> datasets.NewVersion:

@@ -166,6 +166,14 @@ def test_the_first_bytes_may_come_with_the_call_that_begins(ann: User) -> None:
     assert ann.http.get(path).json()["became"]["digest"] == _sha256(TABLE)
 
 
+def test_the_clients_name_for_a_file_is_shown_as_that_of_a_form(ann: User) -> None:
+    name = "../a\u200d\u0301" + "\u00e9" * 200 + ".csv"
+    shown = ann.http.get(_begun(ann, 100, dataset="trades", filename=name)).json()["filename"]
+    assert shown == "\u00e1" + "\u00e9" * 124 + ".csv"
+    form = ann.http.post("/api/upload-files/", files={"input": (name, TABLE[:1000])})
+    assert form.json()["input"]["filename"] == shown
+
+
 def test_the_clients_metadata_comes_back(ann: User) -> None:
     path = _begun(ann, 10, dataset="trades", colour="grün")
     answer = ann.http.head(path)
