@@ -16,8 +16,9 @@ from python_multipart.multipart import parse_options_header
 
 from api_gateway.envelope import bound_body
 from api_gateway.errors import MediaTypeError
-from reportgen_dagster.errors import BadRequestError
+from reportgen_dagster.errors import BadRequestError, Problem
 from reportgen_dagster.formats import Syntax
+from reportgen_dagster.services.strict_json import read_json
 from reportgen_dagster.services.uploads import MAX_RULES_BYTES, RulesText, rules_text
 
 JSON_TYPE = "application/json"
@@ -71,9 +72,15 @@ def media_type_of(request: Request) -> str:
     return media_type.decode("latin-1")
 
 
-def _json_only(request: Request) -> None:
+async def _json_only(request: Request) -> None:
+    """Refuse another media type, and what FastAPI, which has read the body then, lets pass in JSON."""
     if media_type_of(request) not in ("", JSON_TYPE):
         raise MediaTypeError("Send the body as application/json.")
+    data = await request.body()
+    try:
+        read_json(data or b"null")
+    except ValueError as error:
+        raise BadRequestError(problems=[Problem(f"the body is not valid JSON: {error}")]) from None
 
 
 json_body = [Depends(_json_only)]

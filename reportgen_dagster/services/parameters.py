@@ -6,7 +6,6 @@ types (`rules/parameters.py`).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 from reportgen_dagster.errors import BadRequestError, Problem, RulesError
 from reportgen_dagster.rules.reading.parameters import parameter_values
 from reportgen_dagster.rules.reading.ruleset import Ruleset
+from reportgen_dagster.services.strict_json import read_json
 
 MAX_PARAMETERS = 1_000
 
@@ -23,13 +23,12 @@ def read_parameters(text: str) -> dict[str, Any]:
     """Read the JSON object that the API takes.
 
     Raises:
-        BadRequestError: If it is no object of texts, numbers, true or false, or has a name twice.
+        BadRequestError: If it is no object of texts, numbers of 64 bits, true or false, or has a name twice.
     """
     try:
-        data = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
-        raise _refused("parameters", f"this is not a JSON object: {reason}") from None
+        data = read_json(text)
+    except ValueError as error:
+        raise _refused("parameters", f"this is not a JSON object: {error}") from None
     if not isinstance(data, dict) or len(data) > MAX_PARAMETERS:
         message = f'an object of at most {MAX_PARAMETERS:,} names and values is needed, as {{"desk": "FX"}}'
         raise _refused("parameters", message)
@@ -76,18 +75,6 @@ def parameter_problems(ruleset: Ruleset, given: Mapping[str, Any]) -> list[Probl
     except BadRequestError as error:
         return list(error.problems)
     return []
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twins = sorted({name for name in names if names.count(name) > 1}) if len(names) <= MAX_PARAMETERS else []
-    if twins:
-        raise ValueError(f"{twins[0]!r} is there twice")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _not_plain(name: str, value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -148,11 +149,38 @@ def test_refused(text: str, place: str, words: str) -> None:
         ("- {output: a, formula: b}", "neither JSON nor YAML"),
         ("[" * 60, "deeper than 50"),
         ('[{"output": "\\ud800", "formula": "b"}]', "control character"),
-        ('[{"output": "a", "formula": ' + "9" * 5000 + "}]", "digits"),
+        ('[{"output": "a", "formula": ' + "9" * 5000 + "}]", "64 bits"),
     ],
 )
 def test_refused_as_json(text: str, words: str) -> None:
     assert words in problems(text, "json")[0]
+
+
+LARGE = (
+    "{version: 1, parameters: {p: {type: decimal, default: N}},"
+    " input: {schema: {fields: [{name: a, type: decimal, precision: 38, scale: 0, constraints: {minimum: N}}]}},"
+    " steps: [{limit: 3}]}"
+)
+
+
+@pytest.mark.parametrize("number", ["9223372036854775807", "-9223372036854775808", "0", "007"])
+def test_whole_numbers_of_64_bits_are_read(number: str) -> None:
+    default = load_ruleset(LARGE.replace("N", number)).document.parameters["p"].default
+    assert default == int(number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["9223372036854775808", "-9223372036854775809", "99999999999999999999", "9" * 38, "1" + "0" * 50],
+)
+def test_longer_whole_numbers_are_refused_alike_in_yaml_and_json(number: str) -> None:
+    shown = number if len(number) <= 40 else f"{number[:40]}..."
+    words = f"`{shown}` is a whole number of more than 64 bits; in quotes it is taken as it is written"
+    as_json = re.sub(r"[a-z]+", r'"\g<0>"', LARGE)
+    assert one(LARGE.replace("N", number)) == f"rules.yaml:1:{LARGE.index('N') + 1}  {words}"
+    assert one(as_json.replace("N", number), "json") == f"rules.yaml:1:{as_json.index('N') + 1}  {words}"
+    quoted = load_ruleset(LARGE.replace("N", f'"{number[:28]}"')).document.parameters["p"].default
+    assert quoted == number[:28]
 
 
 def test_a_file_over_the_bound_and_a_bomb_of_aliases_end_at_once() -> None:

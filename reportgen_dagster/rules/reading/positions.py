@@ -40,6 +40,8 @@ MAX_NODES = 100_000
 Path = tuple[str | int, ...]
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
+_LONGEST_INTEGER = len(str(-(2**63)))
+_SHOWN_DIGITS = 40
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _JSON_SPACE = re.compile(r"[ \t\r\n]*")
@@ -221,6 +223,8 @@ class _Yaml:
             )
         place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
         if isinstance(event, ScalarEvent):
+            if not event.style and _INTEGER.fullmatch(event.value) and _is_too_long(event.value):
+                self.refuse(_too_long(event.value), event)
             node = Node(_scalar(event), self.scalar_place(event, place))
         else:
             node = Node(None, place)
@@ -319,11 +323,21 @@ def _scalar(event: ScalarEvent) -> Any:
         return text if event.style else None
     if _BOOLEAN.fullmatch(text):
         return text.lower() == "true"
-    if _INTEGER.fullmatch(text) and len(text) < 20:
+    if _INTEGER.fullmatch(text):
         return WrittenInteger(text)
     if _FLOAT.fullmatch(text) and len(text) < 40 and math.isfinite(float(text)):
         return WrittenNumber(text)
     return text
+
+
+def _is_too_long(integer: str) -> bool:
+    """Tell whether a whole number has more than 64 bits; of more digits than that can have Python reads none."""
+    return len(integer) > _LONGEST_INTEGER or not -(2**63) <= int(integer) < 2**63
+
+
+def _too_long(integer: str) -> str:
+    shown = integer if len(integer) <= _SHOWN_DIGITS else f"{integer[:_SHOWN_DIGITS]}..."
+    return f"`{shown}` is a whole number of more than 64 bits; in quotes it is taken as it is written"
 
 
 class _Json:
@@ -335,7 +349,7 @@ class _Json:
         self.at = 0
         self.depth = 0
         self.decoder = json.JSONDecoder(
-            parse_constant=self.constant, parse_int=WrittenInteger, parse_float=self.number
+            parse_constant=self.constant, parse_int=self.integer, parse_float=self.number
         )
 
     def document(self) -> Node:
@@ -350,6 +364,9 @@ class _Json:
 
     def constant(self, name: str) -> NoReturn:
         self.refuse(f"`{name}` is not JSON")
+
+    def integer(self, text: str) -> WrittenInteger:
+        return self.refuse(_too_long(text)) if _is_too_long(text) else WrittenInteger(text)
 
     def number(self, text: str) -> WrittenNumber:
         number = WrittenNumber(text)
