@@ -34,7 +34,7 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"])
         429,
         503,
         status_400="An e-mail, name or password that cannot be used, or a taken e-mail.",
-        status_429="Too many accounts were made from this address; see Retry-After.",
+        status_429="Too many accounts were made from this address, or too many people sign in at once; see Retry-After.",
     ),
 )
 def register(body: RegisterBody, client: ClientDep, context: ContextDep) -> SessionView:
@@ -58,7 +58,8 @@ def register(body: RegisterBody, client: ClientDep, context: ContextDep) -> Sess
         503,
         status_400="A field is missing.",
         status_401="E-mail or password is wrong.",
-        status_429="It was wrong too often, for this account or from this address; see Retry-After.",
+        status_429="It was wrong too often, for this account or from this address, or too many people sign in at once;"
+        " see Retry-After.",
     ),
 )
 def login(body: LoginBody, client: ClientDep, context: ContextDep) -> SessionView:

@@ -56,7 +56,7 @@ def change_me(body: MeChange, caller: SessionDep, context: ContextDep) -> Me:
         429,
         503,
         status_400="The old password does not fit, or the new one cannot be used.",
-        status_429="The old password was wrong too often; see Retry-After.",
+        status_429="The old password was wrong too often, or too many people sign in at once; see Retry-After.",
     ),
 )
 def change_password(body: PasswordChange, caller: SessionDep, context: ContextDep) -> MessageView:

@@ -26,7 +26,7 @@ from reportgen_dagster.services import audit, throttling
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.keys import signing_key, valid_keys
 from reportgen_dagster.services.opaque_tokens import api_token_digest, is_api_token
-from reportgen_dagster.services.passwords import hash_password, password_problems, verify_password
+from reportgen_dagster.services.passwords import hash_password, password_problems, place, verify_password
 from reportgen_dagster.services.throttling import Counter
 from reportgen_dagster.services.tokens import MAXIMUM_CHARACTERS, TokenKind
 
@@ -95,6 +95,7 @@ class Client:
     address: str = ""
 
 
+@place()
 def register(
     context: Context, *, email: str, name: str, password: str, client: Client | None = None
 ) -> SignedIn:
@@ -102,7 +103,8 @@ def register(
 
     Raises:
         BadRequestError: For an e-mail, name or password that cannot be used (all told at once) or a taken e-mail.
-        TooManyError: If too many accounts were made from the client's address within the last hour.
+        TooManyError: If too many accounts were made from the client's address within the last hour, or too many people
+            sign in at this moment.
     """
     come_from = client or Client()
     address, problems = _checked_email(email)
@@ -123,13 +125,15 @@ def register(
         return _sign_in(context, transaction, user, come_from)
 
 
+@place()
 def login(context: Context, *, email: str, password: str, client: Client | None = None) -> SignedIn:
     """Sign in with e-mail and password.
 
     Raises:
         AuthenticationError: If they do not fit; one message and one duration whether the account exists or not.
-        TooManyError: If it was tried too often, for this account or from this address. Who signed in from the same address
-            with the same program before is counted by himself, so that nobody else can lock him out.
+        TooManyError: If too many people sign in at this moment, or it was tried too often, for this account or from this
+            address. Who signed in from the same address with the same program before is counted by himself, so that
+            nobody else can lock him out.
     """
     come_from = client or Client()
     address, _ = _checked_email(email)

@@ -16,7 +16,7 @@ from reportgen_dagster.identity import ID_PATTERN
 from reportgen_dagster.services import audit, throttling
 from reportgen_dagster.services.accounts import SCOPES, Caller, name_problems
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.passwords import hash_password, password_problems, verify_password
+from reportgen_dagster.services.passwords import hash_password, password_problems, place, verify_password
 from reportgen_dagster.services.throttling import Counter
 
 
@@ -95,12 +95,13 @@ def rename_me(context: Context, caller: Caller, name: str) -> MeView:
         return _view(user, caller)
 
 
+@place()
 def change_password(context: Context, caller: Caller, *, old: str, new: str) -> None:
     """Change the caller's password. His other sessions and all his API tokens end at once.
 
     Raises:
         BadRequestError: If the old one does not fit, or the new one cannot be used.
-        TooManyError: If the old one was wrong too often.
+        TooManyError: If the old one was wrong too often, or too many people sign in at this moment.
         AuthenticationError: If the session ended meanwhile.
     """
     own = (caller.email, caller.name)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
 from typing import Literal
@@ -15,7 +16,7 @@ from typing import Literal
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from reportgen_dagster.errors import Problem
+from reportgen_dagster.errors import Problem, TooManyError
 from reportgen_dagster.identity import new_secret
 
 Policy = Literal["compat", "strict"]
@@ -24,11 +25,30 @@ MINIMUM_CHARACTERS: dict[Policy, int] = {
     "strict": 15,
 }  # the replaced service's clients use `pass123`
 MAXIMUM_BYTES = 1024
+MOST_AT_ONCE = 20
+RETRY_SECONDS = 1
 _STRICT_DIFFERENT = 5
 
 _hashes = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
-# Hashing takes 19 MiB and a core for 30 ms: sign-ins queue for two places instead of taking the service along.
+# Hashing takes 19 MiB and a core for 30 ms: in each process sign-ins queue for two slots instead of taking the service along,
+# and so few queue that the others of its 40 threads serve on.
 _slots = threading.BoundedSemaphore(2)
+_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+@contextmanager
+def place() -> Iterator[None]:
+    """Hold a place for hashing; take it before an attempt is counted, for who finds none has tried nothing.
+
+    Raises:
+        TooManyError: If too many are at it at this moment.
+    """
+    if not _places.acquire(blocking=False):
+        raise TooManyError("Too many people sign in at this moment.", retry_seconds=RETRY_SECONDS)
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 def password_problems(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
 from reportgen_dagster.errors import AuthenticationError, BadRequestError, ReportgenError, TooManyError
-from reportgen_dagster.services import accounts, retention, throttling
+from reportgen_dagster.services import accounts, me, passwords, retention, throttling
 from reportgen_dagster.services.accounts import Client
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.throttling import ACCOUNT, Counter, Limit
@@ -200,3 +202,29 @@ def test_a_window_slides(context: Context) -> None:
     assert caught.value.retry_seconds in (15, 14)
     pass_by(context, 15)
     throttling.admit(context, [counter])
+
+
+def test_who_finds_no_place_for_a_hash_is_turned_away_and_not_counted(context: Context, ann: str) -> None:
+    caller = accounts.Caller(ann, "", ANN, "Ann")
+    asked: list[Callable[[], object]] = [
+        lambda: accounts.login(context, email=ANN, password=PASSWORD, client=HOME),
+        lambda: accounts.register(context, email="b@example.com", name="B", password=PASSWORD, client=HOME),
+        lambda: me.change_password(context, caller, old=PASSWORD, new="another1"),
+    ]
+    with ExitStack() as places:
+        for _ in range(passwords.MOST_AT_ONCE):
+            places.enter_context(passwords.place())
+        for ask in asked:
+            with pytest.raises(TooManyError, match="at this moment") as caught:
+                ask()
+            assert caught.value.retry_seconds == 1
+    assert tried(context) == 0
+    assert attempt(context, password=PASSWORD) == "in"
+
+
+def test_more_sign_ins_at_once_than_there_are_places_end_all_the_same(context: Context, ann: str) -> None:
+    assert ann
+    with ThreadPoolExecutor(2 * passwords.MOST_AT_ONCE) as pool:
+        ends = list(pool.map(lambda number: attempt(context, email=f"{number}@example.com"), range(60)))
+    assert set(ends) <= {"not-authenticated", "too-many"}
+    assert attempt(context, password=PASSWORD) == "in"

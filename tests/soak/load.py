@@ -66,7 +66,10 @@ class Person:
     def prepare(self) -> None:
         """Register and upload."""
         account = {"email": f"{uuid4().hex}@example.com", "name": "Ann", "password": "pass123"}
-        session = self._call("register", "POST", "/api/auth/register/", json=account)
+        while (
+            session := self._call("register", "POST", "/api/auth/register/", json=account)
+        ).status_code == 429:
+            time.sleep(int(session.headers["Retry-After"]))
         if session.status_code != 201:
             return
         self._http.headers["Authorization"] = f"Bearer {session.json()['access']}"
