@@ -118,6 +118,7 @@ def test_a_new_password_ends_other_sessions_and_all_api_tokens(ann: User, server
     changed = ann.http.post("/api/v1/me/password", json={"old": "pass123", "new": "pass456"})
     assert changed.status_code == 200
     assert ann.http.get("/api/v1/me").status_code == 200
+    assert ann.http.post("/api/auth/refresh/", json={"refresh": ann.session["refresh"]}).status_code == 200
     assert_problem(other.get("/api/v1/me"), 401)
     assert_problem(ann.http.get("/api/v1/me", headers=program), 401)
     for password, status in (("pass123", 401), ("pass456", 200)):
