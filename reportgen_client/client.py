@@ -1,4 +1,8 @@
-"""The client: everything that an account may do on a service, as methods. How calls travel is told by connection.py."""
+"""The client: what people and programs do with reports on a service, as methods. How calls travel is told by connection.py.
+
+Left out are the account's own upkeep (name, password, list of sessions), deliveries, what a dataset is expected to be, explained
+rules, and what is for admins and operators: docs/api.md tells these calls.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from reportgen_client import resumable
+from reportgen_client.api_tokens import ApiTokens
 from reportgen_client.connection import Call, Connection
 from reportgen_client.resources import RESUMABLE_BYTES, Datasets, Item, Reports, Rulesets
 from reportgen_client.runs import RUNS, Run
@@ -26,6 +31,7 @@ class Client:
         datasets: Named files with versions.
         rulesets: Named rules with versions.
         reports: Named reports: rules over datasets.
+        api_tokens: What programs sign in with.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Client:
         self.datasets = Datasets(self._connection, "datasets")
         self.rulesets = Rulesets(self._connection, "rulesets")
         self.reports = Reports(self._connection, "reports")
+        self.api_tokens = ApiTokens(self._connection)
 
     def __enter__(self) -> Client:
         return self
@@ -99,6 +106,10 @@ class Client:
             self.tokens.write(Tokens.of_pair(session["access"], session["refresh"]))
         user: dict[str, Any] = session["user"]
         return user
+
+    def usage(self) -> dict[str, Any]:
+        """Return what the account uses and may use: `stored_bytes`, `files`, `open_uploads`, `queued_runs`."""
+        return _body(self._connection, Call("GET", "/api/v1/me/usage"))
 
     # Uploads
 
@@ -190,6 +201,39 @@ class Client:
             progress=SharedProgress(sources, on_progress),
         )
         return Run(self._connection, _body(self._connection, call.making(idempotency_key)))
+
+    def preview(
+        self,
+        *,
+        rules: File,
+        input: File,
+        reference: File | None = None,
+        references: Mapping[str, File] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        step: int | None = None,
+        rows: int | None = None,
+    ) -> dict[str, Any]:
+        """Return the first rows that rules make of samples, of which nothing is kept: `columns`, `rows`, `markdown`.
+
+        Args:
+            rules: The rules, as a path or as bytes.
+            input: The CSV, or its beginning: at most 16 MB, as each file.
+            reference: The CSV to look up in.
+            references: Further references, by their names in the rules.
+            parameters: Values of the rules' parameters.
+            step: After so many steps; 0: the input as it is read; default: the report.
+            rows: At most so many; default: 10.
+
+        Raises:
+            ReportgenApiError: If rules, files or parameters are wrong, or it takes more than 2 seconds.
+        """
+        numbers = {"step": step, "rows": rows}
+        fields = {name: str(number) for name, number in numbers.items() if number is not None}
+        if parameters:
+            fields["parameters"] = json.dumps(dict(parameters), default=str)
+        files = {"rules": rules, "input": input, "reference": reference, **(references or {})}
+        call = Call("POST", "/api/v1/preview/sample", fields=fields, files=_sources(files), is_harmless=True)
+        return _body(self._connection, call)
 
     def run(self, id: str) -> Run:
         """Return a run as it is now.

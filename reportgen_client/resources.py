@@ -5,12 +5,15 @@ Answers are plain dicts with the members that docs/api.md tells, so that what a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from reportgen_client import resumable
 from reportgen_client.connection import Call, Connection, json_of
+from reportgen_client.downloads import pieces, save
 from reportgen_client.runs import Run
 from reportgen_client.sources import File, Progress, SharedProgress, Source
 
@@ -92,6 +95,36 @@ class Datasets(Versioned):
         call = Call("POST", self._path(name, "versions"), files={"file": source}, progress=progress)
         return self._item(call.making())
 
+    def profile(self, name: str, version: int) -> Item:
+        """Return what a version holds: its number of rows, and of each column type, nulls, distinct, least and greatest.
+
+        Raises:
+            ReportgenApiError: If nobody has looked at it yet, which takes seconds (status 409).
+        """
+        return self._of_version(name, version, "profile")
+
+    def rows(self, name: str, version: int) -> Item:
+        """Return the first rows of a version: `columns`, `rows` and the same as `markdown`.
+
+        Raises:
+            ReportgenApiError: As of `profile`.
+        """
+        return self._of_version(name, version, "rows")
+
+    def rejects(self, name: str, version: int, path: str | os.PathLike[str]) -> Path:
+        """Download the rows of a version that cannot be read, as CSV with line and reason, and return the path.
+
+        Raises:
+            ReportgenApiError: As of `profile`; also if all can be read (status 404).
+            DownloadError: If the bytes are not those of the file.
+            OSError: If it cannot be written.
+        """
+        call = Call("GET", self._path(name, "versions", str(version), "rejects"))
+        return save(pieces(self._connection, call), path)
+
+    def _of_version(self, name: str, version: int, what: str) -> Item:
+        return self._item(Call("GET", self._path(name, "versions", str(version), what)))
+
 
 class Rulesets(Versioned):
     """Named rules with versions."""
@@ -110,6 +143,18 @@ class Rulesets(Versioned):
         """
         headers = {"Content-Type": f"application/{syntax}", **_condition(if_match)}
         return self._item(Call("PUT", self._path(name), headers=headers, content=rules.encode()))
+
+    def check(self, rules: str, *, syntax: str = "yaml") -> dict[str, Any]:
+        """Tell whether rules can be used, without keeping them: `valid`, and every one of the `problems` with its place.
+
+        Args:
+            rules: The text.
+            syntax: `yaml` or `json`.
+        """
+        headers = {"Content-Type": f"application/{syntax}"}
+        call = Call("POST", f"{self._base}/check", headers=headers, content=rules.encode(), is_harmless=True)
+        checked: dict[str, Any] = self._connection.ask(call)
+        return checked
 
 
 class Reports(Resource):

@@ -154,6 +154,33 @@ class Run:
                 return None
             raise
 
+    def artifacts(self) -> list[dict[str, Any]]:
+        """Return what it was made as: `format`, `media_type`, `size_bytes`, `digest` and `download` of each file."""
+        return list(self._connection.items(f"{RUNS}/{self.id}/artifacts"))
+
+    def checks(self) -> list[dict[str, Any]]:
+        """Return what was checked of its files and its report, with examples of what did not hold."""
+        return list(self._connection.items(f"{RUNS}/{self.id}/checks"))
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what it was made of, whole: rules, digests of files, parameters, versions.
+
+        Raises:
+            ReportgenApiError: If there is no report: not yet, or it failed or was cancelled (status 409).
+        """
+        manifest: dict[str, Any] = self._connection.ask(Call("GET", f"{RUNS}/{self.id}/manifest"))
+        return manifest
+
+    def link(self, format: str | None = None) -> dict[str, Any]:
+        """Make a link to its report that needs no token and works for minutes; return `url` and `expires_at`.
+
+        Args:
+            format: Which of its formats; default: as `download` takes it.
+        """
+        call = Call("POST", f"{RUNS}/{self.id}/links", params={"format": format}, is_harmless=True)
+        link: dict[str, Any] = self._connection.ask(call)
+        return link
+
     def reject_pieces(self) -> Iterator[bytes]:
         """Yield the bytes of the CSV with the rows that it rejected."""
         return pieces(self._connection, Call("GET", f"{RUNS}/{self.id}/rejects"))

@@ -11,6 +11,7 @@ from reportgen_client import Client, ReportgenApiError
 from tests.client.conftest import REPORT
 from tests.client.test_commands import Person
 from tests.gateway.conftest import INPUT, REFERENCE, RULES, Server
+from tests.gateway.test_datasets import look_at
 
 Finish = Callable[..., None]
 DAILY = {
@@ -38,6 +39,26 @@ def test_datasets(client: Client, tmp_path: Path) -> None:
     with pytest.raises(ReportgenApiError) as gone:
         client.datasets.get(name)
     assert gone.value.status == 404
+
+
+def test_what_a_version_of_a_dataset_holds(client: Client, server: Server, tmp_path: Path) -> None:
+    content = INPUT + b"k3,3,too many cells\n"
+    added = client.datasets.add("trades", content)
+    with pytest.raises(ReportgenApiError) as early:
+        client.datasets.profile("trades", 1)
+    assert early.value.status == 409
+    look_at(server, added["digest"], tmp_path)
+    assert client.datasets.profile("trades", 1)["rows"] == 2
+    assert client.datasets.rows("trades", 1)["rows"] == [["k1", "1"], ["k2", "2"]]
+    rejects = client.datasets.rejects("trades", 1, tmp_path / "rejects.csv")
+    assert "too many cells" in rejects.read_text()
+
+
+def test_rules_are_checked_without_being_kept(client: Client) -> None:
+    assert client.rulesets.check(RULES.decode())["valid"] is True
+    wrong = client.rulesets.check('[{"output": "a", "formula": "b +"}]', syntax="json")
+    assert (wrong["valid"], wrong["problems"][0]["line"]) == (False, 1)
+    assert list(client.rulesets.list()) == []
 
 
 def test_a_change_of_rules_that_somebody_else_made_meanwhile_is_not_lost(client: Client) -> None:

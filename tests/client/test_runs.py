@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from reportgen_client import Client, Run
+import httpx2
+import pytest
+
+from reportgen_client import Client, ReportgenApiError, Run
 from tests.client.conftest import REPORT
 from tests.client.cutting import cutting
 from tests.client.test_commands import Person
@@ -47,6 +50,29 @@ def test_live_events_tell_every_stage(client: Client, finish: Finish) -> None:
     assert run.wait(20, look).rows == 2
     assert (told[0], told[-1]) == (("accepted", "waiting"), ("succeeded", "done"))
     assert moments == sorted(moments)
+
+
+def test_what_a_run_was_made_of_and_what_it_made(client: Client, finish: Finish) -> None:
+    run = generate(client)
+    with pytest.raises(ReportgenApiError) as early:
+        run.manifest()
+    assert early.value.status == 409
+    finish(run.id, report=REPORT, json=b"[]")
+    assert {one["format"] for one in run.artifacts()} == {"csv", "json"}
+    assert {one["name"]: one["passed"] for one in run.checks()}["input_contract"] is True
+    assert run.manifest()["rules"]["text"] == RULES.decode()
+    link = run.link("json")
+    assert httpx2.get(f"{client.url}{link['url']}").content == b"[]"
+
+
+def test_the_first_rows_are_shown_before_there_is_a_run(client: Client) -> None:
+    rules = b"version: 1\nparameters: {n: {type: integer}}\nsteps: [{filter: field1 > :n}, {derive: {twice: field1 * 2}}]\n"
+    shown = client.preview(rules=rules, input=INPUT, parameters={"n": 1})
+    assert [column["name"] for column in shown["columns"]] == ["refkey1", "field1", "twice"]
+    assert shown["rows"] == [["k2", "2", "4"]]
+    first = client.preview(rules=rules, input=INPUT, parameters={"n": 0}, step=1, rows=1)
+    assert first["rows"] == [["k1", "1"]]
+    assert list(client.runs()) == []
 
 
 def test_a_run_is_made_again(client: Client, finish: Finish) -> None:

@@ -85,6 +85,18 @@ def test_a_token_is_enough(client: Client, server: Server) -> None:
         assert program.tokens.read() == Tokens(tokens.access)
 
 
+def test_a_program_gets_a_token_of_its_own(client: Client, server: Server) -> None:
+    made = client.api_tokens.make("nightly", scopes=["read"], days=7)
+    assert [one["name"] for one in client.api_tokens.list()] == ["nightly"]
+    with Client(server.url, token=made["token"]) as program:
+        assert program.usage()["files"]["used"] == 0
+        client.api_tokens.delete(made["id"])
+        with pytest.raises(ReportgenApiError) as over:
+            program.usage()
+    assert over.value.status == 401
+    assert list(client.api_tokens.list()) == []
+
+
 def test_a_wrong_password_is_an_error_in_words(client: Client, email: str) -> None:
     with pytest.raises(ReportgenApiError) as wrong:
         client.login(email, "not it")
