@@ -44,6 +44,7 @@ OURS = (PREPARE, *SERVICES)
 SERVERS = ("postgres", "valkey", "caddy")
 UI_PATH = "/dagster"
 SECRETS = {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "REPORTGEN_SECRET_KEY"}
+GENERATED = "3f8ac1d97be04562"
 # A variable that Dagster's YAML file reads; everything else is a field of Settings.
 OF_DAGSTER = {"DAGSTER_DATABASE_URL"}
 HOME = "/var/lib/reportgen"
@@ -54,8 +55,8 @@ each_of_ours = pytest.mark.parametrize("service", OURS, ids=lambda service: serv
 
 
 def _interpolated(text: str) -> str:
-    """What compose makes of a text with all secrets set to `secret`."""
-    return re.sub(r"\$\{\w+:([-?])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "secret", text)
+    """What compose makes of a text with all secrets set to one that could be generated."""
+    return re.sub(r"\$\{\w+:([-?])([^}]*)\}", lambda found: found[2] if found[1] == "-" else GENERATED, text)
 
 
 def _environment(name: str) -> dict[str, str]:
