@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -178,29 +179,31 @@ def logged() -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def finish(server: Server) -> Callable[..., None]:
+    """Let a run succeed, as `finish_run` does."""
+    return partial(finish_run, server.context)
+
+
+def finish_run(
+    context: Context, task_id: str, *, report: bytes = b"", rejects: bytes = b"", **others: bytes
+) -> None:
     """Let a run succeed with the given report, rejects and files in other formats, as the worker does."""
-
-    def finish(task_id: str, *, report: bytes = b"", rejects: bytes = b"", **others: bytes) -> None:
-        files = {**others, **({"csv": report} if report else {})}
-        claim = _claim(server.context, task_id)
-        done = attempts.publish(
-            server.context,
-            claim,
-            artifacts=[
-                NewArtifact.of(name, f"report.{name}", _stored(server.context, data))
-                for name, data in files.items()
-            ],
-            rejects=_stored(server.context, rejects) if rejects else None,
-            outcome={
-                "row_count": max(report.count(b"\n") - 1, 0),
-                "reject_count": max(rejects.count(b"\n") - 1, 0),
-                "used_count": max(report.count(b"\n") - 1, 0),
-                "input_count": max(report.count(b"\n") - 1, 0) + max(rejects.count(b"\n") - 1, 0),
-            },
-        )
-        assert done
-
-    return finish
+    files = {**others, **({"csv": report} if report else {})}
+    claim = _claim(context, task_id)
+    done = attempts.publish(
+        context,
+        claim,
+        artifacts=[
+            NewArtifact.of(name, f"report.{name}", _stored(context, data)) for name, data in files.items()
+        ],
+        rejects=_stored(context, rejects) if rejects else None,
+        outcome={
+            "row_count": max(report.count(b"\n") - 1, 0),
+            "reject_count": max(rejects.count(b"\n") - 1, 0),
+            "used_count": max(report.count(b"\n") - 1, 0),
+            "input_count": max(report.count(b"\n") - 1, 0) + max(rejects.count(b"\n") - 1, 0),
+        },
+    )
+    assert done
 
 
 def _claim(context: Context, task_id: str) -> attempts.Claim:
