@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -93,6 +94,7 @@ _PROBLEM_MEANINGS: dict[int, str] = {
     HTTPStatus.LOCKED: "Somebody else writes it at the moment; see Retry-After.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too often, or too much; see Retry-After.",
     CHECKSUM_MISMATCH: "The checksum does not fit the bytes; nothing of them was kept.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "A fault of ours, such as a file that is lost or damaged; tell us the `request_id`.",
     HTTPStatus.INSUFFICIENT_STORAGE: "The storage has no room for it.",
     HTTPStatus.SERVICE_UNAVAILABLE: "A needed server does not answer; see Retry-After.",
 }
@@ -120,6 +122,7 @@ def multipart_body(
     *,
     required: tuple[str, ...] = (),
     more_files: str = "",
+    examples: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Describe a multipart body for a call's `openapi_extra`.
 
@@ -128,11 +131,14 @@ def multipart_body(
         fields: Name of each part that is a short text, and what it is.
         required: The names that must be there.
         more_files: What parts with other names are; empty: there are none.
+        examples: What parts look like that look otherwise than those of other calls.
     """
     properties: dict[str, Any] = {
         name: {"type": "string", "format": "binary", "description": text} for name, text in files.items()
     }
     properties |= {name: {"type": "string", "description": text} for name, text in (fields or {}).items()}
+    for name, example in (examples or {}).items():
+        properties[name]["examples"] = [example]
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     if more_files:
         schema["additionalProperties"] = {"type": "string", "format": "binary", "description": more_files}
@@ -186,6 +192,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]  # FastAPI's own; here it is a 400
+            operation["responses"] |= {str(status): text for status, text in problems(500).items()}
             if "security" in operation:
                 operation["responses"] |= {str(status): text for status, text in problems(401, 403).items()}
             for stream in operation["responses"]["200"]["content"].values() if _is_stream(operation) else ():

@@ -1,7 +1,8 @@
-"""Examples in the OpenAPI document: one for each body and path parameter, composed of those of their parts.
+"""Examples in the OpenAPI document: one for each body, form and path parameter, composed of those of their parts.
 
-What belongs here: how an example is composed, and what values of a name look like wherever it occurs. A field that needs another
-one says so itself (`examples=`). What does not: examples of rules, which are the folders in `rules/`.
+What belongs here: how an example is composed, and what values of a name look like wherever it occurs, those of forms fitting each
+other. A field that needs another one says so itself (`examples=`). What does not: examples of rules, which are the folders in
+`rules/`.
 """
 
 from __future__ import annotations
@@ -57,6 +58,30 @@ _BY_NAME: dict[str, Any] = {
     "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIzZjJiIn0.c2lnbmF0dXJl",
     "words": "At 06:00 AM, Monday through Friday",
 }
+_FORM = "multipart/form-data"
+FORM_RULES = """version: 1
+parameters:
+  desk: {type: text, default: FX}
+steps:
+  - filter: desk = :desk
+  - lookup: {reference: reference, match: {desk: desk_id}, take: [desk_name]}
+  - derive: {gross: price * quantity}
+"""
+_FORM_INPUT = "desk,price,quantity\nFX,12.5,2\n"
+_FORM_REFERENCE = "desk_id,desk_name\nFX,Foreign exchange\n"
+_IN_FORMS = {
+    "file": _FORM_INPUT,
+    "input": _FORM_INPUT,
+    "input_file": _FORM_INPUT,
+    "parameters": '{"desk": "FX"}',
+    "reference": _FORM_REFERENCE,
+    "reference_file": _FORM_REFERENCE,
+    "rows": "10",
+    "rules": FORM_RULES,
+    "rules_file": FORM_RULES,
+    "run_date": "2026-01-31",
+    "step": "3",
+}
 _BY_ENDING = {
     "_id": ID,
     "_url": f"/api/v1/runs/{ID}",
@@ -69,7 +94,7 @@ class MissingExampleError(LookupError):
 
 
 def add_examples(document: dict[str, Any]) -> None:
-    """Give each JSON body, each problem and each path parameter of an OpenAPI document an example, where it has none.
+    """Give each body of JSON, each form, problem and path parameter of an OpenAPI document an example, where it has none.
 
     Raises:
         MissingExampleError: Naming the call and the field that nothing is known about.
@@ -80,6 +105,9 @@ def add_examples(document: dict[str, Any]) -> None:
             for content in _json_contents(operation):
                 if "example" not in content and "examples" not in content and content.get("schema"):
                     content["example"] = compose(content["schema"], schemas)
+            form = operation.get("requestBody", {}).get("content", {}).get(_FORM)
+            if form is not None:
+                form["example"] = _form(form["schema"], schemas)
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "path":
                     parameter.setdefault("example", compose(parameter["schema"], schemas, parameter["name"]))
@@ -123,6 +151,16 @@ def compose(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "
     if choices:
         return _of_choices(choices, schemas, name, depth)
     return _of_type(schema, schemas, name, depth)
+
+
+def _form(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a form with all its parts; of a file its text."""
+    return {
+        part: compose(
+            {"examples": [_IN_FORMS[part]], **described} if part in _IN_FORMS else described, schemas, part
+        )
+        for part, described in schema["properties"].items()
+    }
 
 
 def _of_choices(choices: list[Mapping[str, Any]], schemas: Mapping[str, Any], name: str, depth: int) -> Any:

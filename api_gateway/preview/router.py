@@ -35,6 +35,13 @@ _OPTIONS = ("step", "rows", "run_date")
 SAMPLE_SHAPE = FormShape(
     files={"input": "input"}, rules="rules", fields=_OPTIONS, objects=(PARAMETERS,), any_reference=True
 )
+_EXAMPLE_RULES = """version: 1
+parameters:
+  desk: {type: text, default: FX}
+steps:
+  - filter: desk = :desk
+  - derive: {gross: price * quantity}
+"""
 _WRONG = "Rules, files or parameters are wrong, or it takes more than 2 seconds or too much memory."
 
 
@@ -93,6 +100,7 @@ def _rules(context: Context, owner_id: str, body: PreviewBody) -> RulesText:
         },
         required=("rules", "input"),
         more_files="Any other part is a reference of that name.",
+        examples={"rules": _EXAMPLE_RULES, "step": "1"},
     ),
 )
 async def preview_sample(request: Request, caller: ReaderDep, context: ContextDep) -> PreviewItem:

@@ -34,10 +34,11 @@ router = APIRouter(prefix=PATH, tags=["uploads"])
 
 # A client that stops sending gives its place up soon: it can go on where it was.
 IDLE_SECONDS = 5.0
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_EXAMPLE = "desk,price\nFX,12.5\n"
+_BYTES = {"schema": {"type": "string", "format": "binary"}, "example": _EXAMPLE}
 _CHECKSUM = "`sha256` or `sha1`, a blank, and the digest of this body in Base64. Without it a cut body counts as far as it came."
 ChecksumHeader = Annotated[
-    str | None, Header(description=_CHECKSUM, examples=["sha1 qUqP5cyxm6YcTAhz05Hph5gvu9M="])
+    str | None, Header(description=_CHECKSUM, examples=["sha1 BZBT1KVNjuUHNdY1FAMi3ryQpKo="])
 ]
 
 
@@ -75,7 +76,7 @@ async def begin_upload(
     caller: WriterDep,
     context: ContextDep,
     idempotency: IdempotencyDep,
-    upload_length: Annotated[int, Header(ge=0, description="Bytes of the file.", examples=[1_000_000])],
+    upload_length: Annotated[int, Header(ge=0, description="Bytes of the file.", examples=[len(_EXAMPLE)])],
     upload_metadata: Annotated[
         str,
         Header(

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_gateway.dependencies import ContextDep, WriterDep
 from api_gateway.documentation import multipart_body, problems
+from api_gateway.examples import FORM_RULES
 from api_gateway.multipart import FormShape, read_form
 from api_gateway.uploads.schemas import FilesUploaded, FileUploaded, RulesUploaded
 from reportgen_dagster.errors import MissingInputError
@@ -37,7 +38,9 @@ FILES_SHAPE = FormShape(files={"input": "input", "reference": "reference"})
         503,
         status_400="The rules have problems; `errors` lists every one with its place.",
     ),
-    openapi_extra=multipart_body({"file": "Rules as .json, .yaml or .yml."}, required=("file",)),
+    openapi_extra=multipart_body(
+        {"file": "Rules as .json, .yaml or .yml."}, required=("file",), examples={"file": FORM_RULES}
+    ),
 )
 async def upload_rules(
     request: Request,

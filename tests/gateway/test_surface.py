@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from typing import Any
 
 import httpx2
 import pytest
@@ -210,6 +211,26 @@ def test_the_document_says_which_calls_need_a_token(anybody: httpx2.Client) -> N
     }
     shown = {call for call in OPEN if call[0] != "HEAD" and not call[1].startswith(PAGES)}
     assert open_calls == shown
+
+
+FORMS = [
+    pytest.param(path, body["content"]["multipart/form-data"], id=path)
+    for path, methods in create_app().openapi()["paths"].items()
+    for operation in methods.values()
+    if "multipart/form-data" in (body := operation.get("requestBody", {"content": {}}))["content"]
+]
+
+
+@pytest.mark.parametrize(("path", "form"), FORMS)
+def test_what_the_document_shows_of_a_form_is_taken(ann: User, path: str, form: dict[str, Any]) -> None:
+    parts = {
+        name: (f"{name}.yaml" if "version: 1" in shown else f"{name}.csv", shown.encode())
+        if form["schema"]["properties"][name].get("format") == "binary"
+        else (None, shown.encode())
+        for name, shown in form["example"].items()
+    }
+    answer = ann.http.post(path.replace("{name}", "trades"), files=parts)
+    assert answer.is_success, answer.text
 
 
 def test_the_documentation_page_asks_no_other_host(anybody: httpx2.Client) -> None:

@@ -29,18 +29,18 @@ def test_a_call_says_what_it_does_takes_and_answers(call: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_every_json_body_and_path_parameter_has_an_example_that_its_schema_allows(
+def test_every_body_and_path_parameter_has_an_example_that_its_schema_allows(
     call: dict[str, Any],
 ) -> None:
-    bodies = [call.get("requestBody", {}), *call["responses"].values()]
-    contents = [
+    answers = [
         content
-        for body in bodies
+        for body in call["responses"].values()
         for media_type, content in body.get("content", {}).items()
-        if media_type in ("application/json", "application/problem+json")
+        if media_type in ("application/json", "application/problem+json") and content.get("schema")
     ]
+    taken = call.get("requestBody", {}).get("content", {}).values()
     shown = [
-        *((content["schema"], content["example"]) for content in contents if content.get("schema")),
+        *((content["schema"], content["example"]) for content in (*taken, *answers)),
         *(
             (parameter["schema"], parameter["example"])
             for parameter in call.get("parameters", ())
@@ -49,6 +49,23 @@ def test_every_json_body_and_path_parameter_has_an_example_that_its_schema_allow
     ]
     for schema, example in shown:
         Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(example)
+
+
+def test_every_part_of_a_form_is_in_its_example() -> None:
+    forms = [
+        content
+        for _, _, call in operations(DOCUMENT)
+        for media_type, content in call.get("requestBody", {}).get("content", {}).items()
+        if media_type == "multipart/form-data"
+    ]
+    assert len(forms) >= 6
+    for form in forms:
+        assert form["example"].keys() == form["schema"]["properties"].keys()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_fault_of_ours_is_declared_of_every_call(call: dict[str, Any]) -> None:
+    assert set(call["responses"]["500"]["content"]) == {"application/problem+json"}
 
 
 def test_links_lead_to_calls_that_there_are() -> None:
