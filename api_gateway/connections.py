@@ -3,13 +3,12 @@
 An extension of uvicorn's protocol, which bounds none of this: `uvicorn --http api_gateway.connections:BoundedProtocol`.
 What belongs here: bytes and clocks of connections. What does not: how large bodies may be (envelope.py, multipart.py).
 
-The answers that end a connection here are problems too, but have passed no app: they are short, and logged by uvicorn alone.
+The answers that end a connection here have passed no app: they are problems like all others, with ids of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,10 +18,12 @@ from starlette.types import Receive, Scope, Send
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api_gateway.envelope import Envelope
-from api_gateway.errors import PROBLEM_MEDIA_TYPE, internal_error_response, problem_response
+from api_gateway.envelope import SAFE_HEADERS, Envelope
+from api_gateway.errors import http_error, internal_error_response, problem_response
 from api_gateway.read_ahead import ReadAhead
+from reportgen_dagster import logs
 from reportgen_dagster.errors import UnavailableError
+from reportgen_dagster.identity import new_id
 
 _log = logging.getLogger(__name__)
 
@@ -251,10 +252,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer without the app, unless an answer has begun, and end the connection."""
+        request_id = new_id()
         if self._may_answer():
-            self.transport.write(_raw_problem(status, detail))
-        _log.warning("a connection was ended: %d %s", status, detail)
+            self.transport.write(_raw_problem(status, detail, self._asked_path(), request_id))
+        with logs.lines_about(request_id=request_id):
+            _log.warning("a connection was ended: %d %s", status, detail)
         self._end()
+
+    def _asked_path(self) -> str:
+        """Return the path of the request whose body is awaited; empty: no head has come whole."""
+        return str(self.cycle.scope["path"]) if self._in_body and self.cycle is not None else ""
 
     def _may_answer(self) -> bool:
         return self.cycle is None or self.cycle.response_complete or not self.cycle.response_started
@@ -264,21 +271,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def _raw_problem(status: HTTPStatus, detail: str) -> bytes:
-    problem = {
-        "type": f"urn:reportgen:problem:http-{status.value}",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-        "error": detail,
-        "code": f"http-{status.value}",
-    }
-    body = json.dumps(problem).encode()
+def _raw_problem(status: HTTPStatus, detail: str, path: str, request_id: str) -> bytes:
+    scope = {"path": path, "state": {"request_id": request_id}}
+    headers = {**SAFE_HEADERS, "X-Request-Id": request_id, "Connection": "close"}
+    answer = problem_response(scope, status, http_error(status, detail), headers)
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        f"content-type: {PROBLEM_MEDIA_TYPE}",
-        f"content-length: {len(body)}",
-        "cache-control: no-store",
-        "connection: close",
+        f"HTTP/1.1 {status.value} {status.phrase}".encode(),
+        *(name + b": " + text for name, text in answer.raw_headers),
     )
-    return "\r\n".join((*head, "", "")).encode() + body
+    return b"\r\n".join((*head, b"", bytes(answer.body)))

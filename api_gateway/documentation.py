@@ -54,7 +54,10 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
         "title": {"type": "string", "description": "The same for every case of the kind."},
         "status": {"type": "integer", "description": "The HTTP status."},
         "detail": {"type": "string", "description": "What happened in this case."},
-        "instance": {"type": "string", "description": "The path that was asked for."},
+        "instance": {
+            "type": "string",
+            "description": "The path that was asked for; empty: none could be read.",
+        },
         "error": {
             "type": "string",
             "description": "The same as detail, for clients of the original service.",

@@ -132,6 +132,17 @@ def problem_response(
     )
 
 
+def http_error(status: HTTPStatus, detail: str) -> dict[str, Any]:
+    """Describe an error of HTTP itself, as `ReportgenError.to_json` describes ours."""
+    return {
+        "code": f"http-{status.value}",
+        "title": status.phrase,
+        "detail": detail,
+        "hint": "",
+        "problems": [],
+    }
+
+
 def problem_example(status: int, path: str) -> dict[str, Any]:
     """Return what the body of a problem looks like, for documentation."""
     cases: list[ReportgenError] = [MediaTypeError(), *(kind() for kind, _ in _STATUSES)]
@@ -204,13 +215,7 @@ def _validation_problem(item: Mapping[str, Any]) -> Problem:
 
 async def _on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
     status = HTTPStatus(error.status_code)
-    described = {
-        "code": f"http-{status.value}",
-        "title": status.phrase,
-        "detail": f"{request.method} {request.scope['path']}: {error.detail}",
-        "hint": "",
-        "problems": [],
-    }
+    described = http_error(status, f"{request.method} {request.scope['path']}: {error.detail}")
     headers = dict(error.headers or {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_allowed_methods(request))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import time
 from collections.abc import Iterator
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from api_gateway.connections import BoundedProtocol
-from tests.gateway.conftest import Server, User, serve
+from tests.gateway.conftest import Server, User, assert_problem, serve
 
 HEAD_SECONDS = 0.3
 WINDOW_SECONDS = 0.3
@@ -110,6 +112,38 @@ def test_a_larger_head_is_431_at_once(connection: socket.socket, head: bytes) ->
     answer = _answer(connection)
     assert _status(answer) == 431
     assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "piece", "status", "path"),
+    [
+        (GET + b"X: " + b"a" * 20_000, b"", 431, ""),
+        (GET, b"X: a\r\n", 408, ""),
+        (LOGIN + b"Content-Length: 50000\r\n\r\n{", b"1", 408, "/api/auth/login"),
+        (b"no HTTP at all\r\n\r\n", b"", 400, ""),
+    ],
+    ids=["large head", "slow head", "slow body", "no HTTP"],
+)
+def test_what_ends_a_connection_is_a_whole_problem_with_an_id(
+    connection: socket.socket, logged: io.StringIO, sent: bytes, piece: bytes, status: int, path: str
+) -> None:
+    connection.sendall(sent)
+    answer = _parsed(_trickle(connection, piece) if piece else _answer(connection))
+    problem = assert_problem(answer, status)
+    assert problem["instance"] == path
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Content-Security-Policy"]
+    assert answer.headers["Connection"] == "close"
+    assert any(
+        problem["request_id"] in line and str(status) in line for line in logged.getvalue().splitlines()
+    )
+
+
+def _parsed(answer: bytes) -> httpx2.Response:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
+    return httpx2.Response(_status(answer), headers=headers, content=body)
 
 
 def test_a_trailer_without_end_is_431(connection: socket.socket) -> None:
