@@ -58,6 +58,7 @@ class Idempotency:
         body: Body,
         show: Callable[[Any], BaseModel | None],
         headers: Callable[[Any], Mapping[str, str]] = lambda _made: {},
+        status: Callable[[Any], int] | None = None,
     ) -> Once | None:
         """Return what the use case is to note in its transaction; None for a request without a key.
 
@@ -66,6 +67,7 @@ class Idempotency:
             body: What was sent; of files their digests count.
             show: Returns the body of the answer, given what the use case made. What is secret does not belong into it.
             headers: Returns further headers of the answer, given the same.
+            status: Returns the answer's status, given the same; default: the call's.
 
         Raises:
             RepeatedRequest: If it was carried out before.
@@ -79,12 +81,13 @@ class Idempotency:
             "query": sorted(self._request.query_params.multi_items()),
             "body": _canonical(body),
         }
-        status = scope["route"].status_code or 200
+        usual = scope["route"].status_code or 200
 
         def answer(made: Any) -> str:
             shown = show(made)
             text = shown.model_dump_json() if shown is not None else ""
-            return json.dumps({"status": status, "headers": dict(headers(made)), "body": text})
+            given = status(made) if status else usual
+            return json.dumps({"status": given, "headers": dict(headers(made)), "body": text})
 
         once = Once(
             owner_id=caller.user_id,

@@ -112,11 +112,14 @@ async def add_dataset_version(
     def headers(version: VersionView) -> dict[str, str]:
         return {"Location": path_of("datasets", plain, "versions", version.number)}
 
-    once = await idempotency.once(caller, form, show, headers)
+    def status(version: VersionView) -> int:
+        return 201 if version.received_at == version.created_at else 200
+
+    once = await idempotency.once(caller, form, show, headers, status)
     version = await run_in_threadpool(
         datasets.add_version, context, caller.user_id, plain, form.files["file"], once=once
     )
-    response.status_code = 201 if version.received_at == version.created_at else 200
+    response.status_code = status(version)
     response.headers.update(headers(version))
     return show(version)
 

@@ -28,7 +28,7 @@ from reportgen_dagster.errors import GoneError
 from reportgen_dagster.services import resumable
 from reportgen_dagster.services.accounts import Caller
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.resumable import Appending, Checksum
+from reportgen_dagster.services.resumable import Appending, Checksum, ResumableView
 
 router = APIRouter(prefix=PATH, tags=["uploads"])
 
@@ -89,12 +89,14 @@ async def begin_upload(
 ) -> Response:
     """Begin an upload that survives cut connections, by the tus protocol (https://tus.io); clients of many languages speak it.
 
-    The first bytes may come along, as `application/offset+octet-stream`.
+    The first bytes may come along, as `application/offset+octet-stream`. A repetition with the same Idempotency-Key tells of the
+    upload as it began, at offset 0; HEAD tells how far it is.
     """
     checksum = read_checksum(upload_checksum)
 
-    def headers_at(upload_id: str) -> dict[str, str]:
-        return {"Location": f"{context.settings.public_url.rstrip('/')}{PATH}/{upload_id}"}
+    def headers_at(upload: ResumableView) -> dict[str, str]:
+        location = f"{context.settings.public_url.rstrip('/')}{PATH}/{upload.id}"
+        return {**headers_of(upload), "Location": location}
 
     asked = {"length": upload_length, "metadata": upload_metadata}
     once = await idempotency.once(caller, asked, lambda _: None, headers_at)
@@ -107,10 +109,13 @@ async def begin_upload(
         told=upload_metadata,
         once=once,
     )
-    headers = headers_of(upload)
+    headers = headers_at(upload)
     if request.headers.get("content-type") == MEDIA_TYPE:
-        headers = await _append(request, context, caller, upload.id, 0, checksum)
-    return Response(status_code=201, headers={**headers, **headers_at(upload.id)})
+        headers = {
+            **await _append(request, context, caller, upload.id, 0, checksum),
+            "Location": headers["Location"],
+        }
+    return Response(status_code=201, headers=headers)
 
 
 @router.head(

@@ -29,15 +29,15 @@ def add(
     told: str,
     size_bytes: int,
     life: timedelta,
-) -> str:
-    """Begin an upload that is kept for so long, and return its id."""
+) -> ResumableUpload:
+    """Begin an upload that is kept for so long, and return it."""
     row = ResumableUpload(
         owner_id=owner_id, dataset=dataset, filename=filename, told=told, size_bytes=size_bytes,
         expires_at=func.clock_timestamp() + life,
     )  # fmt: skip
     session.add(row)
     session.flush()
-    return row.id
+    return row
 
 
 def find(session: Session, owner_id: str, upload_id: str, *, lock: bool = False) -> Row | None:

@@ -154,7 +154,7 @@ def begin(
     quotas.room_for_files(context, owner_id).check(size_bytes)
     context.store.check_room(size_bytes)
     with context.catalog.transaction() as session:
-        upload_id = resumable.add(
+        row = resumable.add(
             session,
             owner_id,
             dataset=dataset,
@@ -164,8 +164,9 @@ def begin(
             life=LIFE,
         )
         quotas.check_added(context, session, owner_id)
-        idempotency.note(session, once, upload_id)
-    return find(context, owner_id, upload_id)
+        upload = _view(row, None, offset_bytes=0)
+        idempotency.note(session, once, upload)
+        return upload
 
 
 def find(context: Context, owner_id: str, upload_id: str) -> ResumableView:
@@ -178,6 +179,10 @@ def find(context: Context, owner_id: str, upload_id: str) -> ResumableView:
     """
     row, became = _found(context, owner_id, upload_id)
     offset = row.size_bytes if row.state == "complete" else _durable(context, row)
+    return _view(row, became, offset_bytes=offset)
+
+
+def _view(row: ResumableUpload, became: Became | None, *, offset_bytes: int) -> ResumableView:
     role = _role(row.dataset)
     return ResumableView(
         id=row.id,
@@ -186,7 +191,7 @@ def find(context: Context, owner_id: str, upload_id: str) -> ResumableView:
         filename=row.filename,
         told=row.told,
         size_bytes=row.size_bytes,
-        offset_bytes=offset,
+        offset_bytes=offset_bytes,
         state=row.state,
         became=became,
         error=row.error,

@@ -244,7 +244,8 @@ def test_every_call_that_makes_something_makes_it_once(ann: User, call: str) -> 
     assert first.status_code in (201, 202), first.text
     again = _made_by(ann, call, "one", "1")
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (first.status_code, "true")
-    assert again.headers.get("Location") == first.headers.get("Location")
+    for name in ("Location", "Upload-Offset", "Upload-Expires"):
+        assert again.headers.get(name) == first.headers.get(name)
     if call == "tokens":
         assert again.json() == first.json() | {"token": None}, "what is secret is kept nowhere"
     else:
@@ -252,3 +253,26 @@ def test_every_call_that_makes_something_makes_it_once(ann: User, call: str) -> 
     assert _count_of(ann, call) == 1
     assert_problem(_made_by(ann, call, "one", "2"), 422)
     assert _count_of(ann, call) == 1
+
+
+def test_a_repetition_gets_the_status_of_the_first_too(ann: User) -> None:
+    assert _made_by(ann, "datasets", "one", "1").status_code == 201
+    answers = [_made_by(ann, "datasets", "another", "1") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200], "the bytes are known"
+    assert answers[1].headers["Idempotency-Replayed"] == "true"
+    assert answers[1].text == answers[0].text
+
+
+def test_a_repeated_beginning_with_bytes_tells_of_the_beginning(ann: User) -> None:
+    headers = {
+        "Idempotency-Key": "one",
+        "Upload-Length": "9",
+        "Upload-Metadata": "dataset dHJhZGVz",
+        "Content-Type": "application/offset+octet-stream",
+    }
+    first, again = (ann.http.post("/api/v1/uploads", headers=headers, content=b"k,v\n") for _ in range(2))
+    assert (first.status_code, first.headers["Upload-Offset"]) == (201, "4"), first.text
+    assert (again.status_code, again.headers["Upload-Offset"]) == (201, "0"), again.text
+    assert again.headers["Location"] == first.headers["Location"]
+    upload = ann.http.head(f"/api/v1/uploads/{first.headers['Location'].rsplit('/', 1)[1]}")
+    assert upload.headers["Upload-Offset"] == "4"
