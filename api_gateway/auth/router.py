@@ -38,7 +38,11 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"])
     ),
 )
 def register(body: RegisterBody, client: ClientDep, context: ContextDep) -> SessionView:
-    """Make an account and sign in."""
+    """Make an account and sign in.
+
+    It takes no Idempotency-Key, for there is no caller yet whose key it could be, and its answer is secret. Where the answer was
+    lost, log in: the account is there or can be made.
+    """
     signed_in = accounts.register(
         context, email=body.email, name=body.name, password=body.password, client=client
     )

@@ -224,8 +224,8 @@ def link_report(
 ) -> DownloadLink:
     """Make a link that downloads a report without a token, for five minutes.
 
-    Whoever has the link can use it. One of this service ends with the session that asked for it; one of the storage
-    only runs out.
+    Nothing is made that stays: ask again for another one. Whoever has the link can use it. One of this service ends with the
+    session that asked for it; one of the storage only runs out.
     """
     return DownloadLink.of(links.link_to_report(context, caller, run_id, format_))
 

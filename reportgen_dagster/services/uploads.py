@@ -16,9 +16,10 @@ from reportgen_dagster.engine.compression import MAGIC_BYTES, Unpacking, compres
 from reportgen_dagster.engine.headers import HEAD_BYTES, Header, read_header
 from reportgen_dagster.errors import BadRequestError, Problem, RulesError, TooLargeError
 from reportgen_dagster.formats import Syntax
-from reportgen_dagster.services import audit, quotas
+from reportgen_dagster.services import audit, idempotency, quotas
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.filenames import shown_filename
+from reportgen_dagster.services.idempotency import Once
 from reportgen_dagster.services.quotas import Room
 from reportgen_dagster.storage.store import Stored
 
@@ -277,18 +278,22 @@ def new_version(upload: Upload, *, version_id: str | None = None) -> datasets.Ne
     )
 
 
-def accept_files(context: Context, owner_id: str, files: Mapping[str, Upload]) -> dict[str, dict[str, Any]]:
+def accept_files(
+    context: Context, owner_id: str, files: Mapping[str, Upload], *, once: Once | None = None
+) -> dict[str, dict[str, Any]]:
     """Make files the caller's last upload, all together or none.
 
     Args:
         context: The installation.
         owner_id: Whose they are.
         files: By what they are to the rules: `input`, `reference`.
+        once: The request that brings them, if that may come again.
 
     Returns:
         For each file its dataset, version, digest, size_bytes, columns and filename.
 
     Raises:
+        RepeatedRequest: If the request was carried out before.
         TooLargeError: If they are more bytes than the caller may store.
         TooManyError: If they are too many.
         UnavailableError: If the database is away; nothing is accepted then.
@@ -308,17 +313,27 @@ def accept_files(context: Context, owner_id: str, files: Mapping[str, Upload]) -
                 "filename": upload.filename,
             }
         quotas.check_added(context, session, owner_id)
+        idempotency.note(session, once, accepted)
     return accepted
 
 
-def accept_rules(context: Context, owner_id: str, rules: RulesText) -> dict[str, Any]:
+def accept_rules(
+    context: Context, owner_id: str, rules: RulesText, *, once: Once | None = None
+) -> dict[str, Any]:
     """Make rules, checked already, the caller's last upload.
+
+    Args:
+        context: The installation.
+        owner_id: Whose they are.
+        rules: The rules.
+        once: The request that brings them, if that may come again.
 
     Returns:
         The ruleset's name and version.
 
     Raises:
         TooLargeError: If they are more bytes than the caller may store.
+        RepeatedRequest: If the request was carried out before.
         UnavailableError: If the database is away; nothing is accepted then.
     """
     with context.catalog.transaction() as session:
@@ -327,4 +342,6 @@ def accept_rules(context: Context, owner_id: str, rules: RulesText) -> dict[str,
         )
         quotas.check_added(context, session, owner_id)
         audit.note(session, "rules-changed", owner_id, f"ruleset/{DEFAULT}@{version.number}")
-        return {"ruleset": DEFAULT, "version": version.number}
+        accepted = {"ruleset": DEFAULT, "version": version.number}
+        idempotency.note(session, once, accepted)
+        return accepted

@@ -194,14 +194,48 @@ def _kept(server: Server, user: User) -> Callable[[], int]:
     return count
 
 
-def test_the_document_shows_the_header_and_what_it_can_lead_to(anybody: httpx2.Client) -> None:
-    paths = anybody.get("/openapi.json").json()["paths"]
-    for path in ("/api/generate-report", "/api/trigger-scheduled-report"):
-        call = paths[path]["post"]
-        assert "Idempotency-Key" in [
-            parameter["name"] for parameter in call["parameters"] if parameter["in"] == "header"
-        ]
-        assert {"409", "422"} <= set(call["responses"])
+# POSTs that take no key, and why.
+_STATE = "it only sets a state; twice is as once"
+_NOTHING = "nothing is made"
+_LINK = "a link is kept nowhere, and its text is secret"
+WITHOUT_KEY = {
+    "/api/auth/login": "there is no caller yet, and its answer is secret",
+    "/api/auth/logout": _STATE,
+    "/api/auth/refresh": "a refresh token is good for one request anyway",
+    "/api/auth/register": "there is no caller yet; a second account of an e-mail is refused",
+    "/api/v1/deliveries/{delivery_id}/redeliver": _STATE,
+    "/api/v1/me/password": _STATE,
+    "/api/v1/me/sessions/revoke-all": _STATE,
+    "/api/v1/preview": _NOTHING,
+    "/api/v1/preview/sample": _NOTHING,
+    "/api/v1/reports/{name}/pause": _STATE,
+    "/api/v1/reports/{name}/resume": _STATE,
+    "/api/v1/rulesets/check": _NOTHING,
+    "/api/v1/rulesets/explain": _NOTHING,
+    "/api/v1/runs/{run_id}/cancel": _STATE,
+    "/api/v1/runs/{run_id}/links": _LINK,
+    "/api/v1/runs/{run_id}/rejects/links": _LINK,
+    "/api/v1/schedules/{schedule_id}/pause": _STATE,
+    "/api/v1/schedules/{schedule_id}/resume": _STATE,
+    "/api/v1/users/{user_id}/revoke": _STATE,
+}
+
+
+def test_every_post_that_makes_something_takes_a_key(anybody: httpx2.Client) -> None:
+    posts = {
+        path: methods["post"]
+        for path, methods in anybody.get("/openapi.json").json()["paths"].items()
+        if "post" in methods
+    }
+    with_key = {
+        path
+        for path, call in posts.items()
+        if "Idempotency-Key" in [one["name"] for one in call.get("parameters", ()) if one["in"] == "header"]
+    }
+    assert posts.keys() - with_key == WITHOUT_KEY.keys()
+    assert "/api/upload-files" in with_key
+    for path in with_key:
+        assert {"409", "422"} <= set(posts[path]["responses"])
 
 
 def _made_by(ann: User, call: str, key: str, wish: str) -> httpx2.Response:
@@ -209,6 +243,12 @@ def _made_by(ann: User, call: str, key: str, wish: str) -> httpx2.Response:
     if call == "datasets":
         files = {"file": ("trades.csv", f"key,price\nA,{wish}\n".encode())}
         return ann.http.post("/api/v1/datasets/trades/versions", files=files, headers=headers)
+    if call == "rules":
+        files = {"file": ("rules.yaml", RULES + f"# {wish}\n".encode())}
+        return ann.http.post("/api/upload-rules", files=files, headers=headers)
+    if call == "files":
+        files = {"input": ("input.csv", f"refkey1,field1\nk1,{wish}\n".encode())}
+        return ann.http.post("/api/upload-files", files=files, headers=headers)
     if call == "tokens":
         body = {"name": f"program {wish}", "scopes": ["read"]}
         return ann.http.post("/api/v1/me/tokens", json=body, headers=headers)
@@ -276,3 +316,15 @@ def test_a_repeated_beginning_with_bytes_tells_of_the_beginning(ann: User) -> No
     assert again.headers["Location"] == first.headers["Location"]
     upload = ann.http.head(f"/api/v1/uploads/{first.headers['Location'].rsplit('/', 1)[1]}")
     assert upload.headers["Upload-Offset"] == "4"
+
+
+@pytest.mark.parametrize("call", ["rules", "files"])
+def test_a_late_repetition_does_not_become_the_last_upload(ann: User, call: str) -> None:
+    first = _made_by(ann, call, "one", "1")
+    assert first.status_code == 200, first.text
+    later = _made_by(ann, call, "two", "2")
+    again = _made_by(ann, call, "one", "1")
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (200, "true")
+    assert again.text == first.text
+    assert _made_by(ann, call, "three", "2").json() == later.json(), "the same bytes as the last upload"
+    assert_problem(_made_by(ann, call, "one", "3"), 422)
