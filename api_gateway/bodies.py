@@ -7,7 +7,7 @@ resource's schemas.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
@@ -30,7 +30,7 @@ _RULES_SYNTAXES: dict[str, Syntax] = {
     "text/x-yaml": "yaml",
     JSON_TYPE: "json",
 }
-_MAX_JSON_BYTES = 2 * MAX_RULES_BYTES
+MAX_DEFINITION_BYTES = 1024 * 1024
 _EXAMPLE = [{"output": "gross", "formula": "price * quantity"}, {"output": "desk", "formula": "desk_name"}]
 
 
@@ -52,18 +52,26 @@ RULES_BODY = _rules_body({"type": "string"}, {"type": ["array", "object"]})
 ANY_RULES_BODY = _rules_body({}, {})  # where the answer tells what is wrong with them
 
 
-class RulesInJsonRoute(APIRoute):
-    """A call whose JSON body holds a text of rules, which takes more room there than by itself."""
+class DefinitionRoute(APIRoute):
+    """A call whose JSON body is a definition, which may have a thousand names and values."""
+
+    most_bytes: ClassVar[int] = MAX_DEFINITION_BYTES
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what handles a request, which allows the larger body before it is read."""
         handle = super().get_route_handler()
 
         async def handle_large(request: Request) -> Response:
-            bound_body(request.scope, _MAX_JSON_BYTES)
+            bound_body(request.scope, self.most_bytes)
             return await handle(request)
 
         return handle_large
+
+
+class RulesInJsonRoute(DefinitionRoute):
+    """A call whose JSON body holds a text of rules, which takes more room there than by itself."""
+
+    most_bytes: ClassVar[int] = 2 * MAX_RULES_BYTES
 
 
 def media_type_of(request: Request) -> str:

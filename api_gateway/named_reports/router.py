@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from api_gateway.bodies import json_body
+from api_gateway.bodies import DefinitionRoute, json_body
 from api_gateway.conditions import NOT_MODIFIED, IfMatchDep, PreconditionDep, shown, tagged
 from api_gateway.dependencies import ContextDep, LauncherDep, ReaderDep, RunnerDep, WriterDep
 from api_gateway.documentation import problems
@@ -26,7 +26,7 @@ from api_gateway.reports.schemas import RunItem, run_item
 from reportgen_dagster.services import report_runs, reports
 from reportgen_dagster.services.runs import RunView
 
-router = APIRouter(prefix="/api/v1/reports", tags=["reports"])
+router = APIRouter(prefix="/api/v1/reports", tags=["reports"], route_class=DefinitionRoute)
 
 
 @router.get("", response_description="A page of reports.", responses=problems(400, 401, 503))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
@@ -63,6 +64,16 @@ def test_a_body_is_bounded_whatever_it_claims_to_be(
 ) -> None:
     answer = anybody.post(path, content=b"x" * 200_000, headers={"Content-Type": media_type})
     assert_problem(answer, 413, "65,536")
+
+
+def test_a_definition_may_have_all_that_its_schema_allows_and_no_more_than_1_mib(ann: User) -> None:
+    parameters = {f"parameter_{number}": "x" * 200 for number in range(1000)}
+    body = {"ruleset": {"name": "none"}, "inputs": {"input": {"dataset": "none"}}, "parameters": parameters}
+    assert_problem(ann.http.put("/api/v1/reports/large", json=body), 404, "ruleset")
+    too_large = json.dumps({**body, "parameters": {"text": "x" * 1024**2}})
+    json_type = {"Content-Type": "application/json"}
+    answer = ann.http.put("/api/v1/reports/large", content=too_large, headers=json_type)
+    assert_problem(answer, 413, "1,048,576")
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "GET"])
