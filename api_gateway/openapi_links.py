@@ -17,6 +17,7 @@ _SCHEDULE: list[_Lead] = [("/api/v1/schedules", {"schedule_id": "id"})]
 _VERSION: list[_Lead] = [("/api/v1/datasets", {"name": "dataset", "version": "version"})]
 _REPORT: list[_Lead] = [("/api/v1/reports", {"name": "name"})]
 _LEADS: dict[str, list[_Lead]] = {
+    "ApiTokenItem": [("/api/v1/me/tokens", {"token_id": "id"})],
     "ApiTokenMade": [("/api/v1/me/tokens", {"token_id": "id"})],
     "DatasetItem": [("/api/v1/datasets", {"name": "name", "version": "latest/version"})],
     "DeliveryItem": [("/api/v1/deliveries", {"delivery_id": "id"})],

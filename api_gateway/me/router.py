@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from api_gateway.auth.schemas import MessageView
 from api_gateway.bodies import json_body
+from api_gateway.conditions import NOT_MODIFIED, IfMatchDep, shown, tagged
 from api_gateway.dependencies import ContextDep, ReaderDep, SessionDep
 from api_gateway.documentation import problems
 from api_gateway.idempotency import IdempotencyDep
 from api_gateway.me.schemas import (
     ApiTokenItem,
     ApiTokenMade,
-    ApiTokens,
     Me,
     MeChange,
     NewApiToken,
     PasswordChange,
     SessionItem,
-    Sessions,
     SessionsEnded,
 )
+from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
 from reportgen_dagster.services import api_tokens, me
 from reportgen_dagster.services.api_tokens import ApiTokenView
 
 router = APIRouter(prefix="/api/v1/me", tags=["me"])
 
 
-@router.get("", response_description="The account.", responses=problems(503))
-def get_me(caller: ReaderDep, context: ContextDep) -> Me:
+@router.get(
+    "",
+    response_model=Me,
+    response_description="The account.",
+    responses={**NOT_MODIFIED, **problems(503)},
+)
+def get_me(request: Request, caller: ReaderDep, context: ContextDep) -> Response:
     """Show the caller's account, and what his token may do."""
-    return Me.of(me.get_me(context, caller))
+    account = me.get_me(context, caller)
+    return shown(request, Me.of(account), account.fingerprint)
 
 
 @router.patch(
     "",
     response_description="The account, changed.",
     dependencies=json_body,
-    responses=problems(400, 413, 415, 503, status_400="A name that cannot be used."),
+    responses=problems(400, 412, 413, 415, 503, status_400="A name that cannot be used."),
 )
-def change_me(body: MeChange, caller: SessionDep, context: ContextDep) -> Me:
+def change_me(
+    body: MeChange, response: Response, caller: SessionDep, context: ContextDep, expected: IfMatchDep
+) -> Me:
     """Change the caller's name."""
-    return Me.of(me.rename_me(context, caller, body.name))
+    account = me.rename_me(context, caller, body.name, expected=expected)
+    response.headers.update(tagged(account.fingerprint))
+    return Me.of(account)
 
 
 @router.post(
@@ -65,10 +76,18 @@ def change_password(body: PasswordChange, caller: SessionDep, context: ContextDe
     return MessageView(message="Changed; your other sessions and your API tokens have ended.")
 
 
-@router.get("/sessions", response_description="The sessions.", responses=problems(503))
-def list_sessions(caller: SessionDep, context: ContextDep) -> Sessions:
-    """List where the caller is signed in."""
-    return Sessions(items=[SessionItem.of(one) for one in me.list_sessions(context, caller)])
+@router.get("/sessions", response_description="A page of sessions.", responses=problems(400, 503))
+def list_sessions(
+    request: Request,
+    response: Response,
+    caller: SessionDep,
+    context: ContextDep,
+    limit: LimitQuery = DEFAULT_LIMIT,
+    cursor: CursorQuery = None,
+) -> Page[SessionItem]:
+    """List where the caller is signed in, the last used first."""
+    found, cursor = me.page_of_sessions(context, caller, limit=limit, cursor=cursor)
+    return page(request, response, [SessionItem.of(one) for one in found], cursor)
 
 
 @router.delete(
@@ -129,10 +148,24 @@ def _made(token: ApiTokenView, text: str | None = None) -> ApiTokenMade:
     return ApiTokenMade(**ApiTokenItem.of(token).model_dump(), token=text)
 
 
-@router.get("/tokens", response_description="The tokens.", responses=problems(503))
-def list_tokens(caller: SessionDep, context: ContextDep) -> ApiTokens:
-    """List the caller's API tokens, without their texts."""
-    return ApiTokens(items=[ApiTokenItem.of(one) for one in api_tokens.list_tokens(context, caller.user_id)])
+@router.get("/tokens", response_description="A page of tokens.", responses=problems(400, 503))
+def list_tokens(
+    request: Request,
+    response: Response,
+    caller: SessionDep,
+    context: ContextDep,
+    limit: LimitQuery = DEFAULT_LIMIT,
+    cursor: CursorQuery = None,
+) -> Page[ApiTokenItem]:
+    """List the caller's API tokens, expired ones too, without their texts, the newest first."""
+    found, cursor = api_tokens.page_of_tokens(context, caller.user_id, limit=limit, cursor=cursor)
+    return page(request, response, [ApiTokenItem.of(one) for one in found], cursor)
+
+
+@router.get("/tokens/{token_id}", response_description="The token.", responses=problems(404, 503))
+def get_token(token_id: str, caller: SessionDep, context: ContextDep) -> ApiTokenItem:
+    """Show an API token of the caller's, without its text."""
+    return ApiTokenItem.of(api_tokens.get_token(context, caller.user_id, token_id))
 
 
 @router.delete(

@@ -65,12 +65,6 @@ class SessionItem(BaseModel):
         return cls.model_validate(view, from_attributes=True)
 
 
-class Sessions(BaseModel):
-    """The caller's sessions, the last used first."""
-
-    items: list[SessionItem]
-
-
 class SessionsEnded(BaseModel):
     """What ended."""
 
@@ -101,12 +95,6 @@ class ApiTokenItem(BaseModel):
     def of(cls, view: ApiTokenView) -> ApiTokenItem:
         """Show a token."""
         return cls.model_validate(view, from_attributes=True)
-
-
-class ApiTokens(BaseModel):
-    """The caller's API tokens, expired ones too, the newest first."""
-
-    items: list[ApiTokenItem]
 
 
 class ApiTokenMade(ApiTokenItem):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api_gateway.bodies import json_body
+from api_gateway.conditions import NOT_MODIFIED, IfMatchDep, shown, tagged
 from api_gateway.dependencies import AdminDep, ContextDep, for_admins
 from api_gateway.documentation import problems
 from api_gateway.paging import DEFAULT_LIMIT, CursorQuery, LimitQuery, Page, page
@@ -30,11 +31,16 @@ def list_users(
 
 
 @router.get(
-    "/{user_id}", dependencies=for_admins, response_description="The user.", responses=problems(404, 503)
+    "/{user_id}",
+    dependencies=for_admins,
+    response_model=UserItem,
+    response_description="The user.",
+    responses={**NOT_MODIFIED, **problems(404, 503)},
 )
-def get_user(user_id: str, context: ContextDep) -> UserItem:
+def get_user(user_id: str, request: Request, context: ContextDep) -> Response:
     """Show a user."""
-    return UserItem.of(users.get_user(context, user_id))
+    user = users.get_user(context, user_id)
+    return shown(request, UserItem.of(user), user.fingerprint)
 
 
 @router.patch(
@@ -45,6 +51,7 @@ def get_user(user_id: str, context: ContextDep) -> UserItem:
         400,
         404,
         409,
+        412,
         413,
         415,
         503,
@@ -52,12 +59,21 @@ def get_user(user_id: str, context: ContextDep) -> UserItem:
         status_409="He is the last admin who may sign in.",
     ),
 )
-def change_user(user_id: str, body: UserPatch, caller: AdminDep, context: ContextDep) -> UserItem:
+def change_user(
+    user_id: str,
+    body: UserPatch,
+    response: Response,
+    caller: AdminDep,
+    context: ContextDep,
+    expected: IfMatchDep,
+) -> UserItem:
     """Change a user's role, sign-in or share in the queue. Disabling ends his sessions and API tokens at once.
 
     The last admin can neither be disabled nor become a user.
     """
-    return UserItem.of(users.change_user(context, user_id, body.change(), by_user_id=caller.user_id))
+    user = users.change_user(context, user_id, body.change(), by_user_id=caller.user_id, expected=expected)
+    response.headers.update(tagged(user.fingerprint))
+    return UserItem.of(user)
 
 
 @router.post(

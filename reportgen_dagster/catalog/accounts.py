@@ -188,10 +188,15 @@ def is_known_device(transaction: Transaction, user_id: str, *, user_agent: str, 
     )
 
 
-def live_sessions(transaction: Transaction, user_id: str) -> list[Session]:
-    """Return a user's sessions that are neither revoked nor over, the last used first."""
+def live_sessions(
+    transaction: Transaction, user_id: str, *, after: tuple[datetime, str] | None, limit: int
+) -> list[Session]:
+    """Return a user's sessions that are neither revoked nor over, the last used first; those behind this time and id."""
     statement = select(Session).where(Session.user_id == user_id, *_live())
-    return list(transaction.scalars(statement.order_by(Session.last_used_at.desc(), Session.id)))
+    if after is not None:
+        statement = statement.where(tuple_(Session.last_used_at, Session.id) < after)
+    last_used_first = (Session.last_used_at.desc(), Session.id.desc())
+    return list(transaction.scalars(statement.order_by(*last_used_first).limit(limit)))
 
 
 def revoke_session(transaction: Transaction, session_id: str, reason: str) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy import Select, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -36,9 +36,25 @@ def add(
 
 
 def of_user(session: Session, user_id: str) -> list[ApiToken]:
-    """Return a user's tokens, expired ones too, the newest first."""
-    newest_first = (ApiToken.created_at.desc(), ApiToken.id)
-    return list(session.scalars(select(ApiToken).where(ApiToken.user_id == user_id).order_by(*newest_first)))
+    """Return a user's tokens, expired ones too."""
+    return list(session.scalars(select(ApiToken).where(ApiToken.user_id == user_id)))
+
+
+def page_of_user(
+    session: Session, user_id: str, *, after: tuple[datetime, str] | None, limit: int
+) -> list[ApiToken]:
+    """Return a user's tokens, expired ones too, the newest first, at most so many; those behind this time and id."""
+    statement = select(ApiToken).where(ApiToken.user_id == user_id)
+    if after is not None:
+        statement = statement.where(tuple_(ApiToken.created_at, ApiToken.id) < after)
+    newest_first = (ApiToken.created_at.desc(), ApiToken.id.desc())
+    return list(session.scalars(statement.order_by(*newest_first).limit(limit)))
+
+
+def find(session: Session, user_id: str, token_id: str) -> ApiToken | None:
+    """Return a token of a user's, expired or not; None if he has none of this id."""
+    own = (ApiToken.user_id == user_id, ApiToken.id == token_id)
+    return session.scalars(select(ApiToken).where(*own)).one_or_none()
 
 
 def use(session: Session, digest: str) -> tuple[ApiToken, User] | None:

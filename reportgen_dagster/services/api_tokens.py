@@ -20,7 +20,7 @@ from reportgen_dagster.errors import (
     Problem,
 )
 from reportgen_dagster.identity import ID_PATTERN, digest_text
-from reportgen_dagster.services import audit, idempotency
+from reportgen_dagster.services import audit, cursors, idempotency
 from reportgen_dagster.services.accounts import SCOPES, Caller
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.idempotency import Once
@@ -107,10 +107,33 @@ def make_token(
         return _view(token), text
 
 
-def list_tokens(context: Context, user_id: str) -> list[ApiTokenView]:
-    """Return a user's tokens, expired ones too, the newest first."""
+def page_of_tokens(
+    context: Context, user_id: str, *, limit: int = 50, cursor: str | None = None
+) -> tuple[list[ApiTokenView], str | None]:
+    """Return a page of a user's tokens, expired ones too, the newest first, and the cursor of the next page.
+
+    Raises:
+        BadRequestError: If limit or cursor cannot be used.
+    """
+    cursors.check_limit(limit)
+    after = cursors.decode(cursor) if cursor else None
     with context.catalog.transaction() as session:
-        return [_view(token) for token in api_tokens.of_user(session, user_id)]
+        found = api_tokens.page_of_user(session, user_id, after=after, limit=limit + 1)
+        page, last = cursors.cut([_view(token) for token in found], limit)
+    return page, cursors.encode(last.created_at, last.id) if last else None
+
+
+def get_token(context: Context, user_id: str, token_id: str) -> ApiTokenView:
+    """Return a token of a user's, without its text.
+
+    Raises:
+        NotFoundError: If he has none of this id.
+    """
+    with context.catalog.transaction() as session:
+        token = api_tokens.find(session, user_id, token_id) if ID_PATTERN.fullmatch(token_id) else None
+        if token is None:
+            raise NotFoundError("You have no such token.")
+        return _view(token)
 
 
 def delete_token(context: Context, user_id: str, token_id: str) -> None:

@@ -13,10 +13,11 @@ from reportgen_dagster.catalog import accounts, api_tokens
 from reportgen_dagster.catalog.tables import Session, User
 from reportgen_dagster.errors import AuthenticationError, BadRequestError, NotFoundError, Problem
 from reportgen_dagster.identity import ID_PATTERN
-from reportgen_dagster.services import audit, throttling
+from reportgen_dagster.services import audit, cursors, throttling
 from reportgen_dagster.services.accounts import SCOPES, Caller, name_problems
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.passwords import hash_password, password_problems, place, verify_password
+from reportgen_dagster.services.preconditions import WHATEVER, Precondition, fingerprint
 from reportgen_dagster.services.throttling import Counter
 
 
@@ -39,6 +40,11 @@ class MeView:
     role: str
     scopes: tuple[str, ...]
     created_at: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes with any of it."""
+        return fingerprint(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +83,11 @@ def get_me(context: Context, caller: Caller) -> MeView:
         return _view(user, caller)
 
 
-def rename_me(context: Context, caller: Caller, name: str) -> MeView:
+def rename_me(context: Context, caller: Caller, name: str, *, expected: Precondition = WHATEVER) -> MeView:
     """Change the caller's name.
 
     Raises:
+        PreconditionError: If the account is not as it is expected to be.
         BadRequestError: If it cannot be used.
         AuthenticationError: If the account was disabled meanwhile.
     """
@@ -91,6 +98,7 @@ def rename_me(context: Context, caller: Caller, name: str) -> MeView:
         user = accounts.lock_user(session, caller.user_id)
         if user is None:
             raise _over()
+        expected.check(_view(user, caller).fingerprint)
         user.name = name.strip()
         return _view(user, caller)
 
@@ -136,10 +144,20 @@ def change_password(context: Context, caller: Caller, *, old: str, new: str) -> 
         audit.note(session, "password-changed", user.id, thing)
 
 
-def list_sessions(context: Context, caller: Caller) -> list[SessionView]:
-    """Return the caller's sessions that are still good, the last used first."""
+def page_of_sessions(
+    context: Context, caller: Caller, *, limit: int = 50, cursor: str | None = None
+) -> tuple[list[SessionView], str | None]:
+    """Return a page of the caller's sessions that are still good, the last used first, and the cursor of the next page.
+
+    Raises:
+        BadRequestError: If limit or cursor cannot be used.
+    """
+    cursors.check_limit(limit)
+    after = cursors.decode(cursor) if cursor else None
     with context.catalog.transaction() as session:
-        return [_session(one, caller) for one in accounts.live_sessions(session, caller.user_id)]
+        found = accounts.live_sessions(session, caller.user_id, after=after, limit=limit + 1)
+        page, last = cursors.cut([_session(one, caller) for one in found], limit)
+    return page, cursors.encode(last.last_used_at, last.id) if last else None
 
 
 def end_session(context: Context, caller: Caller, session_id: str) -> None:

@@ -18,6 +18,7 @@ from reportgen_dagster.identity import ID_PATTERN, utc_now
 from reportgen_dagster.services import audit, cursors
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.passwords import hash_password, password_problems
+from reportgen_dagster.services.preconditions import WHATEVER, Precondition, fingerprint
 from reportgen_dagster.services.retention import checked_days
 
 MAX_PRIORITY = 1_000
@@ -47,6 +48,11 @@ class UserView:
     max_runs: int | None
     retention_days: int | None
     created_at: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes with any of it."""
+        return fingerprint(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,12 @@ def id_of(context: Context, email: str) -> str:
 
 
 def change_user(
-    context: Context, user_id: str, change: UserChange, *, by_user_id: str | None = None
+    context: Context,
+    user_id: str,
+    change: UserChange,
+    *,
+    by_user_id: str | None = None,
+    expected: Precondition = WHATEVER,
 ) -> UserView:
     """Change what is given and return the user.
 
@@ -140,8 +151,10 @@ def change_user(
         user_id: Whose.
         change: What.
         by_user_id: Which admin does it; None: whoever runs the installation.
+        expected: What the user must be before.
 
     Raises:
+        PreconditionError: If he is something else.
         NotFoundError: If there is none of this id.
         BadRequestError: If a number cannot be used.
         ConflictError: If nobody would be left who is an admin and may sign in.
@@ -150,6 +163,7 @@ def change_user(
     with context.catalog.transaction() as session:
         admins = accounts.lock_admins(session)
         user = _found(session, user_id)
+        expected.check(_view(user).fingerprint)
         if (change.role == "user" or change.disabled) and admins == {user.id}:
             raise ConflictError(f"{user.email} is the last admin.", hint="Make somebody else an admin first.")
         _apply(session, user, change)

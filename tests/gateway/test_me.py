@@ -45,6 +45,38 @@ def test_a_name_is_changed(ann: User) -> None:
     assert_problem(ann.http.patch("/api/v1/me", json={"name": " "}), 400, "name")
 
 
+def test_an_account_changes_only_as_it_was_seen(ann: User) -> None:
+    seen = ann.http.get("/api/v1/me").headers["ETag"]
+    assert ann.http.get("/api/v1/me", headers={"If-None-Match": seen}).status_code == 304
+    changed = ann.http.patch("/api/v1/me", json={"name": "Anna"}, headers={"If-Match": seen})
+    assert changed.status_code == 200, changed.text
+    assert changed.headers["ETag"] == ann.http.get("/api/v1/me").headers["ETag"] != seen
+    late = ann.http.patch("/api/v1/me", json={"name": "Anne"}, headers={"If-Match": seen})
+    assert_problem(late, 412)
+    assert ann.http.get("/api/v1/me").json()["name"] == "Anna"
+
+
+def test_tokens_and_sessions_are_listed_page_by_page(server: Server, ann: User, bob: User) -> None:
+    for number in range(3):
+        token(ann, "read", name=f"program {number}")
+        signed_in_again(server, ann)
+    for path, count in ((TOKENS, 3), (SESSIONS, 4)):
+        whole = ann.http.get(path).json()
+        assert (len(whole["items"]), whole["next"]) == (count, None)
+        seen, following = [], f"{path}?limit=2"
+        while following:
+            page = ann.http.get(following).json()
+            seen += page["items"]
+            following = page["next"]
+        assert [one["id"] for one in seen] == [one["id"] for one in whole["items"]]
+        assert_problem(ann.http.get(path, params={"cursor": "x"}), 400, "cursor")
+    (newest, *_) = ann.http.get(TOKENS).json()["items"]
+    assert newest["name"] == "program 2"
+    assert ann.http.get(f"{TOKENS}/{newest['id']}").json() == newest
+    for who, id_ in ((bob, newest["id"]), (ann, "0" * 32), (ann, "x")):
+        assert_problem(who.http.get(f"{TOKENS}/{id_}"), 404)
+
+
 def test_an_api_token_is_shown_once_and_kept_as_a_digest(ann: User, server: Server) -> None:
     made = ann.http.post(TOKENS, json={"name": "nightly", "scopes": ["write", "read"]}).json()
     assert re.fullmatch(r"rg_pat_[A-Za-z0-9_-]{43}[0-9a-f]{8}", made["token"])

@@ -41,6 +41,17 @@ def test_a_user_is_shown_and_changed(admin: User, ann: User) -> None:
         assert_problem(admin.http.get(f"{USERS}/{unknown}"), 404)
 
 
+def test_a_user_changes_only_as_he_was_seen(admin: User, ann: User) -> None:
+    path = f"{USERS}/{ann.id}"
+    seen = admin.http.get(path).headers["ETag"]
+    assert admin.http.get(path, headers={"If-None-Match": seen}).status_code == 304
+    changed = admin.http.patch(path, json={"priority": 1}, headers={"If-Match": seen})
+    assert changed.status_code == 200, changed.text
+    assert changed.headers["ETag"] == admin.http.get(path).headers["ETag"] != seen
+    assert_problem(admin.http.patch(path, json={"priority": 2}, headers={"If-Match": seen}), 412)
+    assert admin.http.get(path).json()["priority"] == 1
+
+
 def test_a_disabled_user_is_out_and_his_sessions_stay_so(admin: User, ann: User) -> None:
     assert admin.http.patch(f"{USERS}/{ann.id}", json={"disabled": True}).json()["disabled"] is True
     login = {"email": ann.email, "password": "pass123"}
