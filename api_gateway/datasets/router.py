@@ -55,21 +55,27 @@ def list_datasets(
     return page(request, response, [dataset_item(one) for one in found], cursor)
 
 
-@router.get("/{name}", response_description="The dataset.", responses=problems(401, 404, 503))
-def get_dataset(name: NamePath, caller: ReaderDep, context: ContextDep) -> DatasetItem:
+@router.get(
+    "/{name}",
+    response_model=DatasetItem,
+    response_description="The dataset.",
+    responses={**NOT_MODIFIED, **problems(401, 404, 503)},
+)
+def get_dataset(name: NamePath, request: Request, caller: ReaderDep, context: ContextDep) -> Response:
     """Show a dataset: its latest version, and when new ones are expected."""
-    return dataset_item(datasets.get_dataset(context, caller.user_id, name))
+    found = datasets.get_dataset(context, caller.user_id, name)
+    return shown(request, dataset_item(found), found.fingerprint)
 
 
 @router.delete(
     "/{name}",
     status_code=204,
     response_description="It is gone.",
-    responses=problems(401, 404, 409, 503, status_409="Reports are made of it; the detail names them."),
+    responses=problems(401, 404, 409, 412, 503, status_409="Reports are made of it; the detail names them."),
 )
-def delete_dataset(name: NamePath, caller: WriterDep, context: ContextDep) -> None:
+def delete_dataset(name: NamePath, caller: WriterDep, context: ContextDep, expected: IfMatchDep) -> None:
     """Delete a dataset that no report is made of. Runs keep the versions that they were made of."""
-    datasets.delete_dataset(context, caller.user_id, name)
+    datasets.delete_dataset(context, caller.user_id, name, expected=expected)
 
 
 @router.post(

@@ -90,6 +90,11 @@ class DatasetView:
     latest: VersionView
     expected: ExpectationView | None
 
+    @property
+    def fingerprint(self) -> str:
+        """What changes with any of it, also once the latest version was looked at."""
+        return fingerprint(self)
+
 
 def add_version(
     context: Context, owner_id: str, name: str, upload: Upload, *, once: Once | None = None
@@ -339,16 +344,18 @@ def put_expectation(
     return get_expectation(context, owner_id, name)
 
 
-def delete_dataset(context: Context, owner_id: str, name: str) -> None:
+def delete_dataset(context: Context, owner_id: str, name: str, *, expected: Precondition = WHATEVER) -> None:
     """Delete a dataset of the caller's. Runs keep the versions that they were made of.
 
     Raises:
         NotFoundError: If there is none of that name.
         ConflictError: If reports are made of it.
+        PreconditionError: If it is not what was expected.
     """
     with context.catalog.transaction() as session:
         accounts.lock_definitions(session, owner_id)
         dataset = find_own(session, owner_id, name, lock=True)
+        expected.check(_view(dataset, find_version(session, dataset)).fingerprint)
         users = definitions.using(session, dataset_id=dataset.id)
         if users:
             raise ConflictError(

@@ -217,3 +217,15 @@ def test_what_is_somebody_elses_does_not_exist(ann: User, bob: User) -> None:
     assert add(bob, content=MORE).json()["version"] == 1
     assert ann.http.get("/api/v1/datasets/trades/versions/1/content").content == INPUT
     assert ann.http.get("/api/v1/datasets/trades/expectation").status_code == 200
+
+
+def test_a_dataset_is_deleted_only_as_it_was_seen(ann: User) -> None:
+    path = "/api/v1/datasets/trades"
+    for rows in (b"k,v\nA,1\n", b"k,v\nA,2\n"):
+        seen = ann.http.get(path).headers.get("ETag")
+        added = ann.http.post(f"{path}/versions", files={"file": ("trades.csv", rows)})
+        assert added.status_code == 201, added.text
+    assert_problem(ann.http.delete(path, headers={"If-Match": str(seen)}), 412)
+    now = ann.http.get(path).headers["ETag"]
+    assert ann.http.get(path, headers={"If-None-Match": now}).status_code == 304
+    assert ann.http.delete(path, headers={"If-Match": now}).status_code == 204
