@@ -13,6 +13,7 @@ from dagster import (
     SkipReason,
 )
 
+from reportgen_dagster.defs.crons import as_dagster_takes
 from reportgen_dagster.defs.jobs import generate_report, run_request
 from reportgen_dagster.defs.keys import OWNER_TAG, schedule_name
 from reportgen_dagster.defs.process import context_of_process
@@ -50,7 +51,7 @@ def _schedule(report: ReportDefinition, schedule: definitions.ScheduleDefinition
     return ScheduleDefinition(
         name=schedule_name(schedule.id),
         job=generate_report,
-        cron_schedule=schedule.cron,
+        cron_schedule=as_dagster_takes(schedule.cron, schedule.timezone),
         execution_timezone=schedule.timezone,
         execution_fn=_tick(schedule.id),
         default_status=DefaultScheduleStatus.STOPPED if schedule.paused else DefaultScheduleStatus.RUNNING,

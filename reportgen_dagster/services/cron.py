@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
+from itertools import takewhile
 
 from cron_descriptor import ExpressionDescriptor, Options
 from cronsim import CronSim, CronSimError
@@ -31,7 +32,8 @@ SHORTHANDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-_MINUTE = timedelta(minutes=1)
+_NIGHT = range(1, 4)  # the hours in which Dagster expects clocks to change
+_HOUR = timedelta(hours=1)
 _LONGEST_SHIFT = timedelta(hours=3)  # more than any clock goes back
 _ITEM = re.compile(r"(?P<base>\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\w+))?", re.ASCII)
 
@@ -160,7 +162,8 @@ def times(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
     """Yield when a valid expression fires after a time, in UTC.
 
     What fires every hour goes by real time. Anything else goes by the clock, as in Dagster: a time that is skipped when clocks go
-    forward fires right after the gap, one that comes twice when they go back the second time, and two that become one fire once.
+    forward fires right after the gap if it is from 01:00 to 03:59, else as much later as they go forward; one that comes twice
+    when they go back fires the second time, and two that become one fire once.
     """
     last = after.astimezone(UTC)
     for moment in _times(cron, zoneinfo.ZoneInfo(timezone), last, reverse=False):
@@ -178,6 +181,19 @@ def previous_times(cron: str, timezone: str, before: datetime) -> Iterator[datet
             last = moment
 
 
+def meant(cron: str, timezone: str, tick: datetime) -> datetime:
+    """Return which time of a valid expression a tick is, in UTC: its own, or the nearest one if it is none of them.
+
+    Only where clocks change a tick can be none of them: what clocks show then can be read in more than one way.
+    """
+    zone, moment = zoneinfo.ZoneInfo(timezone), tick.astimezone(UTC)
+    first, last = moment - _LONGEST_SHIFT, moment + _LONGEST_SHIFT
+    if first.astimezone(zone).utcoffset() == last.astimezone(zone).utcoffset():
+        return moment
+    near = takewhile(lambda one: one <= last, times(cron, timezone, first))
+    return min(near, key=lambda one: abs(one - moment), default=moment)
+
+
 def _times(cron: str, zone: zoneinfo.ZoneInfo, start: datetime, *, reverse: bool) -> Iterator[datetime]:
     """Yield times in UTC; the first ones may be on the other side of the start, where clocks show the same times twice."""
     # CronSim wants both day fields to match where one begins with `*`, as */2 does.
@@ -190,18 +206,24 @@ def _times(cron: str, zone: zoneinfo.ZoneInfo, start: datetime, *, reverse: bool
         else:
             begin = start + _LONGEST_SHIFT if reverse else start - _LONGEST_SHIFT
             for wall in CronSim(plain, begin.astimezone(zone).replace(tzinfo=None), reverse=reverse):
-                yield _after_gap(wall, zone)
+                yield _shown(wall, zone)
     except CronSimError:
         return
 
 
-def _after_gap(wall: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
-    """Return when clocks show a time, in UTC: the second time if they do so twice, the first moment after it if they never do."""
-    while True:
-        moment = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
-        if moment.astimezone(zone).replace(tzinfo=None) == wall:
-            return moment
-        wall += _MINUTE
+def _shown(wall: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
+    """Return when clocks show a time, in UTC: the second time if they do so twice, what Dagster makes of it if they never do."""
+    local = wall.replace(tzinfo=zone, fold=1)
+    moment = local.astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == wall:
+        return moment
+    skipped = local.replace(fold=0)
+    if (
+        wall.hour in _NIGHT
+    ):  # the gap is taken to begin with the hour, and to be as long as summer time is ahead
+        ahead = (skipped + _HOUR).dst() or timedelta()
+        skipped = skipped.replace(minute=0) + ahead
+    return skipped.astimezone(UTC)
 
 
 @lru_cache(maxsize=10_000)  # a millisecond each, and many reports share theirs

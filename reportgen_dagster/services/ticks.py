@@ -16,7 +16,7 @@ from reportgen_dagster.catalog.reports import Pinned
 from reportgen_dagster.catalog.tables import Report, Schedule
 from reportgen_dagster.identity import utc_now
 from reportgen_dagster.services.context import Context
-from reportgen_dagster.services.cron import next_time, times
+from reportgen_dagster.services.cron import meant, next_time, times
 from reportgen_dagster.services.freshness import duration
 from reportgen_dagster.services.report_runs import accept
 
@@ -84,18 +84,25 @@ def _not_now(schedule: Schedule, due: datetime, now: datetime) -> str:
     """Return why a time that comes late does not lead to a run; empty if it does."""
     if schedule.missed == "skip" and now - due > LATE:
         return f"This time passed {duration(now - due)} ago, and this schedule skips times that were missed."
-    later = next_time(schedule.cron, schedule.timezone, due)
+    later = next_time(
+        schedule.cron, schedule.timezone, max(due, meant(schedule.cron, schedule.timezone, due))
+    )
     if schedule.missed == "last" and later is not None and later <= now - LATE:
         return "This time was missed, and of missed times this schedule runs the last one only."
     return ""
 
 
 def _missed(schedule: Schedule, due: datetime) -> Iterator[datetime]:
-    """Return the times before one that nobody dealt with, if the schedule wants all of them."""
+    """Return the times before one that nobody dealt with, if the schedule wants all of them.
+
+    What Dagster dealt with is not among them, even if it reads the clocks in another way than we do where they change.
+    """
     if schedule.missed != "all":
         return iter(())
-    passed = times(schedule.cron, schedule.timezone, schedule.handled_until)
-    return takewhile(lambda moment: moment < due, passed)
+    cron, timezone, handled = schedule.cron, schedule.timezone, schedule.handled_until
+    passed = times(cron, timezone, max(handled, meant(cron, timezone, handled)))
+    end = min(due, meant(cron, timezone, due))
+    return takewhile(lambda moment: moment < end, passed)
 
 
 def _nothing_new(session: Session, report: Report, pinned: Pinned) -> str:

@@ -89,6 +89,13 @@ def test_a_schedule_has_cron_time_zone_and_state(ann: Ann) -> None:
     assert shown.default_status == DefaultScheduleStatus.STOPPED
 
 
+def test_where_dagsters_quick_way_goes_wrong_a_schedule_has_two_expressions(ann: Ann) -> None:
+    ann.schedule()
+    view = schedules.add_schedule(ann.context, ann.id, "trades", cron="30 0 * * *", timezone="America/Havana")
+    shown = _definitions(ann.context.settings).get_schedule_def(schedule_name(view.id))
+    assert shown.cron_schedule == ["30 0 * 1-6 *", "30 0 * 7-12 *"]
+
+
 def test_last_uploads_have_no_definitions(ann: Ann) -> None:
     ann.accept()
     graph = _definitions(ann.context.settings).resolve_asset_graph()

@@ -11,7 +11,7 @@ import pytest
 from reportgen_dagster.errors import BadRequestError, CronError, MissingInputError, NotFoundError
 from reportgen_dagster.identity import new_id, utc_now
 from reportgen_dagster.services import report_runs, reports, runs, schedules, switches, ticks
-from reportgen_dagster.services.cron import next_time
+from reportgen_dagster.services.cron import next_time, times
 from reportgen_dagster.services.runs import RunView
 from reportgen_dagster.services.schedules import ScheduleView
 from reportgen_dagster.services.uploads import RulesText
@@ -285,6 +285,41 @@ def test_a_time_that_comes_twice_where_clocks_change_makes_one_run(world: World)
     rewind(world, schedule, due - timedelta(days=1))
     made = ticks.accept_tick(world.context, schedule.id, due, now=due)
     assert due_times(world, made.run_ids) == [due]
+
+
+@pytest.mark.parametrize("missed", ["all", "last"])
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("Africa/Cairo", "2030-04-25 22:30"),
+        ("Africa/Cairo", "2030-04-25 22:00"),  # another release of Dagster may read skipped times otherwise
+        ("America/Santiago", "2030-09-08 04:30"),
+        ("America/Havana", "2030-03-10 05:30"),
+        ("America/Havana", "2030-11-03 05:30"),
+        ("America/Havana", "2030-11-03 04:30"),  # when clocks show 00:30 first
+    ],
+)
+def test_each_tick_makes_one_run_where_clocks_change_at_midnight(
+    world: World, zone: str, told: str, missed: str
+) -> None:
+    put(world)
+    given = {"cron": "30 0 * * *", "timezone": zone, "missed": missed}
+    schedule = schedules.add_schedule(world.context, world.ann, "daily", **given)
+    changed = datetime.fromisoformat(told).replace(tzinfo=UTC)
+    before, after = (next(times("30 0 * * *", zone, changed + timedelta(hours=hours))) for hours in (-36, 12))
+    rewind(world, schedule, before)
+    for due in (changed, after):
+        made = ticks.accept_tick(world.context, schedule.id, due, now=due)
+        assert due_times(world, made.run_ids) == [due]
+
+
+def test_the_only_tick_where_clocks_change_is_not_taken_for_a_missed_one(world: World) -> None:
+    put(world)
+    given = {"cron": "0 0 * * *", "timezone": "America/Havana", "missed": "last"}
+    schedule = schedules.add_schedule(world.context, world.ann, "daily", **given)
+    first = datetime(2030, 11, 3, 4, 0, tzinfo=UTC)  # when clocks show 00:00 first
+    made = ticks.accept_tick(world.context, schedule.id, first, now=first + timedelta(hours=2))
+    assert due_times(world, made.run_ids) == [first]
 
 
 def test_times_of_a_pause_are_not_missed(world: World) -> None:
