@@ -391,7 +391,9 @@ def launchable(session: Session, older_than: timedelta) -> list[LaunchRow]:
     waits = func.least(func.greatest(Run.launches, 1), LONGEST_WAIT) * older_than
     asked_at = func.coalesce(Run.launched_at, Run.accepted_at)
     given_back = and_(Run.fence > 0, Run.launched_at.is_(None))
-    waited = asked_at <= func.clock_timestamp() - waits
+    waited = or_(
+        asked_at <= func.clock_timestamp() - waits, asked_at > func.clock_timestamp()
+    )  # it went back
     statement = (
         _launches()
         .where(or_(given_back, waited), ~has_live_lease())
@@ -473,6 +475,11 @@ def is_due(session: Session, run_id: str, *, workers: int, default: int) -> bool
     own = func.coalesce(func.sum(taken.c.count).filter(taken.c.is_own), 0)
     limit_of_owner = select(this.c.limit).scalar_subquery()
     return bool(session.scalar(select(and_(of_all < workers, own < limit_of_owner)).select_from(taken)))
+
+
+def is_any_waiting(session: Session) -> bool:
+    """Tell whether a run is accepted that does not work yet."""
+    return bool(session.scalar(select(exists().where(Run.state == "accepted"))))
 
 
 def limits(session: Session, default: int) -> dict[str, int]:

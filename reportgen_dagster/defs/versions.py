@@ -173,9 +173,9 @@ class _Asked:
     count: int = 0
 
     def waits(self, batch: str, now: float) -> bool:
-        """Tell whether it is too early to ask for a batch again, whose last runs led to nothing."""
+        """Tell whether it is too early to ask again for a batch whose last runs led to nothing; not where the clock went back."""
         wait = min(INTERVAL_SECONDS * 2**self.tries, LONGEST_WAIT_SECONDS)
-        return batch == self.batch and now - self.at < wait
+        return batch == self.batch and 0 <= now - self.at < wait
 
     def again(self, batch: str, now: float) -> "_Asked":
         """Return what to remember when a batch is asked for."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from dagster import (
     AssetKey,
@@ -161,9 +163,19 @@ def test_many_versions_are_told_batch_by_batch_one_run_at_a_time(
     assert len(materializations(instance, dataset_key(ann.id, "trades"))) == 2 * versions.BATCH + 1
 
 
-def _long_ago(cursor: str | None) -> str | None:
-    import json
+def test_a_batch_that_led_to_nothing_does_not_wait_for_a_clock_that_went_back(
+    ann: Ann, instance: DagsterInstance
+) -> None:
+    add(ann, "trades", b"a\n1\n")
+    (first,), cursor = tick(instance)
+    assert cursor is not None
+    assert tick(instance, cursor)[0] == []
+    told = json.loads(cursor)
+    (again,), _ = tick(instance, json.dumps({**told, "at": told["at"] + 3600}))
+    assert again.run_config == first.run_config
 
+
+def _long_ago(cursor: str | None) -> str | None:
     return json.dumps({**json.loads(cursor), "at": 0.0}) if cursor else cursor
 
 

@@ -92,6 +92,14 @@ def test_an_accepted_run_is_launchable_when_nobody_launched_it_in_time(world: Wo
     assert len(reaper.launchable(world.context)) == 1
 
 
+def test_a_run_does_not_wait_for_a_clock_that_went_back(world: World) -> None:
+    run_id = world.run()
+    world.sql("UPDATE runs SET accepted_at = accepted_at + interval '1 hour'")
+    assert [launch.run_id for launch in reaper.launchable(world.context)] == [run_id]
+    reaper.mark_launched(world.context, run_id, "d")
+    assert reaper.launchable(world.context) == []
+
+
 def test_a_run_that_a_worker_is_about_to_claim_is_not_launched_again(world: World) -> None:
     run_id = world.run()
     reaper.mark_launched(world.context, run_id, "d")
