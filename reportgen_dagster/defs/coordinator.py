@@ -13,7 +13,7 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator, RunQueueConfig
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
 
-from reportgen_dagster.defs.keys import OWNER_TAG, RUN_ID_TAG
+from reportgen_dagster.defs.keys import OWNER_TAG, PROFILE_JOB_NAME, RUN_ID_TAG
 from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services import attempts, launching
@@ -35,7 +35,8 @@ class HybridRunCoordinator(QueuedRunCoordinator):
         """Launch the run now or queue it; what is queued already is left to the daemon."""
         run = context.dagster_run
         if run.status == DagsterRunStatus.NOT_STARTED:
-            with launching.deciding(context_of_process(), run.tags.get(RUN_ID_TAG)) as is_due:
+            run_id, goes_last = run.tags.get(RUN_ID_TAG), run.job_name == PROFILE_JOB_NAME
+            with launching.deciding(context_of_process(), run_id, goes_last=goes_last) as is_due:
                 if is_due and self._is_a_worker_free():
                     self._instance.launch_run(run.run_id, context.workspace)
                     return self._instance.get_run_by_id(run.run_id) or run

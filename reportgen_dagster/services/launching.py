@@ -74,12 +74,13 @@ def as_launch(row: queue.LaunchRow) -> Launch:
 
 
 @contextmanager
-def deciding(context: Context, run_id: str | None) -> Iterator[bool]:
+def deciding(context: Context, run_id: str | None, *, goes_last: bool = False) -> Iterator[bool]:
     """Let one process at a time decide whether a run is launched at once or waits; others wait while the block runs.
 
     Args:
         context: The installation.
         run_id: The run; None if there is no accepted run yet, as for Materialize.
+        goes_last: Whether accepted runs go before it, all of them.
 
     Yields:
         Whether it is its turn: its owner may have one more run working, and a worker is left after the runs that go before it.
@@ -87,7 +88,10 @@ def deciding(context: Context, run_id: str | None) -> Iterator[bool]:
     with context.catalog.transaction() as session:
         leases.lock(session, DECISION_LOCK)
         workers = context.settings.workers
-        yield run_id is None or queue.is_due(session, run_id, workers=workers, default=_default(context))
+        if run_id is None:
+            yield not (goes_last and queue.is_any_waiting(session))
+        else:
+            yield queue.is_due(session, run_id, workers=workers, default=_default(context))
 
 
 def limits(context: Context) -> dict[str, int]:
