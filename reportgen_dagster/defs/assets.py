@@ -34,11 +34,11 @@ from reportgen_dagster.defs.descriptions import (
 )
 from reportgen_dagster.defs.failures import end_if_cancelled, failure, telling_failures
 from reportgen_dagster.defs.keys import (
-    ARTIFACT_TAG,
     CONTRACT_CHECK,
     OWNER_TAG,
     PROBLEM_TAG,
     REJECTS_CHECK,
+    code_version,
     contract_check,
     dataset_key,
     report_key,
@@ -183,7 +183,7 @@ def _report_spec(report: ReportDefinition, location_page: str) -> AssetSpec:
         group_name="reports",
         kinds={"duckdb", *_formats(report)[:_SHOWN_FORMATS]},
         owners=_owners(report.owner_email),
-        code_version=report.ruleset_digest[:12],
+        code_version=code_version(report.ruleset_digest),
         description=report_description(report, location_page),
         tags=_report_tags(report),
         metadata={
@@ -313,13 +313,12 @@ def _result(context: AssetExecutionContext, catalog: Context, run_id: str) -> Ma
     published = publications.reportable(catalog, run_id)
     for event in (*events.sources(published, context.instance), *events.fresh_checks(published)):
         context.log_event(event)
-    materialization = events.report_materialization(published)
     return MaterializeResult(
-        asset_key=materialization.asset_key,
+        asset_key=report_key(published.owner_id, published.report_name),
         metadata=events.report_metadata(published),
         check_results=_chosen_checks(context, published),
         data_version=DataVersion(published.artifact_digest),
-        tags={ARTIFACT_TAG: published.artifact_id},
+        tags=events.report_tags(published, context.instance),
     )
 
 

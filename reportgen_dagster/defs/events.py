@@ -21,6 +21,7 @@ from dagster import (
     TableColumnLineage,
     TableSchema,
 )
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from reportgen_dagster.defs.descriptions import listing
 from reportgen_dagster.defs.keys import (
@@ -30,6 +31,7 @@ from reportgen_dagster.defs.keys import (
     report_key,
     ruleset_key,
 )
+from reportgen_dagster.defs.provenance import made_of
 from reportgen_dagster.errors import ReportgenError
 from reportgen_dagster.services import publications, run_checks
 from reportgen_dagster.services.context import Context
@@ -38,7 +40,6 @@ from reportgen_dagster.services.names import is_named
 from reportgen_dagster.services.publications import Reportable, RulesVersion
 from reportgen_dagster.services.run_checks import RunCheck
 
-DATA_VERSION_TAG = "dagster/data_version"
 VERSION_TAG = "reportgen/version"  # the number of a dataset's or ruleset's version
 _RECENT = 50  # materializations of an asset among which a version is looked for
 
@@ -54,7 +55,7 @@ def of_run(context: Context, run_id: str, instance: DagsterInstance) -> Iterator
     yield from sources(published, instance)
     yield from report_checks(published)
     yield from fresh_checks(published)
-    yield report_materialization(published)
+    yield report_materialization(published, instance)
 
 
 def sources(published: Reportable, instance: DagsterInstance) -> Iterator[AssetMaterialization]:
@@ -146,14 +147,19 @@ def ruleset_materialization(key: AssetKey, name: str, rules: RulesVersion) -> As
     )
 
 
-def report_materialization(published: Reportable) -> AssetMaterialization:
+def report_materialization(published: Reportable, instance: DagsterInstance) -> AssetMaterialization:
     """Return the report's materialization: counts, columns, where each comes from, and the first rows."""
     return AssetMaterialization(
         report_key(published.owner_id, published.report_name),
         description=f"Run {published.run_id}",
         metadata=report_metadata(published),
-        tags={DATA_VERSION_TAG: published.artifact_digest, ARTIFACT_TAG: published.artifact_id},
+        tags={DATA_VERSION_TAG: published.artifact_digest, **report_tags(published, instance)},
     )
+
+
+def report_tags(published: Reportable, instance: DagsterInstance) -> dict[str, str]:
+    """Return the tags of a report's materialization beside its data version."""
+    return {ARTIFACT_TAG: published.artifact_id, **made_of(published, instance)}
 
 
 def report_metadata(published: Reportable) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How things of the catalog are called in Dagster: asset keys, schedule names, tags."""
+"""How things of the catalog are called in Dagster: asset keys, schedule names, tags, versions of rules."""
 
 from __future__ import annotations
 
@@ -41,3 +41,8 @@ def ruleset_key(owner_id: str, name: str) -> AssetKey:
 def schedule_name(schedule_id: str) -> str:
     """Return the name of a schedule; Dagster allows letters, digits and `_` only."""
     return f"{SCHEDULE_PREFIX}{schedule_id}"
+
+
+def code_version(ruleset_digest: str) -> str:
+    """Return what Dagster takes for the version of the code that makes a report: the beginning of its rules' digest."""
+    return ruleset_digest[:12]

@@ -32,10 +32,10 @@ from dagster import (
     op,
     sensor,
 )
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from reportgen_dagster.defs.events import (
-    DATA_VERSION_TAG,
     VERSION_TAG,
     is_told,
     listed,
