@@ -230,7 +230,11 @@ def _check_specs(report: ReportDefinition) -> list[AssetCheckSpec]:
             asset=key,
             description="Names, types and values of the columns are what the rules promise (pandera).",
         ),
-        AssetCheckSpec(REJECTS_CHECK, asset=key, description="No row was diverted to the rejects."),
+        AssetCheckSpec(
+            REJECTS_CHECK,
+            asset=key,
+            description="No row was diverted to the rejects, or no more than the rules allow (`rejects.max`).",
+        ),
     ]
 
 

@@ -41,6 +41,7 @@ from reportgen_dagster.services.publications import Reportable, RulesVersion
 from reportgen_dagster.services.run_checks import RunCheck
 
 VERSION_TAG = "reportgen/version"  # the number of a dataset's or ruleset's version
+SHOWN_COLUMNS = 200  # of a file or report in a table for people
 _RECENT = 50  # materializations of an asset among which a version is looked for
 
 Event = AssetMaterialization | AssetCheckEvaluation
@@ -171,8 +172,9 @@ def report_metadata(published: Reportable) -> dict[str, Any]:
         "dagster/row_count": outcome["row_count"],
         "dagster/column_schema": _schema(outcome["columns"]),
         "dagster/column_lineage": _lineage(published),
+        "columns come from": MetadataValue.md(_origins(published)),
         "preview": MetadataValue.md(outcome["preview"]),
-        "size in bytes": next(iter(published.sizes.values())),
+        **_sizes(published),
         "rows in": outcome["input_count"],
         "rows used": outcome["used_count"],
         "rows rejected": outcome["reject_count"],
@@ -182,8 +184,21 @@ def report_metadata(published: Reportable) -> dict[str, Any]:
         "run date": published.run_date.isoformat(),
         "query": MetadataValue.md(listing(outcome["sql"], "sql")),
         **_downloads(published),
-        "rejects": _link(published, f"/api/v1/runs/{published.run_id}/rejects"),
+        **_rejects(published),
     }
+
+
+def _sizes(published: Reportable) -> dict[str, int]:
+    """Return the bytes of all files; those of the main one are called `size in bytes`."""
+    first, *others = published.sizes
+    sizes = {"size in bytes": published.sizes[first]}
+    return sizes | {f"size in bytes {name}": published.sizes[name] for name in others}
+
+
+def _rejects(published: Reportable) -> dict[str, MetadataValue]:
+    if not published.outcome["reject_count"]:
+        return {}
+    return {"rejects": _link(published, f"/api/v1/runs/{published.run_id}/rejects")}
 
 
 def _downloads(published: Reportable) -> dict[str, MetadataValue]:
@@ -239,7 +254,12 @@ def broken_contracts(
 def _evaluation(key: AssetKey, check: RunCheck) -> AssetCheckEvaluation:
     metadata: dict[str, Any] = {"failures": MetadataValue.json(check.failures)}
     if check.reject_count is not None:
-        metadata = {"rows rejected": check.reject_count, "samples": MetadataValue.json(check.samples)}
+        metadata = {
+            "rows rejected": check.reject_count,
+            "share of rows": check.share,
+            "limit": check.limit,
+            "samples": MetadataValue.json(check.samples),
+        }
     return AssetCheckEvaluation(
         asset_key=key,
         check_name=check.name,
@@ -269,3 +289,15 @@ def _lineage(published: Reportable) -> TableColumnLineage:
             for column, origins in published.outcome["sources"].items()
         }
     )
+
+
+def _origins(published: Reportable) -> str:
+    """Return the lineage of the columns as a table for people: Dagster's UI shows its own kind of it nowhere."""
+    from reportgen_dagster.engine.outcome import markdown  # only a run needs it, not who loads definitions
+
+    outcome, files = published.outcome, published.files
+    rows = []
+    for name in [column["name"] for column in outcome["columns"]][:SHOWN_COLUMNS]:
+        origins = [f"{files[file].dataset_name}.{source}" for file, source in outcome["sources"][name]]
+        rows.append((name, ", ".join(origins) or "no column"))
+    return markdown(("column", "comes from"), rows)

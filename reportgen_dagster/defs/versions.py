@@ -36,6 +36,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from reportgen_dagster.defs.events import (
+    SHOWN_COLUMNS,
     VERSION_TAG,
     is_told,
     listed,
@@ -55,7 +56,6 @@ from reportgen_dagster.services.versions import FileVersion
 INTERVAL_SECONDS = 5
 LONGEST_WAIT_SECONDS = 600
 LAST = {PRIORITY_TAG: str(-1000 * ROUNDS)}  # reports that wait go first, whatever their owner's priority
-SHOWN_COLUMNS = 200
 
 
 class ProfileConfig(Config):

@@ -34,6 +34,7 @@ class Outcome:
         warnings: What an operator should look at, in words.
         sql: The queries that made the report.
         reject_samples: The first few rejects, a mapping of the rejects file's columns each.
+        reject_limit: How many rows the rules allow to be rejects: a count, or a share such as `1%`; None: any number.
         dialect: How CSV was written, in the words of `output.dialect`.
         files: For each file its `rows`, `columns` and a `preview` of the first ones, in Markdown.
     """
@@ -52,6 +53,7 @@ class Outcome:
     warnings: list[str]
     sql: str
     reject_samples: list[dict[str, str]]
+    reject_limit: int | str | None
     files: dict[str, dict[str, Any]]
     dialect: dict[str, Any]
 

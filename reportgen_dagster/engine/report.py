@@ -350,6 +350,7 @@ class _Pass:
     def _known(self, blocks: Blocks, accounts: Accounts) -> dict[str, Any]:
         """Return what is known whether there is a report or not."""
         texts = {INPUT: self._given.input, **self._given.references}
+        rejects = self._given.request.ruleset.document.rejects
         return {
             "input_count": accounts.input_count,
             "used_count": accounts.input_count - accounts.reject_count,
@@ -359,6 +360,7 @@ class _Pass:
             "decisions": {name: list(text.decisions) for name, text in texts.items()},
             "warnings": [*verdict.warnings(self._contracts), *self._warnings],
             "reject_samples": accounts.samples,
+            "reject_limit": rejects.limit,
         }
 
     def _described(self, blocks: Blocks, accounts: Accounts, row_count: int) -> Outcome:

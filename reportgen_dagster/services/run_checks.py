@@ -1,4 +1,4 @@
-"""What was checked of a run: the contracts (pandera) of its files and of the report, and that nothing was rejected.
+"""What was checked of a run: the contracts (pandera) of its files and of the report, and that no more was rejected than allowed.
 
 What belongs here: the checks that follow from what a run found out, whether it succeeded or failed, the same for Dagster and for
 the API. What does not: judging rows (engine/, contracts/), Dagster's own events (`defs/events.py`).
@@ -20,6 +20,7 @@ REJECTS_CHECK = "no_rejects"
 OUTPUT = "output"
 _REJECTS = "rejects"  # what problems with the number of rejects name as their place
 _TOLD = 3
+_LEAST_PERCENT = 0.001  # of what is told as a number
 _KEPT = {True: "Every row keeps the contract (pandera).", False: "The rules have no contract for it."}
 
 
@@ -35,6 +36,8 @@ class RunCheck:
         failures: Of a contract: what broke it: `column`, `check`, `message`, `count`, `samples` and `severity` each.
         reject_count: Of the rejects: how many rows; None: it is a contract's check.
         samples: Of the rejects: the first few, a mapping of the rejects file's columns each.
+        share: Of the rejects: of how many percent of the rows they are, in words.
+        limit: Of the rejects: how many the rules allow, in words.
     """
 
     name: str
@@ -44,6 +47,8 @@ class RunCheck:
     failures: list[dict[str, Any]] = field(default_factory=list)
     reject_count: int | None = None
     samples: list[dict[str, str]] = field(default_factory=list)
+    share: str = ""
+    limit: str = ""
 
 
 def contract_check(file: str) -> str:
@@ -69,22 +74,26 @@ def of_outcome(outcome: Mapping[str, Any], files: Iterable[str]) -> Iterator[Run
 
     Args:
         outcome: At least `contracts` (by file, in the shape of a contract report), `input_count`, `reject_count` and
-            `reject_samples`.
+            `reject_samples`; `reject_limit` where the rules name one, which a report that was made keeps.
         files: The files of the report.
     """
     contracts = outcome["contracts"]
     for file in (*sorted(files), OUTPUT):
         yield _contract_check(file, contracts.get(file))
     count = outcome["reject_count"]
+    share, limit = _share(count, outcome["input_count"]), outcome.get("reject_limit")
+    allowed = "the rules name no limit" if limit is None else f"the rules allow {limit}"
     yield RunCheck(
         REJECTS_CHECK,
-        passed=count == 0,
+        passed=count == 0 or limit is not None,
         severity="warn",
-        words=f"{count:,} of {outcome['input_count']:,} rows were diverted, as the rules allow."
+        words=f"{count:,} of {outcome['input_count']:,} rows ({share}) were diverted; {allowed}."
         if count
         else "No row was diverted to the rejects.",
         reject_count=count,
         samples=outcome["reject_samples"],
+        share=share,
+        limit=_limit(limit),
     )
 
 
@@ -117,7 +126,21 @@ def of_failure(error: ReportgenError, reject_count: int) -> Iterator[RunCheck]:
             words=too_many[0]["message"] if too_many else f"{reject_count:,} rows were diverted.",
             reject_count=reject_count,
             samples=error.facts.get("reject_samples", []),
+            share=_share(reject_count, error.facts.get("input_count")),
+            limit=_limit(error.facts.get("reject_limit")),
         )
+
+
+def _share(count: int, rows: int | None) -> str:
+    """Return how many percent of some rows a count is, in words."""
+    if not rows:
+        return "unknown" if count else "0%"
+    percent = 100 * count / rows
+    return "less than 0.001%" if 0 < percent < _LEAST_PERCENT else f"{percent:.3g}%"
+
+
+def _limit(limit: int | str | None) -> str:
+    return "none" if limit is None else str(limit)
 
 
 def _contract_check(file: str, result: Mapping[str, Any] | None) -> RunCheck:

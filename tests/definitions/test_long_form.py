@@ -36,7 +36,7 @@ steps:
   - derive: {{total: "amount * :factor", day: today()}}
 output:
   schema: {{fields: [{{name: total, type: integer, description: what it is worth, constraints: {{maximum: {most}}}}}]}}
-rejects: {{policy: {policy}}}
+rejects: {{policy: {policy}, max: {limit}}}
 """
 INPUT = b"desk,amount,note\nd1,5,abc\nd1,-1,abc\nd2,7,abcdef\n"
 DESKS = b"id,name\nd1,FX\nd2,rates\n"
@@ -47,14 +47,16 @@ def _accept(
     *,
     policy: str = "divert",
     most: int = 1000,
+    limit: str = "null",
+    given: bytes = INPUT,
     desks: bytes = DESKS,
     parameters: Mapping[str, Any] | None = None,
 ) -> str:
     files = {
         name: uploads.receive(ann.context, f"{name}.csv", [body], role=name)
-        for name, body in (("input", INPUT), ("desks", desks))
+        for name, body in (("input", given), ("desks", desks))
     }
-    rules = uploads.RulesText("rules.yaml", RULES.format(policy=policy, most=most), "yaml")
+    rules = uploads.RulesText("rules.yaml", RULES.format(policy=policy, most=most, limit=limit), "yaml")
     return runs.accept_run(ann.context, ann.id, files=files, rules=rules, parameters=parameters).id
 
 
@@ -102,6 +104,32 @@ def test_each_files_contract_is_a_check_with_its_severity(ann: Ann, instance: Da
     assert _check(instance, ann, CONTRACT_CHECK).passed
     rejects = _check(instance, ann, REJECTS_CHECK)
     assert (rejects.passed, rejects.severity.name) == (False, "WARN")
+
+
+def test_rejects_that_the_rules_allow_break_no_check(ann: Ann, instance: DagsterInstance) -> None:
+    assert _execute(_accept(ann, limit="40%"), instance).success
+    check = _check(instance, ann, REJECTS_CHECK)
+    assert check.passed
+    assert check.description == "1 of 3 rows (33.3%) were diverted; the rules allow 40%."
+    told = [check.metadata[name].value for name in ("rows rejected", "share of rows", "limit")]
+    assert told == [1, "33.3%", "40%"]
+    assert check.metadata["samples"].data[0]["_line"] == "3"
+
+
+def test_rejects_that_the_rules_say_nothing_of_are_a_warning(ann: Ann, instance: DagsterInstance) -> None:
+    assert _execute(_accept(ann), instance).success
+    check = _check(instance, ann, REJECTS_CHECK)
+    assert (check.passed, check.severity.name) == (False, "WARN")
+    assert check.description == "1 of 3 rows (33.3%) were diverted; the rules name no limit."
+    assert check.metadata["limit"].value == "none"
+
+
+def test_rejects_beyond_what_the_rules_allow_fail_check_and_run(ann: Ann, instance: DagsterInstance) -> None:
+    assert not _execute(_accept(ann, limit="1%"), instance).success
+    check = _check(instance, ann, REJECTS_CHECK)
+    assert (check.passed, check.severity.name) == (False, "ERROR")
+    told = [check.metadata[name].value for name in ("rows rejected", "share of rows", "limit")]
+    assert told == [1, "33.3%", "1%"]
 
 
 def test_rejects_of_a_failed_run_stay_downloadable(ann: Ann, instance: DagsterInstance) -> None:

@@ -120,11 +120,15 @@ class Rejects(FrozenModel):
             raise ValueError("a count such as 100, or a percentage such as 1%, is expected here")
         return value
 
+    @property
+    def limit(self) -> int | str | None:
+        """How many rows may be rejects, as it is written; None: any number."""
+        return 0 if self.policy == "fail" else self.max
+
     def allowed(self, rows: int) -> float | None:
         """Return how many of `rows` input rows may be rejects, or None for any number."""
-        if self.policy == "fail":
-            return 0
-        return rows * float(self.max[:-1]) / 100 if isinstance(self.max, str) else self.max
+        limit = self.limit
+        return rows * float(limit[:-1]) / 100 if isinstance(limit, str) else limit
 
 
 class LongForm(FrozenModel):
