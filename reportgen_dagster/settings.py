@@ -196,7 +196,8 @@ class Settings(BaseSettings):
         "", description="Address of the Dagster webserver; empty: loopback, DAGSTER_PORT and DAGSTER_PATH."
     )
     public_url: str = Field(
-        "", description="Address of the API as its users reach it, for links; empty: links are paths."
+        "",
+        description="Address of the API as its users reach it, for links; empty: paths, and in the Dagster UI of `up` this machine.",
     )
     dagster_public_url: str = Field(
         "", description="Address of the Dagster UI as operators reach it, for links; empty: DAGSTER_URL."

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from reportgen_dagster.identity import location_name
 from reportgen_dagster.settings import SECRET_PREFIX, Settings
+from reportgen_dagster.supervisor.readiness import gateway_url
 
 LOOPBACK = "127.0.0.1"
 SECRETS = (SECRET_PREFIX, "REPORTGEN_SMTP_PASSWORD")
@@ -165,7 +166,14 @@ def local_command(service: Service, settings: Settings) -> list[str]:
 
 def local_environment(settings: Settings, service: Service | None = None) -> dict[str, str]:
     """Return the environment in which the services of this machine find each other, a code server its shard too."""
-    here = {"code_server_host": LOOPBACK, "shard": service.shard if service else 0}
+    here: dict[str, str | int] = {
+        "code_server_host": LOOPBACK,
+        "shard": service.shard if service else 0,
+    }
+    if (
+        service is WORKER
+    ):  # its links stand in the UI of this machine; those of gateway and mails are for users
+        here["public_url"] = settings.public_url or gateway_url(settings)
     environment = {**settings.model_copy(update=here).environment(), "PYTHONUNBUFFERED": "1"}
     if (
         service is WORKER
