@@ -276,10 +276,13 @@ def cancel_own(session: Session, owner_id: str, run_id: str, error: dict[str, An
     return _noted(session, cancelled)
 
 
-def is_cancelled(session: Session, dagster_run_id: str, run_id: str | None) -> bool:
-    """Tell whether the run that a Dagster run carries out, or was launched for, was cancelled."""
+def is_cancelled(
+    session: Session, dagster_run_id: str, run_id: str | None, error: dict[str, Any] | None = None
+) -> bool:
+    """Tell whether a run that a Dagster run carries out, or was launched for, was cancelled; with that error, if one is given."""
     carried_out = or_(Run.dagster_run_id == dagster_run_id, Run.id == run_id)
-    return bool(session.scalar(select(exists().where(carried_out, Run.state == "cancelled"))))
+    wanted = [Run.error == error] if error is not None else []
+    return bool(session.scalar(select(exists().where(carried_out, Run.state == "cancelled", *wanted))))
 
 
 def fail_attempt(session: Session, dagster_run_id: str, error: dict[str, Any]) -> str | None:

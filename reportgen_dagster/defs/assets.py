@@ -5,6 +5,7 @@ What is named `default` (a user's last uploads) has no definition here, only eve
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +33,12 @@ from reportgen_dagster.defs.descriptions import (
     report_description,
     rules_description,
 )
-from reportgen_dagster.defs.failures import end_if_cancelled, failure, telling_failures
+from reportgen_dagster.defs.failures import (
+    ReportCancelledError,
+    end_if_cancelled,
+    failure,
+    telling_failures,
+)
 from reportgen_dagster.defs.keys import (
     CONTRACT_CHECK,
     OWNER_TAG,
@@ -169,6 +175,8 @@ def _report_assets(name: str, reports: Sequence[SoundReport]) -> AssetsDefinitio
                 yield from tell(context, by_key[key])
             except Failure as failed:
                 failures.append(failed)
+            except ReportCancelledError:
+                context.log.info(f"{by_key[key].name} was cancelled by its owner; the others go on")
         if failures:
             raise failures[0]
 
@@ -306,11 +314,10 @@ def _materialize(context: AssetExecutionContext, report: ReportDefinition) -> It
 
 def _generated(service: Service, claimed: attempts.Claim, work: Path, note: generation.Note) -> bool:
     """Make the report of a claimed run, and tell whether it is published."""
-    ingested = generation.ingest(service.context, claimed, work, note)
-    service.cleanup.callback(ingested.close)
-    planned = generation.validate(service.context, ingested, note)
-    produced = generation.transform(service.context, planned, work, note)
-    return generation.publish(service.context, produced, note)
+    with closing(generation.ingest(service.context, claimed, work, note)) as ingested:
+        planned = generation.validate(service.context, ingested, note)
+        produced = generation.transform(service.context, planned, work, note)
+        return generation.publish(service.context, produced, note)
 
 
 def _result(context: AssetExecutionContext, catalog: Context, run_id: str) -> MaterializeResult[None]:

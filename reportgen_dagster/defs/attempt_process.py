@@ -189,10 +189,14 @@ def _watch(process_id: int, run: DagsterRun, sigterm: _Sigterm) -> int:
 
 
 def _is_cancelled(run: DagsterRun) -> bool:
-    """Look whether the run was cancelled in the catalog. A re-execution is tagged with the run of before, which may have been."""
+    """Look whether the run was cancelled in the catalog. A re-execution is tagged with the run of before, which may have been.
+
+    Of several reports one that its owner cancelled ends alone, by itself; an operator's word ends them all.
+    """
     launched_for = run.tags.get(RUN_ID_TAG) if run.parent_run_id is None else None
+    several = scope.makes_several(run)
     try:
-        return attempts.is_cancelled(_context(), run.run_id, launched_for)
+        return attempts.is_cancelled(_context(), run.run_id, launched_for, by_operator=several)
     except UnavailableError:
         return False
 

@@ -12,6 +12,7 @@ from dagster import AssetExecutionContext, DagsterRunStatus, Failure, MetadataVa
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from reportgen_dagster.defs import events
+from reportgen_dagster.defs.scope import makes_several
 from reportgen_dagster.engine.confined import ProcessLostError
 from reportgen_dagster.errors import (
     ConflictError,
@@ -23,6 +24,10 @@ from reportgen_dagster.errors import (
 )
 from reportgen_dagster.services import attempts, cancelling, generation
 from reportgen_dagster.services.context import Context
+
+
+class ReportCancelledError(Exception):
+    """One of several reports of a Dagster run was cancelled by its owner; the others go on."""
 
 
 @contextmanager
@@ -85,11 +90,14 @@ def end_if_cancelled(
 
     Raises:
         DagsterExecutionInterruptedError: If it was.
+        ReportCancelledError: If it was, by its owner, and the Dagster run makes further reports.
     """
     if not cancelling.is_cancelled(service, run_id):
         return
     instance = context.instance
     run = instance.get_run_by_id(context.run_id)
+    if run is not None and makes_several(run) and cancelling.is_cancelled_by_owner(service, run_id):
+        raise ReportCancelledError("Its owner cancelled it.")
     if run is not None and not run.is_finished and run.status != DagsterRunStatus.CANCELING:
         instance.report_run_canceling(run, "The run was cancelled in the catalog.")
     raise DagsterExecutionInterruptedError("The run was cancelled.")

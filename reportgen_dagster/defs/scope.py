@@ -1,4 +1,4 @@
-"""What the definitions of this process cover: everything, or only what one run needs.
+"""What the definitions of this process cover: everything, or only what one run needs; and whether that is more than one report.
 
 The code server shows every report. A process that carries out one run must not pay for a thousand of them.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from dagster import AssetKey
+from dagster import AssetKey, DagsterRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +30,8 @@ def narrow_to(assets: Collection[AssetKey]) -> None:
     """Build only the reports and datasets with these asset keys, and the fixed jobs. For a process that makes one run."""
     global _scope
     _scope = Scope(frozenset(assets))
+
+
+def makes_several(run: DagsterRun) -> bool:
+    """Tell whether a Dagster run makes several reports, perhaps of several owners: Materialize on more than one."""
+    return len(run.asset_selection or ()) > 1

@@ -141,16 +141,19 @@ def end(context: Context, dagster_run_id: str, ending: Ending) -> None:
         leases.end(session, [dagster_run_id], ending)
 
 
-def is_cancelled(context: Context, dagster_run_id: str, run_id: str | None) -> bool:
+def is_cancelled(
+    context: Context, dagster_run_id: str, run_id: str | None, *, by_operator: bool = False
+) -> bool:
     """Tell whether the run that a Dagster run carries out was cancelled.
 
     Args:
         context: The installation.
         dagster_run_id: The attempt.
         run_id: The run that it was launched for, if it may not have claimed it yet.
+        by_operator: Count only what an operator cancelled, not what its owner did.
     """
     with context.catalog.transaction() as session:
-        return queue.is_cancelled(session, dagster_run_id, run_id)
+        return queue.is_cancelled(session, dagster_run_id, run_id, _CANCELLED if by_operator else None)
 
 
 def is_alive(context: Context, dagster_run_id: str) -> bool | None:

@@ -6,6 +6,7 @@ The catalog decides: from its commit on nothing of the run is published, whateve
 from __future__ import annotations
 
 from reportgen_dagster.catalog import runs as queue
+from reportgen_dagster.catalog.tables import Run
 from reportgen_dagster.errors import ConflictError
 from reportgen_dagster.identity import ID_PATTERN
 from reportgen_dagster.services import runs
@@ -44,3 +45,10 @@ def is_cancelled(context: Context, run_id: str) -> bool:
         NotFoundError: If there is no such run.
     """
     return runs.state_of(context, run_id) == "cancelled"
+
+
+def is_cancelled_by_owner(context: Context, run_id: str) -> bool:
+    """Tell whether it was its owner who cancelled a run."""
+    with context.catalog.transaction() as session:
+        run = session.get(Run, run_id)
+        return run is not None and run.state == "cancelled" and run.error == _CANCELLED

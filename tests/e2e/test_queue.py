@@ -22,6 +22,7 @@ TERMINATE = "mutation ($id: String!) { terminateRun(runId: $id) { __typename } }
 ASSET = "query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { __typename } }"
 MATERIALIZE = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
     ... on LaunchRunSuccess { run { runId } } } }"""
+STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 RUNS = """query ($run: String!) { runsOrError(filter: {tags: [{key: "reportgen/run_id", value: $run}]}) {
     ... on Runs { results { runId status } } } }"""
 
@@ -134,28 +135,36 @@ def test_a_run_in_the_middle_of_its_file_is_cancelled_by_an_operator(stack: Stac
     _assert_nothing_is_left(stack, ann, [task])
 
 
-def test_what_the_button_materializes_is_cancelled_by_an_operator(stack: Stack, ann: Client) -> None:
+def _large_report(client: Client, rows: int) -> dict[str, list[str]]:
+    """Make a named report of so many rows without a run that is left, and return its asset key."""
     with (EXAMPLE / "rules.yaml").open("rb") as rules, (EXAMPLE / "reference.csv").open("rb") as reference:
         files = {
-            "input_file": ("input.csv", _rows(6_000_000)),
+            "input_file": ("input.csv", _rows(rows)),
             "rules_file": rules,
             "reference_file": reference,
         }
         form = {"cron": "30 3 1 1 *", "report_name": "large"}
-        answer = ann.http.post("/api/trigger-scheduled-report/", files=files, data=form)
+        answer = client.http.post("/api/trigger-scheduled-report/", files=files, data=form)
     assert answer.status_code == 201, answer.text
-    _cancel(ann, answer.json()["task_id"])
-    key = {"path": [ann.session["user"]["id"], "reports", "large"]}
-    until(
-        lambda: stack.graphql(ASSET, {"key": key})["assetNodeOrError"]["__typename"] == "AssetNode",
-        "Dagster shows the report",
-        seconds=60,
-    )
+    _cancel(client, answer.json()["task_id"])
+    return {"path": [client.session["user"]["id"], "reports", "large"]}
+
+
+def _materialize(stack: Stack, keys: list[dict[str, list[str]]]) -> str:
+    """Press the button for reports that Dagster may not show yet; return the id of the one Dagster run."""
+    for key in keys:
+        until(
+            lambda key=key: (
+                stack.graphql(ASSET, {"key": key})["assetNodeOrError"]["__typename"] == "AssetNode"
+            ),
+            "Dagster shows the report",
+            seconds=60,
+        )
     selector = {
         "repositoryLocationName": "reports",
         "repositoryName": "__repository__",
         "jobName": "__ASSET_JOB",
-        "assetSelection": [key],
+        "assetSelection": keys,
     }
     params = {"selector": selector, "runConfigData": {}, "mode": "default"}
     launched: dict[str, Any] = {}
@@ -165,7 +174,67 @@ def test_what_the_button_materializes_is_cancelled_by_an_operator(stack: Stack, 
         return "run" in launched
 
     until(is_launched, "it is launched", seconds=30, state=lambda: launched)
-    dagster_run_id = launched["run"]["runId"]
+    return str(launched["run"]["runId"])
+
+
+def _last_run(client: Client) -> dict[str, Any]:
+    return _runs(client)[0]
+
+
+def _is_in_the_middle(client: Client) -> bool:
+    run = _last_run(client)
+    return (run["status"], run["stage"]) == ("running", "transform")
+
+
+def _first_in_the_middle(clients: list[Client]) -> tuple[Client, Client]:
+    """Wait until one of two owners' runs transforms its file; return its owner and the other."""
+    until(
+        lambda: any(map(_is_in_the_middle, clients)),
+        "a run is in the middle of its file",
+        seconds=90,
+        state=lambda: [_last_run(client) for client in clients],
+    )
+    first, second = sorted(clients, key=lambda client: not _is_in_the_middle(client))
+    return first, second
+
+
+def _status(stack: Stack, dagster_run_id: str) -> str:
+    return str(stack.graphql(STATUS, {"run": dagster_run_id})["runOrError"]["status"])
+
+
+def test_of_several_reports_an_owner_cancels_his_own_and_an_operator_all(stack: Stack) -> None:
+    owners = [Client(stack.url), Client(stack.url)]
+    keys = [_large_report(client, rows=2_000_000) for client in owners]
+
+    dagster_run_id = _materialize(stack, keys)
+    first, second = _first_in_the_middle(owners)
+    processes = _working_on(stack, dagster_run_id)
+    _terminate_in_dagster(stack, dagster_run_id)
+    _, alive = psutil.wait_procs(processes, timeout=SECONDS_TO_END)
+    assert [process for process in alive if is_alive(process)] == []
+    until(lambda: _status(stack, dagster_run_id) == "CANCELED", "Dagster says so")
+    assert "Whoever runs this service cancelled" in first.status(_last_run(first)["task_id"])["error"]
+    assert _last_run(second)["status"] == "cancelled", "that of the beginning, or the operator's"
+
+    dagster_run_id = _materialize(stack, keys)
+    first, second = _first_in_the_middle(owners)
+    task = _last_run(first)["task_id"]
+    _cancel(first, task)
+    until(
+        lambda: _status(stack, dagster_run_id) == "SUCCESS",
+        "the other report is made",
+        seconds=90,
+        state=lambda: _last_run(second),
+    )
+    assert _last_run(second)["status"] == "succeeded"
+    assert first.status(task)["status"] == "cancelled"
+    assert first.download(task).status_code == 409
+    assert stack.fsck() == []
+
+
+def test_what_the_button_materializes_is_cancelled_by_an_operator(stack: Stack, ann: Client) -> None:
+    key = _large_report(ann, rows=6_000_000)
+    dagster_run_id = _materialize(stack, [key])
 
     def in_the_middle() -> list[str]:
         return [
