@@ -197,7 +197,7 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(
         "",
-        description="Address of the API as its users reach it, for links; empty: paths, and in the Dagster UI of `up` this machine.",
+        description="Address of the API as its users reach it, for links; empty: paths, and in the UI of `up` this machine.",
     )
     dagster_public_url: str = Field(
         "", description="Address of the Dagster UI as operators reach it, for links; empty: DAGSTER_URL."

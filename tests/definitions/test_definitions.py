@@ -96,6 +96,45 @@ def test_where_dagsters_quick_way_goes_wrong_a_schedule_has_two_expressions(ann:
     assert shown.cron_schedule == ["30 0 * 1-6 *", "30 0 * 7-12 *"]
 
 
+@pytest.mark.parametrize(
+    ("policies", "words"),
+    [
+        ({}, "of missed times the last is made up for"),
+        ({"missed": "all"}, "all missed times are made up for"),
+        (
+            {"missed": "skip", "unchanged": "skip"},
+            "missed times are skipped, unchanged data is skipped",
+        ),
+    ],
+)
+def test_a_schedule_says_in_words_whose_it_is_when_it_runs_and_how(
+    ann: Ann, policies: dict[str, str], words: str
+) -> None:
+    ann.schedule()
+    view = schedules.add_schedule(
+        ann.context, ann.id, "trades", cron="30 6 * * mon-fri", timezone="Europe/Berlin", **policies
+    )
+    shown = _definitions(ann.context.settings).get_schedule_def(schedule_name(view.id))
+    times = "At 06:30, Monday through Friday (Europe/Berlin)"
+    assert shown.description == f"trades of ann@example.com: {times}; {words}"
+    assert shown.tags["reportgen/owner"] == ann.id
+
+
+def test_datasets_and_rulesets_are_external_assets_with_group_kind_and_owner(ann: Ann) -> None:
+    ann.schedule()
+    graph = _definitions(ann.context.settings).resolve_asset_graph()
+    data, rules = (
+        graph.get(key) for key in (dataset_key(ann.id, "trades-input"), ruleset_key(ann.id, "trades"))
+    )
+    assert (data.group_name, data.kinds, data.owners) == ("datasets", {"csv"}, ["ann@example.com"])
+    assert (rules.group_name, rules.kinds, rules.owners) == ("rulesets", {"yaml"}, ["ann@example.com"])
+    assert data.is_external
+    assert rules.is_external
+    assert "The dataset trades-input of ann@example.com" in data.description
+    assert "A ruleset of ann@example.com, version 1." in rules.description
+    assert RULES.text in rules.metadata["rules"].md_str
+
+
 def test_last_uploads_have_no_definitions(ann: Ann) -> None:
     ann.accept()
     graph = _definitions(ann.context.settings).resolve_asset_graph()

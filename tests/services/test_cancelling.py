@@ -54,7 +54,9 @@ def test_an_attempt_sees_that_its_run_was_cancelled(world: World) -> None:
 def test_who_cancelled_is_known(world: World) -> None:
     own, other = world.run(), world.run()
     world.claim(own, "d")
-    assert attempts.claim(world.context, other, "d"), "a Dagster run that makes several reports claims several"
+    assert attempts.claim(world.context, other, "d"), (
+        "a Dagster run that makes several reports claims several"
+    )
     cancelling.cancel_run(world.context, world.ann, own)
     assert cancelling.is_cancelled_by_owner(world.context, own)
     assert not attempts.is_cancelled(world.context, "d", None, by_operator=True)
