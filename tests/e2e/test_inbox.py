@@ -81,7 +81,7 @@ def test_killing_who_sweeps_loses_nothing_and_repeats_nothing(own_stack: Stack) 
     def archived() -> int:
         return len(list(archive.rglob("*.csv"))) if archive.exists() else 0
 
-    for share in (1, 120):
+    for share in (1, 40):
         until(lambda share=share: archived() >= share, f"{share} are taken", seconds=90)
         own_stack.kill("code-server")
         own_stack.kill("daemon")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,8 +19,8 @@ query ($name: String!) {
 """
 
 
-@pytest.fixture(scope="module")
-def scheduled(stack) -> tuple[Client, dict[str, Any]]:
+def _schedule(stack, cron: str) -> tuple[Client, dict[str, Any]]:
+    """Put a schedule and return its owner, who has no other one, and the schedule."""
     client = Client(stack.url)
     files = {
         name: (f"{name}.x", (EXAMPLE / path).read_bytes())
@@ -28,12 +29,26 @@ def scheduled(stack) -> tuple[Client, dict[str, Any]]:
             ("reference_file", "reference.csv"),
         ]
     } | {"rules_file": ("rules.yaml", (EXAMPLE / "rules.yaml").read_bytes())}
-    form = {"cron": "* * * * *", "report_name": "trades", "timezone": "Europe/Berlin"}
+    form = {"cron": cron, "report_name": "trades", "timezone": "Europe/Berlin"}
     answer = client.http.post("/api/trigger-scheduled-report/", files=files, data=form)
     assert answer.status_code == 201, answer.text
     assert answer.json()["report_name"] == "trades"
     assert client.wait(answer.json()["task_id"])["status"] == "succeeded"
     return client, client.http.get("/api/v1/schedules").json()["items"][0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ticking(stack) -> Iterator[tuple[Client, dict[str, Any]]]:
+    """A schedule that is due each minute; the first one passes while the other tests run."""
+    client, schedule = _schedule(stack, "* * * * *")
+    yield client, schedule
+    client.http.delete(f"/api/v1/schedules/{schedule['id']}")
+
+
+@pytest.fixture(scope="module")
+def scheduled(stack) -> tuple[Client, dict[str, Any]]:
+    """A schedule that is not due while its tests run."""
+    return _schedule(stack, "0 0 1 1 *")
 
 
 def _graphql(stack, query: str, **variables: Any) -> dict[str, Any]:
@@ -47,26 +62,6 @@ def _in_dagster(stack, schedule: dict[str, Any]) -> dict[str, Any]:
 def _status(stack, schedule: dict[str, Any]) -> str:
     """Return whether Dagster shows it on or off; nothing while it reloads."""
     return str(_in_dagster(stack, schedule).get("scheduleState", {}).get("status", ""))
-
-
-def test_the_schedule_ticks_in_dagster_and_its_report_can_be_downloaded(stack, scheduled) -> None:
-    client, schedule = scheduled
-    until(lambda: _in_dagster(stack, schedule)["__typename"] == "Schedule", "Dagster shows it", seconds=90)
-    shown = _in_dagster(stack, schedule)
-    assert (shown["cronSchedule"], shown["executionTimezone"]) == ("* * * * *", "Europe/Berlin")
-    assert shown["scheduleState"]["status"] == "RUNNING"
-
-    def ticked() -> list[dict[str, Any]]:
-        return [
-            run for run in client.http.get("/api/v1/runs").json()["items"] if run["trigger"] == "schedule"
-        ]
-
-    until(lambda: any(run["due_at"] for run in ticked()), "a tick was accepted", seconds=200)
-    run = next(run for run in ticked() if run["due_at"])
-    assert client.wait(run["task_id"])["status"] == "succeeded"
-    assert client.download(run["task_id"]).text == (EXAMPLE / "expected.csv").read_text()
-    ticks = _in_dagster(stack, schedule)["scheduleState"]["ticks"]
-    assert any(tick["status"] == "SUCCESS" for tick in ticks)
 
 
 def test_it_is_switched_off_and_on_from_both_sides(stack, scheduled) -> None:
@@ -119,3 +114,23 @@ def test_its_owner_can_pause_resume_and_delete_it(stack, scheduled) -> None:
         "Dagster no longer shows it",
         seconds=90,
     )
+
+
+def test_the_schedule_ticks_in_dagster_and_its_report_can_be_downloaded(stack, ticking) -> None:
+    client, schedule = ticking
+    until(lambda: _in_dagster(stack, schedule)["__typename"] == "Schedule", "Dagster shows it", seconds=90)
+    shown = _in_dagster(stack, schedule)
+    assert (shown["cronSchedule"], shown["executionTimezone"]) == ("* * * * *", "Europe/Berlin")
+    assert shown["scheduleState"]["status"] == "RUNNING"
+
+    def ticked() -> list[dict[str, Any]]:
+        return [
+            run for run in client.http.get("/api/v1/runs").json()["items"] if run["trigger"] == "schedule"
+        ]
+
+    until(lambda: any(run["due_at"] for run in ticked()), "a tick was accepted", seconds=200)
+    run = next(run for run in ticked() if run["due_at"])
+    assert client.wait(run["task_id"])["status"] == "succeeded"
+    assert client.download(run["task_id"]).text == (EXAMPLE / "expected.csv").read_text()
+    ticks = _in_dagster(stack, schedule)["scheduleState"]["ticks"]
+    assert any(tick["status"] == "SUCCESS" for tick in ticks)
