@@ -6,7 +6,7 @@ is taken from the catalog, so all three tell the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from dagster import (
@@ -31,9 +31,11 @@ from reportgen_dagster.defs.keys import (
     report_key,
     ruleset_key,
 )
+from reportgen_dagster.defs.profiles import SHOWN_COLUMNS, listed, profile_metadata
 from reportgen_dagster.defs.provenance import made_of
 from reportgen_dagster.errors import ReportgenError
 from reportgen_dagster.services import publications, run_checks
+from reportgen_dagster.services.attempts import ClaimedFile
 from reportgen_dagster.services.context import Context
 from reportgen_dagster.services.freshness import fresh_words
 from reportgen_dagster.services.names import is_named
@@ -41,7 +43,6 @@ from reportgen_dagster.services.publications import Reportable, RulesVersion
 from reportgen_dagster.services.run_checks import RunCheck
 
 VERSION_TAG = "reportgen/version"  # the number of a dataset's or ruleset's version
-SHOWN_COLUMNS = 200  # of a file or report in a table for people
 _RECENT = 50  # materializations of an asset among which a version is looked for
 
 Event = AssetMaterialization | AssetCheckEvaluation
@@ -110,27 +111,38 @@ def _latest_version(instance: DagsterInstance, key: AssetKey) -> str | None:
 
 
 def _dataset_materialization(published: Reportable, name: str, key: AssetKey) -> AssetMaterialization:
-    file, facts = published.files[name], published.outcome["files"][name]
-    columns = [{"name": column, "type": "text"} for column in facts["columns"]]
+    file = published.files[name]
     return AssetMaterialization(
         key,
         description=f"Version {file.version} of {file.dataset_name} ({file.filename})",
         metadata={
-            "dagster/row_count": facts["rows"],
-            "dagster/column_schema": _schema(columns),
-            "preview": MetadataValue.md(facts["preview"]),
-            "read as": MetadataValue.md(listed(published.outcome["decisions"].get(name, ()))),
+            **_read(published, name),
+            **_profile(file),
             "version": file.version,
             "file name": file.filename,
+            "size in bytes": file.size_bytes,
             "sha256": file.digest,
         },
         tags={DATA_VERSION_TAG: file.digest, VERSION_TAG: str(file.version)},
     )
 
 
-def listed(sentences: Iterable[str]) -> str:
-    """Show sentences as a list in Markdown."""
-    return "\n".join(f"- {sentence}" for sentence in sentences) or "as it is"
+def _profile(file: ClaimedFile) -> dict[str, Any]:
+    """Return what a look at a file found; nothing where it failed, for the run could read it, by its rules."""
+    if file.profile is None or "error" in file.profile:
+        return {}
+    return profile_metadata(file.profile, file.columns)
+
+
+def _read(published: Reportable, name: str) -> dict[str, Any]:
+    """Return what the run itself saw of a file; to it all cells are texts."""
+    facts = published.outcome["files"][name]
+    return {
+        "dagster/row_count": facts["rows"],
+        "dagster/column_schema": _schema([{"name": column, "type": "text"} for column in facts["columns"]]),
+        "preview": MetadataValue.md(facts["preview"]),
+        "read as": MetadataValue.md(listed(published.outcome["decisions"].get(name, ()))),
+    }
 
 
 def ruleset_materialization(key: AssetKey, name: str, rules: RulesVersion) -> AssetMaterialization:

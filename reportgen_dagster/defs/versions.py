@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from dagster import (
     AssetMaterialization,
@@ -18,14 +17,11 @@ from dagster import (
     Config,
     DagsterInstance,
     DefaultSensorStatus,
-    MetadataValue,
     OpExecutionContext,
     RunRequest,
     RunsFilter,
     SensorEvaluationContext,
     SkipReason,
-    TableColumn,
-    TableSchema,
     in_process_executor,
     job,
     mem_io_manager,
@@ -36,15 +32,14 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from reportgen_dagster.defs.events import (
-    SHOWN_COLUMNS,
     VERSION_TAG,
     is_told,
-    listed,
     ruleset_materialization,
 )
 from reportgen_dagster.defs.failures import failure
 from reportgen_dagster.defs.keys import PROFILE_JOB_NAME, dataset_key, ruleset_key
 from reportgen_dagster.defs.process import context_of_process
+from reportgen_dagster.defs.profiles import profile_metadata
 from reportgen_dagster.defs.service import Service, service
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.identity import digest_text, utc_now
@@ -106,8 +101,7 @@ def _tell(context: OpExecutionContext, version: FileVersion) -> None:
             key,
             description=f"Version {version.number} of {version.dataset_name} ({version.filename})",
             metadata={
-                **(_unread(found["error"]) if "error" in found else _read(found)),
-                "dagster/column_schema": _schema(version, found),
+                **profile_metadata(found, version.columns),
                 "version": version.number,
                 "file name": version.filename,
                 "size in bytes": version.size_bytes,
@@ -118,49 +112,6 @@ def _tell(context: OpExecutionContext, version: FileVersion) -> None:
     )
     told = f"cannot be read: {found['error']['detail']}" if "error" in found else f"{found['rows']:,} rows"
     context.log.info(f"version {version.number} of {version.dataset_name}: {told}")
-
-
-def _unread(error: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "problem": f"{error['title']}: {error['detail']}",
-        "how to mend it": error["hint"] or "see the problem",
-    }
-
-
-def _read(found: dict[str, Any]) -> dict[str, Any]:
-    from reportgen_dagster.engine.outcome import markdown  # only a run needs it, not who loads definitions
-
-    about = "about how many values" if found["distinct_is_estimated"] else "how many values"
-    heads = ("column", "type", "nulls", about, "least", "greatest")
-    names = ("name", "type", "nulls", "distinct", "least", "greatest")
-    shown = found["columns"][:SHOWN_COLUMNS]
-    cells = [[None if column[name] is None else str(column[name]) for name in names] for column in shown]
-    return {
-        "dagster/row_count": found["rows"],
-        "rows that cannot be read": found["unreadable_rows"],
-        "profile": MetadataValue.md(markdown(heads, cells)),
-        "preview": MetadataValue.md(found["preview"]),
-        "read as": MetadataValue.md(listed(found["decisions"])),
-    }
-
-
-def _schema(version: FileVersion, found: dict[str, Any]) -> TableSchema:
-    if "error" in found:
-        return TableSchema([TableColumn(name, "text") for name in version.columns])
-    about = "about " if found["distinct_is_estimated"] else ""
-    return TableSchema(
-        [
-            TableColumn(column["name"], column["type"], description=_column_words(column, about))
-            for column in found["columns"]
-        ]
-    )
-
-
-def _column_words(column: dict[str, Any], about: str) -> str:
-    if column["least"] is None:
-        return "no values"
-    nulls = f"{column['nulls']:,} nulls" if column["nulls"] else "no nulls"
-    return f"{column['least']} to {column['greatest']}; {about}{column['distinct']:,} different, {nulls}"
 
 
 @dataclass(frozen=True, slots=True)

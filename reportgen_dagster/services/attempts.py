@@ -58,6 +58,8 @@ class ClaimedFile:
         version: The version's number.
         filename: The client's name for it, for show only.
         is_reported: Dagster was told of the version.
+        columns: The names in its header, as read when it came.
+        profile: What a look at it found (`services/versions.py`); None: nobody looked yet.
     """
 
     digest: str
@@ -66,6 +68,8 @@ class ClaimedFile:
     version: int
     filename: str
     is_reported: bool
+    columns: list[str]
+    profile: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +214,8 @@ def claimed_files(session: Session, run: Run) -> dict[str, ClaimedFile]:
             version=version.number,
             filename=version.filename,
             is_reported=version.reported_at is not None,
+            columns=version.header,
+            profile=version.profile,
         )
     return files
 

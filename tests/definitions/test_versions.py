@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from dagster import (
@@ -121,6 +122,27 @@ def test_a_version_that_a_run_told_of_is_profiled_as_an_observation(
     assert len(observed) == 1
     assert "profile" in observed[0].event_log_entry.asset_observation.metadata
     assert len(materializations(instance, report_key(ann.id, "daily"))) == 3
+
+
+def test_a_run_that_tells_of_a_version_tells_its_profile_if_there_is_one(
+    ann: Ann, instance: DagsterInstance, tmp_path: Path
+) -> None:
+    for name in ("input", "reference"):
+        add(ann, name, (EXAMPLE / f"{name}.csv").read_bytes())
+    (looked_at, *_) = versions.files(ann.context, versions.unreported_files(ann.context))
+    versions.profiled(ann.context, looked_at, tmp_path, seconds=60)
+    rulesets.put_ruleset(ann.context, ann.id, "margin", RULES)
+    wish = ReportWish(Pick("margin"), {"input": Pick("input"), "reference": Pick("reference")})
+    reports.put_report(ann.context, ann.id, "daily", wish)
+    assert generate(report_runs.run_report(ann.context, ann.id, "daily").id, instance).success
+    for name in ("input", "reference"):
+        (told,) = materializations(instance, dataset_key(ann.id, name))
+        assert told.metadata["size in bytes"].value == (EXAMPLE / f"{name}.csv").stat().st_size
+        columns = told.metadata["dagster/column_schema"].schema.columns
+        is_looked_at = name == looked_at.dataset_name
+        assert ("profile" in told.metadata) is is_looked_at
+        assert all(column.description for column in columns) is is_looked_at
+        assert "read as" in told.metadata
 
 
 def test_a_report_pinned_to_an_old_version_does_not_tell_of_it_again(
