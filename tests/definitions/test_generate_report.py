@@ -89,7 +89,8 @@ def test_links_lead_to_the_api_where_its_address_is_known(
     ann: Ann, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPORTGEN_PUBLIC_URL", "https://reports.example.com/")
-    run_id = ann.accept()
+    body = (EXAMPLE / "input.csv").read_text() + "too,few,cells\n"
+    run_id = ann.accept(input=body.encode())
     _execute(run_id, instance)
     event = instance.get_latest_materialization_event(report_key(ann.id, "default"))
     links = [event.asset_materialization.metadata[name].value for name in ("download", "rejects")]
