@@ -77,7 +77,12 @@ class NewApiToken(BaseModel):
     name: str = Field(examples=["nightly upload"], description="Different from your other tokens.")
     scopes: list[Scope] = _SCOPES
     days: int = Field(
-        DEFAULT_DAYS, ge=1, le=MAX_DAYS, examples=[90], description="For how many days it is good."
+        DEFAULT_DAYS,
+        ge=1,
+        le=MAX_DAYS,
+        strict=True,
+        examples=[90],
+        description="For how many days it is good.",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from reportgen_dagster.services.retention import MAX_DAYS
 from reportgen_dagster.services.users import MAX_PRIORITY, UserChange, UserView
@@ -36,6 +36,8 @@ class UserItem(BaseModel):
 
 class UserPatch(BaseModel):
     """What is to change of a user; what is left out stays as it is."""
+
+    model_config = ConfigDict(strict=True)  # `false` is no number of days
 
     role: Literal["user", "admin"] | None = Field(None, examples=["admin"])
     disabled: bool | None = Field(

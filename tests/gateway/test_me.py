@@ -45,6 +45,12 @@ def test_a_name_is_changed(ann: User) -> None:
     assert_problem(ann.http.patch("/api/v1/me", json={"name": " "}), 400, "name")
 
 
+def test_days_of_a_token_are_a_number(ann: User) -> None:
+    for no_number in (True, "5"):
+        body = {"name": "nightly", "scopes": ["read"], "days": no_number}
+        assert_problem(ann.http.post(TOKENS, json=body), 400, "valid integer")
+
+
 def test_an_account_changes_only_as_it_was_seen(ann: User) -> None:
     seen = ann.http.get("/api/v1/me").headers["ETag"]
     assert ann.http.get("/api/v1/me", headers={"If-None-Match": seen}).status_code == 304

@@ -37,6 +37,10 @@ def test_a_user_is_shown_and_changed(admin: User, ann: User) -> None:
     assert admin.http.patch(f"{USERS}/{ann.id}", json={"max_runs": 0}).json()["max_runs"] is None
     assert_problem(admin.http.patch(f"{USERS}/{ann.id}", json={"priority": 1001}), 400, "priority")
     assert_problem(admin.http.patch(f"{USERS}/{ann.id}", json={"role": "root"}), 400, "role")
+    for name in ("retention_days", "max_runs", "priority"):
+        for no_number in (False, True, "5"):
+            answer = admin.http.patch(f"{USERS}/{ann.id}", json={name: no_number})
+            assert_problem(answer, 400, "valid integer")
     for unknown in ("0" * 32, "x", "%00"):
         assert_problem(admin.http.get(f"{USERS}/{unknown}"), 404)
 
