@@ -10,7 +10,6 @@ from reportgen_dagster import logs
 from reportgen_dagster.defs import scope
 from reportgen_dagster.defs.assets import dataset_specs, part_reports, report_assets, ruleset_specs
 from reportgen_dagster.defs.clocks import clock_checks, watch_clocks
-from reportgen_dagster.defs.code_server import building, tell_once
 from reportgen_dagster.defs.deliveries import send_deliveries
 from reportgen_dagster.defs.inbox import watch_inbox
 from reportgen_dagster.defs.jobs import generate_report
@@ -114,6 +113,4 @@ def _log_as_told(settings: Settings) -> None:
 
 
 _log_as_told(Settings())
-tell_once()
-with building():
-    defs = build_definitions(Settings())
+defs = build_definitions(Settings())

@@ -57,8 +57,8 @@ def code_server(shard: int) -> Service:
     return Service(
         f"code-server-{shard}" if shard else "code-server",
         (
-            *("python", "-m", "dagster", "code-server", "start", "-m", "reportgen_dagster.definitions"),
-            *("--location-name", location_name(shard), "-h", "{listen}", "-p", "{code_server_port}"),
+            *("python", "-m", "reportgen_dagster.defs.code_server", "--location-name", location_name(shard)),
+            *("-h", "{listen}", "-p", "{code_server_port}"),
             *("--log-format", "{dagster_log_format}"),
         ),
         (*DAGSTER, "SHARD", "AUDIT_RETENTION_DAYS", "DAGSTER_PATH"),

@@ -155,7 +155,7 @@ def test_definitions_load_without_a_catalog() -> None:
 
 
 def test_loading_definitions_imports_nothing_that_only_runs_need(ann: Ann) -> None:
-    """A code server starts a new process for each reload: what it imports is what a reload costs at least."""
+    """A code server has it all in memory, and each shard and each attempt's template imports it once more."""
     ann.schedule()
     code = (
         "import sys, reportgen_dagster.definitions as module; assert module.defs.get_repository_def();"
