@@ -71,7 +71,7 @@ def test_a_file_over_the_limit_is_refused_and_leaves_nothing(settings: Settings)
         ("a\0b\x1b[31m.csv", "ab[31m.csv"),
         ("..", "input.csv"),
         ("", "input.csv"),
-        ("x" * 500 + ".csv", "x" * 196 + ".csv"),
+        ("x" * 500 + ".csv", "x" * 251 + ".csv"),
         ("Umsätze 月.csv", "Umsätze 月.csv"),
     ],
 )
