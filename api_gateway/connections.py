@@ -92,7 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _window_bytes = 0
     _was_paused = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Expect a first request."""
         self._reading = _Clock()  # of what is to arrive
         self._writing = _Clock()  # of what is to be taken

@@ -155,7 +155,7 @@ def test_definitions_load_without_a_catalog() -> None:
 
 
 def test_loading_definitions_imports_nothing_that_only_runs_need(ann: Ann) -> None:
-    """A code server has it all in memory, and each shard and each attempt's template imports it once more."""
+    """Each code server starts with these imports and keeps them in memory."""
     ann.schedule()
     code = (
         "import sys, reportgen_dagster.definitions as module; assert module.defs.get_repository_def();"
