@@ -17,21 +17,23 @@ from tests.conftest import database_beside
 
 CALLS = 20
 INSTANCE = Path(__file__).parents[2] / "dagster.yaml"
-OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-THERE = text(f"SELECT pid {OTHERS}")
-END = text(f"SELECT pg_terminate_backend(pid) {OTHERS}")
+NAME = "storage"  # tells its connections from those of the test and from PostgreSQL's own workers
+THEIRS = f"FROM pg_stat_activity WHERE datname = current_database() AND application_name = '{NAME}'"
+THERE = text(f"SELECT pid {THEIRS}")
+END_AND_WAIT = text(f"SELECT pg_terminate_backend(pid, 10000) {THEIRS}")
 
 
 @pytest.fixture
 def url(postgres_url: str) -> str:
     told = database_beside(postgres_url, f"dagster_{uuid4().hex}")
     make_database(told)
-    return make_url(told).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+    url = make_url(told).set(drivername="postgresql+psycopg2").update_query_dict({"application_name": NAME})
+    return url.render_as_string(hide_password=False)
 
 
 def _ask(url: str, statement: TextClause) -> set[int]:
-    plain = make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    with short_lived_engine(plain).connect() as connection:
+    plain = make_url(url).set(drivername="postgresql+psycopg").difference_update_query(["application_name"])
+    with short_lived_engine(plain.render_as_string(hide_password=False)).connect() as connection:
         return set(connection.scalars(statement))
 
 
@@ -50,7 +52,7 @@ def test_calls_share_connections_and_one_that_broke_is_replaced(url: str) -> Non
     assert 0 < len(first) <= KEPT * len(parts)
     ask()
     assert _ask(url, THERE) == first
-    _ask(url, END)
+    _ask(url, END_AND_WAIT)
     ask()
     assert first.isdisjoint(_ask(url, THERE))
     for part in parts:
