@@ -142,6 +142,8 @@ def of_schedule(session: Session, schedule_id: str, *, limit: int) -> list[RunRo
 
 def _last_of(session: Session, column: InstrumentedAttribute[str | None], ids: Sequence[str]) -> list[RunRow]:
     """Look for the last run of each id by itself, however many runs it has."""
+    if not ids:
+        return []
     wanted = func.unnest(bindparam("ids", list(ids), ARRAY(Text))).table_valued("id").render_derived()
     last = (
         select(Run.id)

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, exc, make_url, text
-from sqlalchemy.orm import Session
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, exc, make_url, text
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from reportgen_dagster.errors import UnavailableError
+from reportgen_dagster.pooling import guard
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -35,13 +36,14 @@ class Catalog:
         """
         self._engine = create_engine(
             psycopg_url(url),
-            pool_pre_ping=True,
             pool_size=POOL_SIZE,
             max_overflow=MOST_BEYOND,
             pool_timeout=10,
             hide_parameters=True,  # what a statement that fails was given is people's data, and errors are logged
             connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "reportgen"},
         )
+        guard(self._engine)
+        self._each_by_itself = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -57,6 +59,20 @@ class Catalog:
             session.begin(),
         ):
             yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a session that only reads. Each query sees what is committed by then, as in a transaction of this catalog.
+
+        Without a transaction to begin and to end, a query is one round trip instead of three.
+
+        Raises:
+            UnavailableError: If the server does not answer or went away.
+            TypeError: If something is to be written.
+        """
+        with told_as_unavailable(), _Reading(self._each_by_itself, expire_on_commit=False) as session:
+            yield session
+            session.flush()  # what was to be written is told, not forgotten
 
     @contextmanager
     def snapshot(self) -> Iterator[tuple[Session, str]]:
@@ -111,6 +127,21 @@ class Catalog:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+class _Reading(Session):
+    """A session in which nothing can be written: each statement would be committed by itself."""
+
+
+@event.listens_for(_Reading, "do_orm_execute")
+def _refuse_to_write(executed: ORMExecuteState) -> None:
+    if executed.is_insert or executed.is_update or executed.is_delete:
+        raise TypeError("a session that only reads was given a statement that writes")
+
+
+@event.listens_for(_Reading, "before_flush")
+def _refuse_to_flush(*_what: object) -> None:
+    raise TypeError("a session that only reads was given something to write")
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class _Sigterm:
 
 @cache
 def _instance() -> DagsterInstance:
-    """Dagster's instance; its storage opens a connection for each call, so a forked process shares none."""
+    """Dagster's instance; a forked process has its own connections (pooling.py)."""
     return DagsterInstance.get()
 
 
@@ -136,7 +136,7 @@ def _fork(run: DagsterRun) -> int:
 @contextmanager
 def _traced(run: DagsterRun) -> Iterator[None]:
     """Send the spans of the attempt's stages, if somebody collects them."""
-    tracing.start_if_wanted("worker", wanted=Settings().traces_are_wanted)
+    tracing.start_if_wanted("worker", wanted=_context().settings.traces_are_wanted)
     try:
         with tracing.span("attempt", run_id=run.tags.get(RUN_ID_TAG, ""), attempt=run.run_id):
             yield
@@ -150,7 +150,7 @@ def _become_attempt(run: DagsterRun) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    bound(run_limits(Settings()))
+    bound(run_limits(_context().settings))
     os.nice(NICENESS)
     checked = {check.asset_key for check in run.asset_check_selection or ()}
     scope.narrow_to((run.asset_selection or frozenset()) | checked)
@@ -165,7 +165,7 @@ def _watch(process_id: int, run: DagsterRun, sigterm: _Sigterm) -> int:
     cancelled = unwanted = 0
     beaten_at = time.monotonic()
     reports = max(1, len(run.asset_selection or ()))
-    overdue_at = beaten_at + reports * Settings().time_limit_seconds + OVERDUE_SECONDS
+    overdue_at = beaten_at + reports * _context().settings.time_limit_seconds + OVERDUE_SECONDS
     descriptor = os.pidfd_open(process_id)
     try:
         while not select.select([descriptor], [], [], LOOK_SECONDS)[0]:
@@ -213,7 +213,7 @@ def _tell_of_cancellation(run: DagsterRun) -> None:
 
 def _give_up(process_id: int, dagster_run_id: str) -> None:
     """Fail the run and kill its process; while the catalog is away the lease goes on, and the next beat tries again."""
-    seconds = Settings().time_limit_seconds
+    seconds = _context().settings.time_limit_seconds
     with suppress(UnavailableError):
         attempts.give_up(
             _context(),

@@ -19,8 +19,16 @@ from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services import attempts, launching
 
 
+DEQUEUE_SECONDS = 0.5  # a worker is idle for that long between two runs that waited; dagster.yaml takes whole seconds
+
+
 class HybridRunCoordinator(QueuedRunCoordinator):
     """Skips the queue for a new run while a worker is free, the run's owner has room and nobody waits before it."""
+
+    @property
+    def dequeue_interval_seconds(self) -> float:  # type: ignore[override]  # the daemon takes it as it is
+        """Return how often the daemon looks whether a run that waits may be launched."""
+        return DEQUEUE_SECONDS
 
     def get_run_queue_config(self) -> RunQueueConfig:
         """Return what the daemon goes by: as many runs as workers, and of each owner as many as he may have."""

@@ -1,24 +1,28 @@
 """Dagster's storage in PostgreSQL, with connections that are kept: Dagster opens a new one for each call.
 
-A connection costs PostgreSQL a process. With one run after the other those were a third of all work on two cores.
+A connection costs PostgreSQL a process. With one run after the other those were a third of all work on two cores. Runs, events
+and schedules share them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self
 
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
 
-KEPT = 2  # by each of a process's three storages; what more is needed at once is opened and closed
+from reportgen_dagster.pooling import guard
+
+KEPT = 5  # by a process; what more is needed at once is opened and closed
 MOST_OPENED = 50
 RENEWED_SECONDS = 300
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """As `DagsterPostgresStorage`; a connection that broke while it lay is replaced before it is used."""
+    """As `DagsterPostgresStorage`; a connection that broke while it rested is replaced before it is used."""
 
     def __init__(
         self,
@@ -28,16 +32,21 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     ) -> None:
         """Prepare; nothing is connected beyond looking whether there are tables."""
         super().__init__(postgres_url, should_autocreate_tables, inst_data)
-        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            storage._engine = create_pg_engine(  # there is no other way in
-                postgres_url,
-                isolation_level="AUTOCOMMIT",
-                pool_size=KEPT,
-                max_overflow=MOST_OPENED,
-                pool_recycle=RENEWED_SECONDS,
-                pool_pre_ping=True,
-                pool_use_lifo=True,
-            )
+        engine = create_pg_engine(
+            postgres_url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=KEPT,
+            max_overflow=MOST_OPENED,
+            pool_recycle=RENEWED_SECONDS,
+            pool_use_lifo=True,
+        )
+        guard(engine)
+        runs, events = self._run_storage, self._event_log_storage
+        for storage in (runs, events, self._schedule_storage):
+            storage._engine = engine  # there is no other way in
+        # Dagster looks which columns its tables have before it asks for a run or an asset; they stay while a process lives.
+        runs.has_run_stats_index_cols = cache(runs.has_run_stats_index_cols)  # type: ignore[method-assign]
+        events.has_asset_key_col = cache(events.has_asset_key_col)  # type: ignore[method-assign]
 
     @classmethod
     def from_config_value(

@@ -26,6 +26,7 @@ from reportgen_dagster.rules.compiling.compile import compile_ruleset
 from reportgen_dagster.rules.compiling.kinds import ColumnKind
 from reportgen_dagster.rules.compiling.plan import TableShape
 from reportgen_dagster.rules.reading.loading import load_ruleset
+from reportgen_dagster.services.recipes import engine_versions
 from reportgen_dagster.settings import Settings
 
 PRELOADED = (
@@ -68,7 +69,7 @@ def _broker_url() -> str:
 
 
 def _warm_up() -> None:
-    """Import what runs need, and compile a small ruleset once: what the compiler caches, each forked process has."""
+    """Import what runs need, compile a small ruleset, look versions up: what is cached here, each forked process has."""
     for module in PRELOADED:
         importlib.import_module(module)
     ruleset = load_ruleset("- {output: total, formula: 'max(a, b) + c'}")
@@ -78,6 +79,7 @@ def _warm_up() -> None:
         input=TableShape("input", ("key", "a", "b"), {"a": number, "b": number}),
         references={"reference": TableShape("reference", ("key", "c"), {"c": number})},
     )
+    engine_versions()
     gc.freeze()  # what is here now stays shared with the forked processes
     atexit.register(gc.unfreeze)  # else DuckDB's binding tells of leaks at the end
 

@@ -137,9 +137,9 @@ def login(context: Context, *, email: str, password: str, client: Client | None 
     """
     come_from = client or Client()
     address, _ = _checked_email(email)
-    with context.catalog.transaction() as transaction:
-        user = catalog.find_user(transaction, address) if address else None
-        known = _is_known(transaction, user.id if user else "", come_from)
+    with context.catalog.reading() as session:
+        user = catalog.find_user(session, address) if address else None
+        known = _is_known(session, user.id if user else "", come_from)
     counters = _sign_in_counters(address or email.strip().lower(), come_from, known=known)
     thing = f"user/{user.id}" if user else ""
     attempt = throttling.admit(
@@ -206,8 +206,8 @@ def authenticate(context: Context, bearer: str) -> Caller:
     if is_api_token(bearer):
         return _program(context, bearer)
     session_id, user_id = _read_access_token(bearer, valid_keys(context.settings))
-    with context.catalog.transaction() as transaction:
-        user = catalog.user_of_session(transaction, session_id)
+    with context.catalog.reading() as session:
+        user = catalog.user_of_session(session, session_id)
         if user is None or user.id != user_id:
             raise AuthenticationError("The session is over; sign in again.")
         return Caller(user.id, session_id, user.email, user.name, scopes_of(user))
@@ -219,9 +219,9 @@ def over_among(context: Context, callers: Collection[Caller]) -> set[Caller]:
     Raises:
         UnavailableError: If the database is away.
     """
-    with context.catalog.transaction() as transaction:
-        live = catalog.live_among(transaction, {one.session_id for one in callers})
-        live |= api_tokens.good_among(transaction, {one.token_id for one in callers if one.token_id})
+    with context.catalog.reading() as session:
+        live = catalog.live_among(session, {one.session_id for one in callers})
+        live |= api_tokens.good_among(session, {one.token_id for one in callers if one.token_id})
     return {one for one in callers if not live.intersection((one.session_id, one.token_id))}
 
 
@@ -256,13 +256,13 @@ def account_of(context: Context, email: str | None) -> Account:
         NotFoundError: If there is no such account, or none at all.
         BadRequestError: If no e-mail is given and there are several.
     """
-    with context.catalog.transaction() as transaction:
+    with context.catalog.reading() as session:
         if email is not None:
             address, _ = _checked_email(email)
-            user = catalog.find_user(transaction, address) if address else None
+            user = catalog.find_user(session, address) if address else None
             users = [user] if user else []
         else:
-            users = catalog.enabled_users(transaction, limit=2)
+            users = catalog.enabled_users(session, limit=2)
     if len(users) > 1:
         raise BadRequestError(
             "There are several accounts.", hint="Say whose things are meant, by the e-mail (`--user`)."

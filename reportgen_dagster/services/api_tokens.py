@@ -117,7 +117,7 @@ def page_of_tokens(
     """
     cursors.check_limit(limit)
     after = cursors.decode(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = api_tokens.page_of_user(session, user_id, after=after, limit=limit + 1)
         page, last = cursors.cut([_view(token) for token in found], limit)
     return page, cursors.encode(last.created_at, last.id) if last else None
@@ -129,7 +129,7 @@ def get_token(context: Context, user_id: str, token_id: str) -> ApiTokenView:
     Raises:
         NotFoundError: If he has none of this id.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         token = api_tokens.find(session, user_id, token_id) if ID_PATTERN.fullmatch(token_id) else None
         if token is None:
             raise NotFoundError("You have no such token.")

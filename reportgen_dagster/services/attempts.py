@@ -156,13 +156,13 @@ def is_cancelled(
         run_id: The run that it was launched for, if it may not have claimed it yet.
         by_operator: Count only what an operator cancelled, not what its owner did.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return queue.is_cancelled(session, dagster_run_id, run_id, _CANCELLED if by_operator else None)
 
 
 def is_alive(context: Context, dagster_run_id: str) -> bool | None:
     """Tell whether an attempt gave a sign of life in the last `LEASE_SECONDS`; None if it never began."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return leases.is_alive(session, dagster_run_id)
 
 

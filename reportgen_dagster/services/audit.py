@@ -126,7 +126,7 @@ def list_events(
     if any(moment is not None and moment.tzinfo is None for moment in (since, until)):
         raise BadRequestError("A time needs its zone, as 2026-01-31T06:00:00Z.")
     before = cursors.decode(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         rows = audit.page(
             session,
             user_id=user_id,

@@ -49,6 +49,6 @@ def is_cancelled(context: Context, run_id: str) -> bool:
 
 def is_cancelled_by_owner(context: Context, run_id: str) -> bool:
     """Tell whether it was its owner who cancelled a run."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         run = session.get(Run, run_id)
         return run is not None and run.state == "cancelled" and run.error == _CANCELLED

@@ -125,7 +125,7 @@ def add_version(
 
 def list_datasets(context: Context, owner_id: str) -> list[DatasetView]:
     """Return the caller's named datasets in the order of their names."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         rows = datasets.with_latest(session, owner_id)
     return [_view(dataset, latest) for dataset, latest in rows if not RESERVED.fullmatch(dataset.name)]
 
@@ -146,7 +146,7 @@ def page_of_datasets(
     """
     cursors.check_limit(limit)
     after = cursors.decode_text(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         rows, last = cursors.cut(datasets.page(session, owner_id, after=after, limit=limit + 1), limit)
         views = [_view(dataset, version, with_profile=False) for dataset, version in rows]
     return views, cursors.encode_text(last[0].name) if last else None
@@ -158,7 +158,7 @@ def get_dataset(context: Context, owner_id: str, name: str) -> DatasetView:
     Raises:
         NotFoundError: If there is none of that name.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         dataset = find_own(session, owner_id, name)
         return _view(dataset, find_version(session, dataset))
 
@@ -169,7 +169,7 @@ def list_versions(context: Context, owner_id: str, name: str) -> list[VersionVie
     Raises:
         NotFoundError: If there is none of that name.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         dataset = find_own(session, owner_id, name)
         return [_version(version) for version in datasets.versions(session, dataset.id)]
 
@@ -192,7 +192,7 @@ def page_of_versions(
     """
     cursors.check_limit(limit)
     before = cursors.decode_number(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         dataset = find_own(session, owner_id, name)
         found = datasets.versions(session, dataset.id, before=before, limit=limit + 1, with_profiles=False)
         page, last = cursors.cut([_version(version, with_profile=False) for version in found], limit)
@@ -205,7 +205,7 @@ def get_version(context: Context, owner_id: str, name: str, number: int | None =
     Raises:
         NotFoundError: If there is no such dataset or version.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return _version(find_version(session, find_own(session, owner_id, name), number))
 
 
@@ -268,7 +268,7 @@ def reports_of(context: Context, owner_id: str, name: str) -> list[str]:
     Raises:
         NotFoundError: If there is no such dataset.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return definitions.using(session, dataset_id=find_own(session, owner_id, name).id)
 
 
@@ -325,7 +325,7 @@ def get_expectation(context: Context, owner_id: str, name: str) -> ExpectationVi
     Raises:
         NotFoundError: If there is no such dataset, or nobody minds when it gets new versions.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = _expectation(find_own(session, owner_id, name))
     if found is None:
         raise NotFoundError(f"New versions of {name} are not expected at any time.")

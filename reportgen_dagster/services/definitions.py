@@ -121,7 +121,7 @@ class Everything:
 
 def everything(context: Context, shard: int = 0, shards: int = 1) -> Everything:
     """Return all that the definitions of a shard are built from, each kind in a fixed order."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         # First of all: what changes between these queries is then noticed later, never overlooked.
         fingerprint = catalog.fingerprints(session, shards)[shard]
         return Everything(
@@ -136,7 +136,7 @@ def some_reports(
     context: Context, owner_ids: set[str], is_wanted: Callable[[str, str], bool]
 ) -> tuple[ReportDefinition, ...]:
     """Return the reports of some owners that are wanted, judged by owner and name, of whichever shard."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         names = catalog.names_of_reports(session, owner_ids)
         ids = [id_ for id_, owner_id, name in names if is_wanted(owner_id, name)]
         return tuple(_report(row) for row in catalog.reports_by_id(session, ids))
@@ -144,7 +144,7 @@ def some_reports(
 
 def datasets_of(context: Context, owner_ids: set[str]) -> tuple[DatasetDefinition, ...]:
     """Return the named datasets of some owners, of whichever shard."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return tuple(DatasetDefinition(**row._mapping) for row in catalog.datasets_of(session, owner_ids))
 
 
@@ -167,7 +167,7 @@ def note_loaded(context: Context, location: str, fingerprint: str) -> None:
 def changed_locations(context: Context) -> list[str]:
     """Return the code locations whose definitions are not those of the catalog, or could not be loaded the last time."""
     shards = context.settings.shards
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         wanted = catalog.fingerprints(session, shards)
         known = {name: catalog.loaded(session, name) for name in locations(shards)}
     return [
@@ -180,21 +180,21 @@ def changed_locations(context: Context) -> list[str]:
 def wanted_fingerprint(context: Context, location: str) -> str:
     """Return the digest over what a location's definitions would be built from now."""
     shards = context.settings.shards
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return catalog.fingerprints(session, shards)[locations(shards).index(location)]
 
 
 def is_at_odds(context: Context, location: str, wanted_before: str) -> bool:
     """Tell whether a location just loaded something else than the catalog held before and after: not the same part of it."""
     wanted = wanted_fingerprint(context, location)
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = catalog.loaded(session, location)
     return wanted == wanted_before and (found is None or found.fingerprint != wanted)
 
 
 def is_resting(context: Context, location: str) -> bool:
     """Tell whether a location was reloaded a moment ago: it then rests as long as that took, at least 5 s."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return catalog.is_resting(session, location, LEAST_PAUSE_SECONDS)
 
 
@@ -230,6 +230,6 @@ def note_reloaded(context: Context, location: str, seconds: float, problem: str 
 
 def load_problems(context: Context) -> dict[str, str]:
     """Return the code locations that could not load their definitions the last time, each with why."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         known = [catalog.loaded(session, name) for name in locations(context.settings.shards)]
         return {found.location: found.problem for found in known if found is not None and found.problem}

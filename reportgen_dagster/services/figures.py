@@ -47,7 +47,7 @@ def look(context: Context) -> Figures:
     Raises:
         UnavailableError: If the database is away.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         unfinished = catalog.unfinished(session)
         finished = {row.state: row for row in catalog.finished_lately(session)}
         alive, silent = catalog.attempts(session)

@@ -56,7 +56,7 @@ def judge_by_last_rules(context: Context, owner_id: str, check: Check | None = N
         try:
             return judge_plainly(head, role)
         except FileRefusedError:
-            with context.catalog.transaction() as session:
+            with context.catalog.reading() as session:
                 rules = rulesets.last_version(session, owner_id, DEFAULT)
             if rules is None:
                 raise

@@ -52,7 +52,7 @@ def reports(context: Context, *, now: datetime | None = None) -> list[Verdict]:
         context: The installation.
         now: The time to judge for; None: the database's.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         moment = now or clocks.now(session)
         rows = clocks.reports(session)
     return [_report(row, moment) for row in rows]
@@ -65,7 +65,7 @@ def datasets(context: Context, *, now: datetime | None = None) -> list[Verdict]:
         context: The installation.
         now: The time to judge for; None: the database's.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         moment = now or clocks.now(session)
         rows = clocks.datasets(session)
     return [_dataset(row, moment) for row in rows]

@@ -58,5 +58,5 @@ def revoke(context: Context, name: str, email: str) -> GrantView:
 
 def list_grants(context: Context) -> list[GrantView]:
     """Return all grants by secret and user."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return [GrantView(name, email) for name, email in grants.everybodys(session)]

@@ -56,7 +56,7 @@ def refuse_repetition(context: Context, once: Once) -> None:
         RepeatedRequest: If it was.
         KeyReusedError: If another request was, under the same key.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         _refuse_known(session, once)
 
 

@@ -206,7 +206,7 @@ class _Sweep:
         return self._owners[folder]
 
     def _find_owner(self, folder: str) -> str | None:
-        with self._context.catalog.transaction() as session:
+        with self._context.catalog.reading() as session:
             user = accounts.find_user(session, folder.lower()) or accounts.find_user_by_id(session, folder)
             return user.id if user else None
 

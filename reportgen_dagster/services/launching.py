@@ -62,7 +62,7 @@ def launch_of(context: Context, run_id: str) -> Launch | None:
 
 def launches_of(context: Context, run_ids: Collection[str]) -> list[Launch]:
     """Return how Dagster is asked for those of the runs that are still accepted, in the order of their turns."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return [as_launch(row) for row in queue.to_launch(session, run_ids)]
 
 
@@ -96,7 +96,7 @@ def deciding(context: Context, run_id: str | None, *, goes_last: bool = False) -
 
 def limits(context: Context) -> dict[str, int]:
     """Return how many runs may work at the same time, of each owner of unfinished runs for whom it is less than all."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = queue.limits(session, _default(context))
     return {owner_id: limit for owner_id, limit in found.items() if limit < context.settings.workers}
 

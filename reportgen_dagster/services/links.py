@@ -91,10 +91,8 @@ def linked_file(context: Context, token: str) -> FileView:
         claims = _DOWNLOAD.read(token, valid_keys(context.settings, _PURPOSE))
     except jwt.InvalidTokenError:
         raise _opens_nothing() from None
-    with context.catalog.transaction() as transaction:
-        user = catalog.user_of_session(transaction, claims["sid"]) or api_tokens.user_of(
-            transaction, claims["sid"]
-        )
+    with context.catalog.reading() as session:
+        user = catalog.user_of_session(session, claims["sid"]) or api_tokens.user_of(session, claims["sid"])
         if user is None or user.id != claims["sub"]:
             raise _opens_nothing()
         user_id = user.id

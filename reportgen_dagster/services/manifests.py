@@ -108,7 +108,7 @@ def manifest_of(context: Context, owner_id: str, run_id: str) -> Manifest:
         NotFoundError: If the caller has no such run, or its files were old and are gone.
         ConflictError: If it has no report: it is not finished, failed or was cancelled.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         run, _ = own_run(session, owner_id, run_id)
         refuse_expired(run)
         if run.state != "succeeded" or run.finished_at is None:

@@ -76,7 +76,7 @@ def get_me(context: Context, caller: Caller) -> MeView:
     Raises:
         AuthenticationError: If it was disabled meanwhile.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         user = accounts.find_user_by_id(session, caller.user_id)
         if user is None:
             raise _over()
@@ -123,7 +123,7 @@ def change_password(context: Context, caller: Caller, *, old: str, new: str) -> 
         [counter],
         tell=lambda session: audit.note(session, "password-throttled", caller.user_id, thing),
     )
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         user = accounts.find_user_by_id(session, caller.user_id)
         known_hash = user.password_hash if user else None
     fits, _ = verify_password(old, known_hash)
@@ -154,7 +154,7 @@ def page_of_sessions(
     """
     cursors.check_limit(limit)
     after = cursors.decode(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = accounts.live_sessions(session, caller.user_id, after=after, limit=limit + 1)
         page, last = cursors.cut([_session(one, caller) for one in found], limit)
     return page, cursors.encode(last.last_used_at, last.id) if last else None

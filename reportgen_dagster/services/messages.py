@@ -118,7 +118,7 @@ class Message:
 
 def message_of(context: Context, delivery: Delivery) -> Message:
     """Return what a delivery tells, as the catalog knows it now."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         run = session.get(Run, delivery.run_id) if delivery.run_id is not None else None
         if run is None:
             return _of_late(delivery)

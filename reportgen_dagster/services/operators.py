@@ -78,8 +78,8 @@ def _read(context: Context, token: str) -> tuple[str, Account]:
         claims = _OPERATOR.read(token, valid_keys(context.settings, _PURPOSE))
     except jwt.InvalidTokenError:
         raise AuthenticationError("Sign in to see the Dagster UI.") from None
-    with context.catalog.transaction() as transaction:
-        user = catalog.user_of_session(transaction, claims["sid"])
+    with context.catalog.reading() as session:
+        user = catalog.user_of_session(session, claims["sid"])
         if user is None or user.id != claims["sub"] or user.role != ADMIN:
             raise AuthenticationError("The session is over; sign in again.")
         return claims["sid"], Account(user.id, user.email, user.name)

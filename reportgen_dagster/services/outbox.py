@@ -139,7 +139,7 @@ def list_deliveries(
         report: Only those of the report of this name.
         limit: At most so many.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = catalog.of_owner(session, owner_id, state=state, report_name=report, limit=limit)
         return [_view(one) for one in found]
 
@@ -151,7 +151,7 @@ def run_deliveries(context: Context, owner_id: str, run_id: str) -> list[Deliver
         NotFoundError: If the caller has no such run.
     """
     find_run(context, owner_id, run_id)
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return [_view(one) for one in catalog.of_owner(session, owner_id, run_id=run_id)]
 
 
@@ -161,7 +161,7 @@ def get_delivery(context: Context, owner_id: str, delivery_id: str) -> DeliveryV
     Raises:
         NotFoundError: If there is none of that id.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return _view(_find_own(session, owner_id, delivery_id))
 
 
@@ -196,7 +196,7 @@ def redeliver_dead(context: Context, owner_id: str, *, report: str | None = None
 
 def verdicts(context: Context) -> list[Verdict]:
     """Judge each report that is delivered anywhere: it has no dead delivery to where it goes now, unless a later one arrived."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         reports = catalog.delivering_reports(session)
         dead = catalog.dead_letters(session)
     return [

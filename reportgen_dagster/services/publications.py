@@ -88,7 +88,7 @@ def reportable(context: Context, run_id: str) -> Reportable:
     Raises:
         NotFoundError: If the run did not succeed.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         row = queue.published(session, run_id)
         if row is None:
             raise NotFoundError("This run has no report.")
@@ -101,7 +101,7 @@ def latest(context: Context, report_id: str) -> Reportable:
     Raises:
         NotFoundError: If it was not made yet.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         run = reports.last_run(session, report_id, states=("succeeded",))
         row = queue.published(session, run.id) if run is not None else None
         if row is None:
@@ -111,7 +111,7 @@ def latest(context: Context, report_id: str) -> Reportable:
 
 def unreported(context: Context) -> list[Reportable]:
     """Return published reports that Dagster was not told of and whose worker is gone, oldest first."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return [_reportable(context, session, *row) for row in queue.unreported(session)]
 
 

@@ -62,7 +62,7 @@ def usage_of(context: Context, owner_id: str) -> Usage:
     Raises:
         UnavailableError: If the database is away.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return usage.of_owner(session, owner_id)
 
 
@@ -81,7 +81,7 @@ def room_for_files(context: Context, owner_id: str, *, files: int = 1) -> Room:
     settings = context.settings
     if not settings.stored_bytes_per_user and not settings.files_per_user:
         return Room()
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         used = usage.of_owner(session, owner_id)
     _check_count(used.files + used.open_uploads + files, settings.files_per_user, _FILES)
     return Room(used.stored_bytes + used.promised_bytes, settings.stored_bytes_per_user)

@@ -90,7 +90,7 @@ def launchable(context: Context, *, older_than_seconds: float = LAUNCH_AFTER_SEC
         older_than_seconds: How long after acceptance, or after its first launch, a run is launched again; later
             launches wait up to six times as long. A run that was given back is launchable at once.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         rows = queue.launchable(session, timedelta(seconds=older_than_seconds))
     return [as_launch(row) for row in rows]
 

@@ -33,7 +33,7 @@ def report_runs(context: Context, owner_id: str, name: str, *, limit: int = 20) 
     Raises:
         NotFoundError: If there is no report of that name.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         report = find_own(session, owner_id, name)
         rows = queue.page(session, owner_id, limit=limit, wanted=RunFilter(report_id=report.id))
         return [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows]
@@ -57,7 +57,7 @@ def page_of_runs(
     """
     cursors.check_limit(limit)
     before = cursors.decode(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         report = find_own(session, owner_id, name)
         rows = queue.page(
             session, owner_id, limit=limit + 1, before=before, wanted=RunFilter(report_id=report.id)
@@ -88,7 +88,7 @@ def made_file(
         ConflictError: If the run has made nothing, or none has.
         ServiceError: If the file is gone from storage.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         report = find_own(session, owner_id, name)
         found = queue.find(session, run_id, owner_id) if run_id and ID_PATTERN.fullmatch(run_id) else None
         run = found[0] if found else None
@@ -173,7 +173,7 @@ def accept_on_new_data(context: Context) -> dict[str, str]:
     Returns:
         The owner by the id of each run. A version leads to one run, however often and from wherever this is called.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         waiting = catalog.with_new_data(session, limit=NEW_DATA_AT_ONCE)
     accepted = {}
     for report_id in waiting:

@@ -143,10 +143,10 @@ def put_report(
     plain = checked_name(name, "report")
     formats = checked_formats(wish.formats)
     schedules_wished = None if wish.schedules is None else checked_schedules(wish.schedules)
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         granted = None if is_operator else grants.of_user(session, owner_id)
     deliveries = _checked(wish, context.settings, granted)
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         _refuse_longer(session, owner_id, wish, context.settings)
         rules, versions = _picked(session, owner_id, wish)
         ruleset_id, rules_text = rules.ruleset_id, as_rules_text(rules)
@@ -313,7 +313,7 @@ def _words(error: NotFoundError) -> str:
 
 def list_reports(context: Context, owner_id: str) -> list[ReportView]:
     """Return the caller's reports in the order of their names."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return _views(session, catalog.of_owner(session, owner_id))
 
 
@@ -333,7 +333,7 @@ def page_of_reports(
     """
     cursors.check_limit(limit)
     after = cursors.decode_text(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         page, last = cursors.cut(catalog.page(session, owner_id, after=after, limit=limit + 1), limit)
         return _views(session, page), cursors.encode_text(last.name) if last else None
 
@@ -344,7 +344,7 @@ def get_report(context: Context, owner_id: str, name: str) -> ReportView:
     Raises:
         NotFoundError: If there is none of that name.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return _views(session, [find_own(session, owner_id, name)])[0]
 
 

@@ -465,7 +465,7 @@ def _role(dataset: str) -> str | None:
 def _found(context: Context, owner_id: str, upload_id: str) -> tuple[ResumableUpload, Became | None]:
     found = None
     if ID_PATTERN.fullmatch(upload_id):
-        with context.catalog.transaction() as session:
+        with context.catalog.reading() as session:
             found = resumable.find(session, owner_id, upload_id)
     if found is None:
         raise NotFoundError("There is no such upload.")

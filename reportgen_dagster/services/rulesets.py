@@ -153,7 +153,7 @@ def put_ruleset(
 
 def list_rulesets(context: Context, owner_id: str) -> list[RulesetView]:
     """Return the caller's named rulesets in the order of their names."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         rows = rulesets.with_latest(session, owner_id)
     return [
         RulesetView(ruleset.name, _version(latest))
@@ -178,7 +178,7 @@ def page_of_rulesets(
     """
     cursors.check_limit(limit)
     after = cursors.decode_text(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         rows, last = cursors.cut(rulesets.page(session, owner_id, after=after, limit=limit + 1), limit)
         heads = [_head(ruleset.name, version) for ruleset, version in rows]
     return heads, cursors.encode_text(last[0].name) if last else None
@@ -202,7 +202,7 @@ def page_of_versions(
     """
     cursors.check_limit(limit)
     before = cursors.decode_number(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         ruleset = find_own(session, owner_id, name)
         found = rulesets.page_of_versions(session, ruleset.id, before=before, limit=limit + 1)
         page, last = cursors.cut([_head(name, version) for version in found], limit)
@@ -215,7 +215,7 @@ def get_head(context: Context, owner_id: str, name: str, number: int | None = No
     Raises:
         NotFoundError: If there is no such ruleset or version.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return _head(name, find_version(session, find_own(session, owner_id, name), number))
 
 
@@ -225,7 +225,7 @@ def list_versions(context: Context, owner_id: str, name: str) -> list[RulesetVer
     Raises:
         NotFoundError: If there is none of that name.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         ruleset = find_own(session, owner_id, name)
         return [_version(version) for version in rulesets.versions(session, ruleset.id)]
 
@@ -236,7 +236,7 @@ def get_version(context: Context, owner_id: str, name: str, number: int | None =
     Raises:
         NotFoundError: If there is no such ruleset or version.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return _version(find_version(session, find_own(session, owner_id, name), number))
 
 
@@ -246,7 +246,7 @@ def reports_by(context: Context, owner_id: str, name: str) -> list[str]:
     Raises:
         NotFoundError: If there is no such ruleset.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return definitions.using(session, ruleset_id=find_own(session, owner_id, name).id)
 
 

@@ -90,7 +90,7 @@ def get_run(context: Context, owner_id: str, run_id: str) -> RunDetail:
         NotFoundError: If the caller has no such run.
     """
     deliveries = run_deliveries(context, owner_id, run_id)
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         run, has_rejects = own_run(session, owner_id, run_id)
         return RunDetail(
             run=run_view(run, has_rejects=has_rejects),
@@ -123,7 +123,7 @@ def list_artifacts(context: Context, owner_id: str, run_id: str) -> list[Artifac
     Raises:
         NotFoundError: If the caller has no such run, or its files were old and are gone.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         run, _ = own_run(session, owner_id, run_id)
         refuse_expired(run)
         return [
@@ -138,6 +138,6 @@ def list_checks(context: Context, owner_id: str, run_id: str) -> list[RunCheck]:
     Raises:
         NotFoundError: If the caller has no such run.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         run, _ = own_run(session, owner_id, run_id)
         return run_checks.of_run(run)

@@ -54,7 +54,7 @@ def events_after(context: Context, seen: Mapping[str, int]) -> list[RunEventView
     Raises:
         UnavailableError: If the database is away.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return [_view(event) for event in catalog.after(session, seen)]
 
 

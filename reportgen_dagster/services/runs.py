@@ -169,7 +169,7 @@ def accept_run(
     """
     wanted = checked_formats(formats)
     uploaded = {f"{DEFAULT}-{name}": name for name in STANDARD_FILES if name not in files}
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         versions = datasets.last_versions(session, owner_id, list(uploaded))
         last_rules = rulesets.last_version(session, owner_id, DEFAULT)
     inputs = {uploaded[dataset]: version.id for dataset, version in versions.items()}
@@ -247,7 +247,7 @@ def find_run(context: Context, owner_id: str, run_id: str | None) -> RunView:
     Raises:
         NotFoundError: If the caller has no such run.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         run, has_rejects = own_run(session, owner_id, run_id)
         return run_view(run, has_rejects=has_rejects)
 
@@ -258,7 +258,7 @@ def state_of(context: Context, run_id: str) -> str:
     Raises:
         NotFoundError: If there is no such run.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         row = queue.find(session, run_id, None) if ID_PATTERN.fullmatch(run_id) else None
     if row is None:
         raise NotFoundError("There is no such run.")
@@ -304,7 +304,7 @@ def list_runs(
     """
     cursors.check_limit(limit)
     before = cursors.decode(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         rows = queue.page(session, owner_id, limit=limit + 1, before=before, wanted=wanted)
         views = [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows[:limit]]
     last = views[-1] if len(rows) > limit else None

@@ -223,7 +223,7 @@ def list_schedules(context: Context, owner_id: str, report_name: str | None = No
     Raises:
         NotFoundError: If the caller has no such report.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         report = find_own(session, owner_id, report_name) if report_name is not None else None
         return _views(session, calendar.of_owner(session, owner_id, report_id=report.id if report else None))
 
@@ -244,7 +244,7 @@ def page_of_schedules(
     """
     cursors.check_limit(limit)
     after = cursors.decode(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = calendar.of_owner(session, owner_id, after=after, limit=limit + 1)
         views = _views(session, found[:limit])
     last = views[-1] if len(found) > limit else None
@@ -268,7 +268,7 @@ def get_schedule(context: Context, owner_id: str, schedule_id: str) -> ScheduleV
     Raises:
         NotFoundError: If the caller has no such schedule.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         schedule = _find_own(session, owner_id, schedule_id)
         return _view(schedule, schedule.report, _last_run(session, schedule.id))
 
@@ -279,7 +279,7 @@ def last_runs(context: Context, owner_id: str, schedule_id: str, *, limit: int =
     Raises:
         NotFoundError: If the caller has no such schedule.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         schedule = _find_own(session, owner_id, schedule_id)
         rows = queue.of_schedule(session, schedule.id, limit=limit)
         return [run_view(run, has_rejects=has_rejects) for run, has_rejects in rows]

@@ -17,7 +17,7 @@ def contradicted(context: Context) -> list[tuple[str, str]]:
     Returns:
         Code location and id of each.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = calendar.contradicted(session, context.settings.shards)
     return [(location_name(shard), schedule_id) for schedule_id, shard in found.items()]
 
@@ -39,7 +39,7 @@ def take_over(context: Context, look: Callable[[], Mapping[tuple[str, str], str]
     Returns:
         What was done, a sentence for each schedule.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         known = calendar.statuses(session, context.settings.shards)
     seen = look()
     told = []

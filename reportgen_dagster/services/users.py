@@ -87,7 +87,7 @@ class UserChange:
 
 def list_users(context: Context) -> list[UserView]:
     """Return all users by e-mail."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return [_view(user) for user in accounts.users(session)]
 
 
@@ -106,7 +106,7 @@ def page_of_users(
     """
     cursors.check_limit(limit)
     after = cursors.decode(cursor) if cursor else None
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = accounts.page_of_users(session, after=after, limit=limit + 1)
         views = [_view(user) for user in found[:limit]]
     last = views[-1] if len(found) > limit else None
@@ -119,7 +119,7 @@ def get_user(context: Context, user_id: str) -> UserView:
     Raises:
         NotFoundError: If there is none of this id.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return _view(_found(session, user_id, lock=False))
 
 
@@ -129,7 +129,7 @@ def id_of(context: Context, email: str) -> str:
     Raises:
         NotFoundError: If nobody has it.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         found = accounts.users(session, email.strip().lower())
         if not found:
             raise NotFoundError(f"There is no user {email}.")

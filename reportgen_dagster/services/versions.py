@@ -75,13 +75,13 @@ class UnreportedRules:
 
 def unreported_files(context: Context) -> list[str]:
     """Return the ids of a batch of dataset versions that Dagster was not told of, the longest there first."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return datasets.unreported(session, BATCH)
 
 
 def files(context: Context, version_ids: Sequence[str]) -> list[FileVersion]:
     """Return those of these dataset versions that Dagster was not told of."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return [
             FileVersion(
                 id=version.id,
@@ -100,7 +100,7 @@ def files(context: Context, version_ids: Sequence[str]) -> list[FileVersion]:
 
 def unreported_rules(context: Context) -> list[UnreportedRules]:
     """Return ruleset versions that Dagster was not told of, the longest there first."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return [
             UnreportedRules(version.id, ruleset.owner_id, ruleset.name, RulesVersion.of(version))
             for ruleset, version in rulesets.unreported(session, RULESETS_AT_ONCE)

@@ -7,7 +7,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text
 
 from reportgen_dagster.catalog.session import (
     Catalog,
@@ -88,6 +88,47 @@ def test_a_connection_lost_midway_is_unavailable_and_the_next_one_works(context:
     with pytest.raises(UnavailableError):
         cut_off()
     context.catalog.ping()
+
+
+def test_connections_that_the_server_ended_meanwhile_are_opened_anew(context: Context) -> None:
+    def ask() -> set[int | None]:
+        with context.catalog.transaction() as one, context.catalog.reading() as other:
+            return {session.scalar(text("SELECT pg_backend_pid()")) for session in (one, other)}
+
+    first = ask()
+    assert ask() == first
+    with short_lived_engine(context.settings.catalog_url).connect() as connection:
+        for process_id in first:
+            connection.execute(text("SELECT pg_terminate_backend(:id, 10000)"), {"id": process_id})
+    assert first.isdisjoint(ask())
+
+
+def test_a_session_that_reads_sees_what_is_committed_meanwhile_and_writes_nothing(context: Context) -> None:
+    ann = User(email="ann@example.com", name="Ann", password_hash="-")
+    number = select(func.count()).select_from(User)
+    with context.catalog.reading() as reading:
+        assert reading.scalar(number) == 0
+        with context.catalog.transaction() as writing:
+            writing.add(ann)
+        assert reading.scalar(number) == 1
+
+    def change() -> None:
+        with context.catalog.reading() as reading:
+            reading.get_one(User, ann.id).name = "Bob"
+
+    def add() -> None:
+        with context.catalog.reading() as reading:
+            reading.add(User(email="bob@example.com", name="Bob", password_hash="-"))
+
+    def remove() -> None:
+        with context.catalog.reading() as reading:
+            reading.execute(delete(User))
+
+    for write in (change, add, remove):
+        with pytest.raises(TypeError, match="only reads"):
+            write()
+    with context.catalog.reading() as reading:
+        assert [user.name for user in reading.scalars(select(User))] == ["Ann"]
 
 
 def test_commits_wait_for_the_disk(context: Context) -> None:

@@ -17,14 +17,16 @@ LATE = SAMPLE_ROWS + 5
 
 
 def kind_of(cells: Sequence[str | None], asked: frozenset[Asked] = BOTH) -> ColumnKind:
-    """Judge a column both ways and see that they agree."""
+    """Judge a column in all ways and see that they agree."""
     with duckdb.connect() as connection:
         connection.register("data", pa.table({"x": pa.array(cells, pa.string())}))
+        connection.register("longer", pa.table({"x": pa.array([*cells, *[None] * LATE], pa.string())}))
 
         def query(sql: str) -> Sequence[object]:
             return connection.execute(sql).fetchall()[0]
 
         found = find_kinds(query, "data", {"x": asked})["x"]
+        assert find_kinds(query, "longer", {"x": asked})["x"] == found  # empty cells do not count
         whole = read_kinds({"x": asked}, query(kinds_sql("data", {"x": asked})))["x"]
     assert (found.type, found.largest) == (whole.type, whole.largest) or asked != BOTH
     assert found.kind == whole.kind or {found.kind, whole.kind} == {"integer", "number"}  # `-0` is both
@@ -98,6 +100,25 @@ def test_a_type_that_changes_late_widens(
 ) -> None:
     found = kind_of([early] * LATE + [late])
     assert (found.type, found.kind) == (type_name, kind)
+
+
+@pytest.mark.parametrize("rows", [SAMPLE_ROWS - 1, SAMPLE_ROWS, SAMPLE_ROWS + 1])
+def test_the_last_row_counts_where_the_first_look_ends(rows: int) -> None:
+    assert kind_of([*["1"] * (rows - 1), "x"]).type == "text"
+    assert kind_of(["1"] * rows) == ColumnKind("integer", 1.0, "integer")
+
+
+def test_few_rows_are_looked_at_once() -> None:
+    asked: list[str] = []
+    with duckdb.connect() as connection:
+        connection.register("data", pa.table({"x": ["1", "2"], "y": ["a", None]}))
+
+        def query(sql: str) -> Sequence[object]:
+            asked.append(sql)
+            return connection.execute(sql).fetchall()[0]
+
+        found = find_kinds(query, "data", dict.fromkeys("xy", frozenset(("type",))))
+    assert ([kind.type for kind in found.values()], len(asked)) == (["integer", "text"], 1)
 
 
 def test_magnitudes_are_known() -> None:

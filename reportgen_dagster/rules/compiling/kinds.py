@@ -3,8 +3,9 @@
 What belongs here: the grammar of each inferred type in SQL, the queries that survey a file, and what their answers mean. What
 does not: what a kind or type is good for (cells.py, evaluation.py), which columns are asked for (`Plan.asked`).
 
-A survey goes in rounds. A look at the first rows rules most types out at little cost; what is left is tested on every row; only
-a column that then turns out otherwise than it began is read once more. The answer always holds for every row.
+A survey goes in rounds. A look at the first rows rules most types out at little cost, and is the answer where there are no
+more; else what is left is tested on every row, and only a column that then turns out otherwise than it began is read once
+more. The answer always holds for every row.
 """
 
 from __future__ import annotations
@@ -85,11 +86,14 @@ def find_kinds(query: Query, relation: str, asked: AskedColumns) -> dict[str, Co
     if not asked:
         return {}
     everything: Possible = dict.fromkeys(asked, _INFERRED)
-    first = query(_types_sql(relation, everything, limit=SAMPLE_ROWS))
+    row_count, *figures = query(_types_sql(relation, everything, limit=SAMPLE_ROWS))
+    first = _answers(everything, figures)
+    if row_count < SAMPLE_ROWS:
+        return _with_cells(query, relation, asked, {name: kind for name, types, kind in first if types})
     found: dict[str, ColumnKind] = {}
     pending: dict[str, tuple[TypeName, ...]] = {}
     later: dict[str, tuple[TypeName, ...]] = {}
-    for name, types, kind in _answers(everything, first):
+    for name, types, kind in first:
         alone = types if kind.kind == "blank" else types[:1]
         pending[name], later[name] = alone, types[len(alone) :]
     while pending := {name: types for name, types in pending.items() if types}:
@@ -142,6 +146,8 @@ def read_kinds(asked: AskedColumns, row: Sequence[Any]) -> dict[str, ColumnKind]
 
 def _types_sql(relation: str, possible: Possible, *, limit: int | None = None) -> str:
     layers = _Layers(relation)
+    if limit is not None:
+        layers.count_rows()
     for name, types in possible.items():
         layers.ask_types(name, types)
     return layers.sql(limit)
@@ -166,12 +172,16 @@ class _Layers:
     def sql(self, limit: int | None = None) -> str:
         """Return the query, over the first rows alone if there is a limit."""
         texts = exp.select(*(_named(column(name), raw) for name, raw in self._raws.items()), copy=False)
-        texts = texts.from_(exp.Table(this=exp.to_identifier(self._relation, quoted=True)))
+        texts = texts.from_(exp.Table(this=exp.to_identifier(self._relation, quoted=True)), copy=False)
         if limit is not None:
-            texts = texts.limit(limit)
-        casts = exp.select(exp.Star(), *self._casts, copy=False).from_(texts.subquery("texts"))
-        checked = exp.select(exp.Star(), *self._checked, copy=False).from_(casts.subquery("casts"))
-        return exp.select(*self._figures, copy=False).from_(checked.subquery("cells")).sql(DIALECT)
+            texts = texts.limit(limit, copy=False)
+        casts = _over(texts, "texts", exp.Star(), *self._casts)
+        checked = _over(casts, "casts", exp.Star(), *self._checked)
+        return _over(checked, "cells", *self._figures).sql(DIALECT)
+
+    def count_rows(self) -> None:
+        """Count the rows."""
+        self._figures.append(call("count", exp.Star()))
 
     def ask_types(self, name: str, types: Sequence[TypeName]) -> None:
         """Count the cells, those that keep each of the types, and find the largest magnitude if there may be one."""
@@ -209,6 +219,11 @@ class _Layers:
         name = f"cast{len(self._casts)}"
         self._casts.append(_named(value, name))
         return column(name)
+
+
+def _over(rows: exp.Select, name: str, *selected: Expr) -> exp.Select:
+    """Select from the rows of another query; nothing is copied, for the tree grows large."""
+    return exp.select(*selected, copy=False).from_(rows.subquery(name, copy=False), copy=False)
 
 
 def _named(value: Expr, name: str) -> Expr:
