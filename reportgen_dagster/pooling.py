@@ -37,10 +37,11 @@ def guard(engine: Engine) -> None:
     @event.listens_for(engine, "checkout")
     def look(connection: Any, record: Any, _proxy: object) -> None:
         used_at = record.info.get(_USED_AT)
-        if used_at is None or (time.monotonic() < used_at + RESTED_SECONDS and _is_silent(connection)):
+        if used_at is None:
             return
         try:
-            engine.dialect.do_ping(connection)
+            if time.monotonic() >= used_at + RESTED_SECONDS or not _is_silent(connection):
+                engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as error:
             raise exc.InvalidatePoolError from error
 
