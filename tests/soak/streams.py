@@ -1,4 +1,4 @@
-"""Thousands of live streams over two gateways: `python -m tests.soak.streams [streams] [runs]`.
+"""Hundreds of live streams over two gateways: `python -m tests.soak.streams [streams] [runs]`.
 
 Users watch runs that the services drive from stage to stage; streams are cut at random and go on with Last-Event-ID. A violation
 is an event that is missing, comes twice or in another order, and more threads or database connections than a gateway has idle.
@@ -24,6 +24,7 @@ from reportgen_dagster.services.context import Context
 from tests.gateway.conftest import User
 from tests.soak.gateways import Installation, installation
 
+STREAMS = 700  # of two gateways, which answer 400 connections each
 PER_USER = 50  # streams of one user in one gateway, as api_gateway/following.py has it
 STEPS = 12
 MAX_CONNECTIONS = 20  # the pool of one gateway
@@ -181,7 +182,7 @@ async def _look_at(found: Installation) -> list[str]:
 
 def main(argv: Sequence[str]) -> int:
     """Run the rig and return the exit code."""
-    count, runs = (int(argv[0]) if argv else 1_000), (int(argv[1]) if len(argv) > 1 else 10)
+    count, runs = (int(argv[0]) if argv else STREAMS), (int(argv[1]) if len(argv) > 1 else 10)
     with installation(2) as found:
         problems = asyncio.run(_watch_all(found, count, runs))
     for problem in problems:
