@@ -20,7 +20,7 @@ _USED_AT = "used_at"
 _ENGINES: WeakSet[Engine] = WeakSet()
 
 
-def guard(engine: Engine) -> None:
+def look_after(engine: Engine) -> None:
     """Have the connections that an engine keeps asked for a sign of life where they rested or something came by itself.
 
     If one is broken, all are opened anew; so they are in a forked process, which leaves them to its parent.

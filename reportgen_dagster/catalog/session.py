@@ -1,4 +1,4 @@
-"""The catalog's connections: the one unit of work that commits, and making and migrating databases.
+"""The catalog's connections: sessions that only read, the one unit of work that commits, making and migrating databases.
 
 Queries do not belong here. Nobody else commits, and nobody else judges a lost connection. Alembic is imported where it migrates.
 """
@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engi
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from reportgen_dagster.errors import UnavailableError
-from reportgen_dagster.pooling import guard
+from reportgen_dagster.pooling import look_after
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -42,7 +42,7 @@ class Catalog:
             hide_parameters=True,  # what a statement that fails was given is people's data, and errors are logged
             connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "reportgen"},
         )
-        guard(self._engine)
+        look_after(self._engine)
         self._each_by_itself = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -114,7 +114,7 @@ class Catalog:
         Raises:
             UnavailableError: If it does not answer.
         """
-        with self.transaction() as session:
+        with self.reading() as session:
             session.execute(text("SELECT 1"))
 
     def connections(self) -> dict[str, int]:
@@ -130,7 +130,7 @@ class Catalog:
 
 
 class _Reading(Session):
-    """A session in which nothing can be written: each statement would be committed by itself."""
+    """A session that refuses to write, since each statement would be committed by itself; it does not read SQL given as text."""
 
 
 @event.listens_for(_Reading, "do_orm_execute")

@@ -42,9 +42,8 @@ LOOKS_TO_KILL = 3
 BEATS_TO_END = 2
 BEATS_TO_KILL = 5
 OVERDUE_SECONDS = 60
-NICENESS = (
-    10  # where everything has one machine, who waits for an answer goes before a report; alone it is as fast
-)
+# Where everything has one machine, who waits for an answer goes before a report; alone it is as fast.
+NICENESS = 10
 REPORT_TRIES = 60  # after that Dagster's run monitoring ends the run
 REPORT_PAUSE_SECONDS = 1
 

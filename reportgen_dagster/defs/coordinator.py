@@ -18,9 +18,8 @@ from reportgen_dagster.defs.process import context_of_process
 from reportgen_dagster.errors import UnavailableError
 from reportgen_dagster.services import attempts, launching
 
-DEQUEUE_SECONDS = (
-    0.5  # a worker is idle for that long between two runs that waited; dagster.yaml takes whole seconds
-)
+# A worker is idle for that long between two runs that waited. What dagster.yaml takes are whole seconds.
+DEQUEUE_SECONDS = 0.5
 
 
 class HybridRunCoordinator(QueuedRunCoordinator):

@@ -14,7 +14,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
 
-from reportgen_dagster.pooling import guard
+from reportgen_dagster.pooling import look_after
 
 KEPT = 5  # by a process; what more is needed at once is opened and closed
 MOST_OPENED = 50
@@ -40,7 +40,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             pool_recycle=RENEWED_SECONDS,
             pool_use_lifo=True,
         )
-        guard(engine)
+        look_after(engine)
         runs, events = self._run_storage, self._event_log_storage
         for storage in (runs, events, self._schedule_storage):
             storage._engine = engine  # there is no other way in

@@ -328,7 +328,7 @@ def publish_again(context: Context, claim: Claim) -> str | None:
         The id of the earlier run. None if there is none, or the claim is no longer ours; nothing is published then.
     """
     recipe = recipe_of(claim)
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         source = queue.same_recipe(session, claim.owner_id, recipe)
         if source is None:
             return None

@@ -270,7 +270,7 @@ def _refuse_filled(context: Context, digests: Collection[str], *, with_dagster: 
         ConflictError: If a database has tables, or the storage files of others.
     """
     problems = []
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         if not restoring.is_empty(session):
             problems.append(Problem("the database of the catalog is not empty"))
     if with_dagster and not restoring.is_empty_database(context.settings.dagster_database_url):

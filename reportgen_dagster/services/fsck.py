@@ -46,12 +46,12 @@ def fsck(context: Context, *, at_rest: bool = False) -> list[str]:
 
 
 def _contradictions(context: Context) -> list[str]:
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         return consistency.contradictions(session)
 
 
 def _left_alone(context: Context) -> Iterator[str]:
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         without_worker = consistency.left_alone(session, LEFT_ALONE_SECONDS)
     waiting = _waiting(context) if without_worker else set()
     for run_id, state in without_worker:
@@ -73,7 +73,7 @@ def _waiting(context: Context) -> set[str]:
 
 def _overdue(context: Context) -> Iterator[str]:
     """Tell of runs whose files should have been removed long ago: nobody sweeps."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         asked_at = utc_now() - timedelta(seconds=FORGOTTEN_SECONDS)
         count = retention.count_old_runs(session, asked_at, context.settings.retention_days)
     if count:
@@ -81,7 +81,7 @@ def _overdue(context: Context) -> Iterator[str]:
 
 
 def _storage(context: Context) -> Iterator[str]:
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         files = consistency.stored_files(session)
     for digest, what in files:
         if not context.store.exists(digest):
@@ -97,7 +97,7 @@ def _storage(context: Context) -> Iterator[str]:
 def _parts(context: Context) -> Iterator[str]:
     """Tell of parts on this machine that should have been removed long ago: their upload is over, or there is none."""
     rested = set(context.store.parts.ids(older_than_seconds=FORGOTTEN_SECONDS))
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         unknown = rested - resumable.known_among(session, rested)
         over = resumable.expired_among(session, rested)
     for upload_id in sorted(unknown | over):
@@ -111,7 +111,7 @@ def _dagster(context: Context) -> list[str]:
         with _dagster_database(context) as dagster:
             return [*_outlived(context, dagster), *_untold(context, dagster)]
     except exc.DBAPIError:
-        with context.catalog.transaction() as session:
+        with context.catalog.reading() as session:
             known = consistency.has_dagster_runs(session)
         return ["Dagster's runs cannot be read from its database."] if known else []
 
@@ -125,7 +125,7 @@ def _dagster_database(context: Context) -> Iterator[Connection]:
 def _outlived(context: Context, dagster: Connection) -> Iterator[str]:
     """Tell of Dagster runs that go on although their run in the catalog is final and no process works on it."""
     live = consistency.live_in_dagster(dagster)
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         final = consistency.final_among(session, {run_id for _, run_id in live if run_id})
     for dagster_run_id, run_id in live:
         if run_id in final:
@@ -134,7 +134,7 @@ def _outlived(context: Context, dagster: Connection) -> Iterator[str]:
 
 def _untold(context: Context, dagster: Connection) -> Iterator[str]:
     """Tell of succeeded runs whose events Dagster got neither from the run nor afterwards."""
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         unreported = consistency.unreported(session)
     for dagster_run_id, status in consistency.not_succeeded_in_dagster(dagster, unreported).items():
         told = f"its Dagster run {dagster_run_id} is {status}" if status else "Dagster does not know its run"

@@ -49,7 +49,7 @@ def copy_files(
         UnavailableError: If database or a storage is away. What was copied stays; the next call goes on.
         ServiceError: If the target takes no more.
     """
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         files = consistency.stored_files(session)
     done = Copied()
     for place, (digest, what) in enumerate(files):

@@ -107,6 +107,6 @@ def _removed(context: Context, now: datetime, unknown_seconds: float) -> Removed
 def _remove_unknown(context: Context, unknown_seconds: float) -> int:
     """Remove files that lie in storage for long and that the catalog does not speak of; return how many."""
     old = set(context.store.digests(older_than_seconds=unknown_seconds))
-    with context.catalog.transaction() as session:
+    with context.catalog.reading() as session:
         known = {digest for digest, _ in consistency.stored_files(session)}
     return sum(context.store.remove(digest, older_than_seconds=unknown_seconds) for digest in old - known)

@@ -43,7 +43,7 @@ def database(settings: Settings) -> Iterator[Finding]:
         return
     catalog = Catalog(settings.catalog_url)
     try:
-        with catalog.transaction() as session:
+        with catalog.reading() as session:
             if restoring.is_empty(session):
                 yield warning("database", "it answers and is empty", "`reportgen up` makes its tables.")
                 return
